@@ -1,0 +1,60 @@
+# Everything a developer runs. `make help` lists it.
+
+TCLSH   ?= tclsh
+CARGO   ?= cargo
+DESTDIR ?=
+prefix  ?= /usr/local
+libdir  ?= $(prefix)/lib
+
+version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+package := $(DESTDIR)$(libdir)/tcltk/nats$(version)
+library := target/release/libnats.so
+
+.PHONY: help build demo test test-tcl9 test-rust bench check install uninstall clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Variables: TCLSH=tclsh9.0   the Tcl shell for demo, test and bench (scripts/tcl9 prints a 9.0 one)"
+	@echo "           FILE='kv*.test'  test: only these files      MATCH='kv-get-*'  SKIP='...'  test: only, or not, these cases"
+	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
+	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir)   install: goes to $(package)"
+
+build: ## Build the loadable library, target/release/libnats.so
+	$(CARGO) build --release --locked
+
+demo: build ## Watch a bucket being filled, mirrored and broken on a nats-server of its own
+	@NATS_SERVER="$$(scripts/nats-server)" $(TCLSH) examples/demo.tcl
+
+test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
+	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' $(TCLSH) tests/all.tcl
+
+test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
+	@tclsh="$$(scripts/tcl9)" && FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' "$$tclsh" tests/all.tcl
+
+test-rust: ## Run the Rust unit tests
+	@scripts/tcl9 --headers >/dev/null || echo "no Tcl 9 headers: the test that reads them will say so" >&2
+	$(CARGO) test --locked --lib
+
+bench: build ## Compare with a bare async-nats loop on the same server
+	@NATS_SERVER="$$(scripts/nats-server)" $(TCLSH) benches/run.tcl
+	@NATS_SERVER="$$(scripts/nats-server)" $(TCLSH) benches/growth.tcl
+
+check: build ## Format, lints, links and exports of the library, version numbers
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	scripts/check-library $(library)
+	scripts/check-version
+
+install: build ## Install the package (DESTDIR, prefix, libdir)
+	install -d '$(package)'
+	install -m 644 $(library) pkgIndex.tcl '$(package)'
+	@echo "installed $(package)"
+	@echo "If tclsh does not find it, put $(libdir)/tcltk on TCLLIBPATH."
+
+uninstall: ## Remove what install put there
+	rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
+	-rmdir '$(package)'
+
+clean: ## Remove everything built or fetched
+	rm -rf target

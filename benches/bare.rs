@@ -1,0 +1,133 @@
+//! The same work as `bench.tcl`, by a loop on bare async-nats: what the engine alone can do.
+//!
+//! `bare PORT load BUCKET N SIZE` fills a bucket; `bare PORT ROW BUCKET N SIZE` does a row and
+//! prints its seconds. Rows: put get pipeline watch keys history live publish.
+
+use async_nats::jetstream::{self, kv};
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::time::Instant;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let [port, row, bucket, n, size] = args.as_slice() else {
+        eprintln!("usage: bare PORT ROW BUCKET N SIZE");
+        return Ok(());
+    };
+    let (n, size): (usize, usize) = (n.parse()?, size.parse()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let seconds = runtime.block_on(run(port, row, bucket, n, size))?;
+    println!("{seconds}");
+    Ok(())
+}
+
+async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Result<f64, Failure> {
+    let client = async_nats::connect(format!("nats://127.0.0.1:{port}")).await?;
+    let js = jetstream::new(client.clone());
+    let store = js.get_key_value(bucket).await?;
+    let value = Bytes::from(vec![b'x'; size]);
+    let start = Instant::now();
+    match row {
+        "load" => load(&js, bucket, n, &value).await?,
+        "put" => {
+            for i in 0..n {
+                store.put(format!("key{}", i % 1000), value.clone()).await?;
+            }
+        }
+        "get" => {
+            for i in 0..n {
+                store.get(format!("key{}", i % 1000)).await?.ok_or("no such key")?;
+            }
+        }
+        "pipeline" => {
+            let mut done = 0;
+            while done < n {
+                let puts: FuturesUnordered<_> = (0..1000.min(n - done))
+                    .map(|i| store.put(format!("key{i}"), value.clone()))
+                    .collect();
+                done += puts.len();
+                for outcome in puts.collect::<Vec<_>>().await {
+                    outcome?;
+                }
+            }
+        }
+        "watch" => initial(&store, n).await?,
+        "keys" => {
+            let mut keys = store.keys().await?;
+            let mut count = 0;
+            while let Some(key) = keys.next().await {
+                key?;
+                count += 1;
+            }
+            assert_eq!(count, n);
+        }
+        "live" => return live(&store, n).await,
+        "publish" => {
+            client.flush().await?;
+            // One line on stdin starts the flood, so that the watcher is ready.
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line)?;
+            // Acknowledged, five thousand at a time: a server that is simply flooded drops messages.
+            let mut waiting = std::collections::VecDeque::new();
+            for i in 0..n {
+                if waiting.len() >= 5000
+                    && let Some(ack) = waiting.pop_front()
+                {
+                    let ack: jetstream::context::PublishAckFuture = ack;
+                    ack.await?;
+                }
+                let subject = format!("$KV.{bucket}.key{i}");
+                waiting.push_back(js.publish(subject, value.clone()).await?);
+            }
+            for ack in waiting {
+                ack.await?;
+            }
+        }
+        other => return Err(format!("unknown row {other}").into()),
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Every value now in the bucket, as `watch_with_history` delivers them.
+async fn initial(store: &kv::Store, n: usize) -> Result<(), Failure> {
+    let mut watch = store.watch_with_history(">").await?;
+    for _ in 0..n {
+        watch.next().await.ok_or("the watch ended")??;
+    }
+    Ok(())
+}
+
+/// Updates from another process, timed from the first to the last.
+async fn live(store: &kv::Store, n: usize) -> Result<f64, Failure> {
+    let mut watch = store.watch(">").await?;
+    println!("ready");
+    let mut start = Instant::now();
+    for i in 0..n {
+        watch.next().await.ok_or("the watch ended")??;
+        if i == 0 {
+            start = Instant::now();
+        }
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Fills keys `key0 …` with acknowledged publishes, a thousand at a time.
+async fn load(
+    js: &jetstream::Context,
+    bucket: &str,
+    n: usize,
+    value: &Bytes,
+) -> Result<(), Failure> {
+    for chunk in (0..n).collect::<Vec<_>>().chunks(1000) {
+        let mut acks = Vec::with_capacity(chunk.len());
+        for i in chunk {
+            acks.push(js.publish(format!("$KV.{bucket}.key{i}"), value.clone()).await?);
+        }
+        for ack in acks {
+            ack.await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+# `make bench`: this package beside a loop on bare async-nats, same server, same run.
+#
+#   tclsh benches/run.tcl ?-rows "put get …"? ?-repeat 3? ?-keys 100000?
+#
+# Prints for each row the operations per second of both and the ratio: the median of the
+# repetitions, and their spread. Absolute figures mean little on shared machines; ratios hold.
+
+set here [file dirname [file normalize [info script]]]
+set options [dict merge {-rows all -repeat 3 -keys 100000 -size 128} $argv]
+set argv {}
+source [file join $here .. tests support.tcl]
+package require nats
+
+cd [file join $here ..]
+puts "building the bare loop …"
+set build [exec cargo bench --locked --bench bare --no-run --message-format short 2>@1]
+if {![regexp {\((target/[^)]*)\)} $build -> bare]} { error "no benchmark in: $build" }
+
+set keys [dict get $options -keys]
+set size [dict get $options -size]
+set value [string repeat x $size]
+set server [server::start]
+set port [server::port $server]
+
+proc connect {} {
+    set conn [nats::connection new bench -log_level error]
+    $conn configure -servers nats://127.0.0.1:$::port
+    $conn connect
+    return $conn
+}
+set conn [connect]
+set js [$conn jet_stream -timeout 60000]
+set small [$js create_kv_bucket small -storage memory]
+set large [$js create_kv_bucket large -storage memory]
+# Each update has its own key there: revisions that are superseded at once would not all be delivered.
+set live [$js create_kv_bucket live -storage memory]
+for {set i 0} {$i < 1000} {incr i} { $small put key$i $value }
+
+proc bare {row bucket n} { return [exec $::bare $::port $row $bucket $n $::size] }
+bare load large $keys
+
+proc seconds {script} {
+    set start [clock microseconds]
+    uplevel #0 $script
+    return [expr {([clock microseconds] - $start) / 1e6}]
+}
+
+# ------------------------------------------------------------------------------- our side
+proc ours_put {n} { seconds [list apply {n { for {set i 0} {$i < $n} {incr i} { $::small put key[expr {$i % 1000}] $::value } }} $n] }
+proc ours_get {n} { seconds [list apply {n { for {set i 0} {$i < $n} {incr i} { $::small get_value key[expr {$i % 1000}] } }} $n] }
+proc in_coroutine {script} {
+    set ::finished ""
+    coroutine bench_coroutine apply {{script} { set ::finished [eval $script] }} $script
+    vwait ::finished
+    return $::finished
+}
+proc ours_put_co {n} { in_coroutine [list ours_put $n] }
+proc ours_get_co {n} { in_coroutine [list ours_get $n] }
+proc ours_pipeline {n} {
+    seconds [list apply {n {
+        set ::left $n
+        for {set done 0} {$done < $n} {incr done 1000} {
+            for {set i 0} {$i < 1000} {incr i} {
+                coroutine put$i apply {i { $::small put key$i $::value; incr ::left -1 }} $i
+            }
+            while {$::left > $n - $done - 1000} { vwait ::left }
+        }
+    }} $n]
+}
+proc initial {n args} {
+    set ::count 0
+    set ::ready 0
+    array unset ::mirror
+    array set ::mirror {}
+    return [seconds [list apply {{args} {
+        set watcher [$::large watch > {*}$args]
+        vwait ::ready
+        $watcher destroy
+    }} {*}$args]]
+}
+proc entry {entry} { if {$entry eq ""} { set ::ready 1 } else { incr ::count } }
+proc end_of_array {name key op} { if {[array size ::mirror] == $::keys} { set ::ready 1 } }
+proc ours_watch_callback {n} { initial $n -callback entry }
+proc ours_watch_array {n} {
+    # The last key tells the end: no trace on each element, which would be the trace's speed.
+    trace add variable ::mirror(key[expr {$n - 1}]) write {set ::ready 1 ;#}
+    set seconds [initial_array $n]
+    return $seconds
+}
+proc initial_array {n} {
+    array unset ::mirror
+    array set ::mirror {}
+    trace add variable ::mirror(key[expr {$n - 1}]) write {set ::ready 1 ;#}
+    set ::ready 0
+    return [seconds {
+        set watcher [$large watch > -values_array ::mirror]
+        vwait ready
+        $watcher destroy
+    }]
+}
+proc ours_watch_both {n} { initial $n -callback entry -values_array ::mirror }
+proc ours_keys {n} { seconds {if {[llength [$large keys]] != $keys} { error "keys are missing" }} }
+proc ours_history {n} { seconds {if {[llength [$large history >]] != $keys} { error "entries are missing" }} }
+
+# Live updates: a publisher in another process, timed from the first entry to the last.
+proc publisher {n} { return [open "|[list $::bare $::port publish live $n $::size]" r+] }
+proc ours_live {n} {
+    set ::count 0
+    set ::goal $n
+    set ::ready 0
+    set watcher [$::live watch > -updates_only true -callback live_entry]
+    $::conn ping
+    set pipe [publisher $n]
+    puts $pipe go
+    flush $pipe
+    vwait ::ready
+    set seconds [expr {([clock microseconds] - $::first) / 1e6}]
+    $watcher destroy
+    gets $pipe
+    close $pipe
+    return $seconds
+}
+proc live_entry {entry} {
+    if {$entry eq ""} return
+    if {[incr ::count] == 1} { set ::first [clock microseconds] }
+    if {$::count == $::goal} { set ::ready 1 }
+}
+proc bare_live {n} {
+    set watch [open "|[list $::bare $::port live live $n $::size]" r+]
+    gets $watch
+    set pipe [publisher $n]
+    puts $pipe go
+    flush $pipe
+    gets $watch seconds
+    gets $pipe
+    close $watch
+    close $pipe
+    return $seconds
+}
+
+# ----------------------------------------------------------------------------------- rows
+# name, operations, our procedure, the bare row, its bucket, the target
+set rows [subst {
+    put            10000 ours_put            put      small 0.75
+    get            10000 ours_get            get      small 0.75
+    put-coroutine  10000 ours_put_co         put      small 0.75
+    get-coroutine  10000 ours_get_co         get      small 0.75
+    put-1000       50000 ours_pipeline       pipeline small 0.5
+    watch-callback $keys ours_watch_callback watch    large 0.8
+    watch-array    $keys ours_watch_array    watch    large 0.8
+    watch-both     $keys ours_watch_both     watch    large 0.6
+    keys           $keys ours_keys           keys     large 0.8
+    history        $keys ours_history        keys     large 0.8
+    live           200000 ours_live          live     live  0.6
+}]
+
+proc median {list} { lindex [lsort -real $list] [expr {[llength $list] / 2}] }
+
+puts "Tcl [info patchlevel], nats-server [server::version], $keys keys, values of $size bytes"
+puts [format "%-16s %8s %12s %12s %7s  %-13s %s" row n ours/s bare/s ratio spread target]
+foreach {name n ours row bucket target} $rows {
+    if {[dict get $options -rows] ne "all" && $name ni [dict get $options -rows]} continue
+    set ratios {}
+    set mine {}
+    set theirs {}
+    for {set i 0} {$i < [dict get $options -repeat]} {incr i} {
+        set b [expr {$row eq "live" ? [bare_live $n] : [bare $row $bucket $n]}]
+        set a [$ours $n]
+        lappend mine [expr {$n / $a}]
+        lappend theirs [expr {$n / $b}]
+        lappend ratios [expr {double($b) / $a}]
+    }
+    set sorted [lsort -real $ratios]
+    puts [format "%-16s %8d %12.0f %12.0f %7.2f  %.2f … %.2f  ≥ %s%s" $name $n [median $mine] \
+        [median $theirs] [median $ratios] [lindex $sorted 0] [lindex $sorted end] $target \
+        [expr {[median $ratios] < $target ? "  SHORT" : ""}]]
+    flush stdout
+}
+
+# ------------------------------------------------------------------------- beyond speed
+proc rss {} {
+    set file [open /proc/self/status]
+    regexp {VmRSS:\s+(\d+)} [read $file] -> kb
+    close $file
+    return $kb
+}
+if {[dict get $options -rows] eq "all"} {
+    set late {}
+    proc tick {expected} {
+        set now [clock milliseconds]
+        lappend ::late [expr {$now - $expected}]
+        after 10 [list tick [expr {$now + 10}]]
+    }
+    tick [clock milliseconds]
+    ours_watch_callback $keys
+    foreach id [after info] { after cancel $id }
+    puts [format "timer lateness during the delivery of %d keys: worst %d ms of %d ticks (target 20 ms)" \
+        $keys [tcl::mathfunc::max {*}$late] [llength $late]]
+    puts "memory after all this: [rss] kB"
+    set script {
+        proc rss {} { set f [open /proc/self/status]; regexp {VmRSS:\s+(\d+)} [read $f] -> kb; close $f; return $kb }
+        catch {package require no-such-package}
+        set before [rss]
+        set time [lindex [time {package require nats}] 0]
+        puts "package require: [format %.2f [expr {$time / 1000.0}]] ms, memory [rss] kB, threads [llength [glob /proc/self/task/*]]"
+    }
+    set pipe [open "|[list [info nameofexecutable]]" r+]
+    puts $pipe [list set auto_path $auto_path]
+    puts $pipe $script
+    puts $pipe exit
+    flush $pipe
+    puts [read $pipe]
+    close $pipe
+}
+$conn destroy
+server::stop_all
+exit

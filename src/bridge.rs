@@ -1,0 +1,302 @@
+//! Between the runtime threads and a Tcl thread.
+//!
+//! A [`Ticket`] carries one answer to whoever waits for its [`Answer`]; a [`Feed`] carries any
+//! number of items, in order, to one handler. Both ends of each are made together on the Tcl
+//! thread; the sending end may then go to any thread.
+
+use crate::error::{Error, Kind};
+use crate::tcl::mailbox::{Mailbox, Served, Source, at_thread_exit, expect_answer};
+use crate::tcl::wait::{Waiter, wait};
+use crate::tcl::{Home, Interp, Reply, Result};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// How many items one turn of a feed delivers before other feeds get theirs.
+const SLICE: usize = 64;
+
+type Key = u64;
+
+/// What waits on this thread: keys are never used twice, so a late delivery finds nothing.
+#[derive(Default)]
+struct Desk {
+    waiters: RefCell<HashMap<Key, Rc<Waiter>>>,
+    handlers: RefCell<HashMap<Key, Rc<dyn Any>>>,
+    armed: Cell<bool>,
+}
+
+thread_local!(static DESK: Desk = Desk::default());
+static KEYS: AtomicU64 = AtomicU64::new(1);
+
+fn new_key() -> Key {
+    DESK.with(|desk| {
+        if !desk.armed.replace(true) {
+            // Tcl values must go before Tcl does, not with the thread's storage.
+            at_thread_exit(|| {
+                DESK.with(|desk| {
+                    let waiters = desk.waiters.take();
+                    let handlers = desk.handlers.take();
+                    desk.armed.set(false);
+                    drop((waiters, handlers));
+                });
+            });
+        }
+    });
+    KEYS.fetch_add(1, Ordering::Relaxed)
+}
+
+// ---------------------------------------------------------------------------------------- Ticket
+
+struct Slot<T> {
+    key: Key,
+    /// Set after the value, so that the waiting thread may look without the lock.
+    ready: AtomicBool,
+    value: Mutex<Option<T>>,
+}
+
+impl<T: Send> Source for Slot<T> {
+    fn serve(&self, _deadline: Instant) -> Served {
+        let waiter = DESK.with(|desk| desk.waiters.borrow_mut().remove(&self.key));
+        waiter.map_or(Served::Done, |waiter| waiter.complete())
+    }
+}
+
+/// The sending end of one answer. Dropped without an answer, it sends [`Kind::ConnectionClosed`].
+pub struct Ticket<T: Send + 'static> {
+    slot: Option<Arc<Slot<crate::error::Result<T>>>>,
+    mailbox: Arc<Mailbox>,
+}
+
+/// The waiting end.
+pub struct Answer<T: Send + 'static> {
+    slot: Arc<Slot<crate::error::Result<T>>>,
+    waiter: Rc<Waiter>,
+}
+
+pub fn ticket<T: Send + 'static>(interp: Interp<'_>) -> (Ticket<T>, Answer<T>) {
+    let key = new_key();
+    let slot = Arc::new(Slot { key, ready: AtomicBool::new(false), value: Mutex::new(None) });
+    let waiter = Waiter::new(interp);
+    DESK.with(|desk| desk.waiters.borrow_mut().insert(key, waiter.clone()));
+    let ticket = Ticket { slot: Some(slot.clone()), mailbox: Mailbox::of_this_thread() };
+    (ticket, Answer { slot, waiter })
+}
+
+impl<T: Send + 'static> Ticket<T> {
+    pub fn complete(mut self, value: crate::error::Result<T>) {
+        self.send(value);
+    }
+
+    fn send(&mut self, value: crate::error::Result<T>) {
+        if let Some(slot) = self.slot.take() {
+            *slot.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            slot.ready.store(true, Ordering::Release);
+            self.mailbox.post(slot, true);
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        self.send(Err(Error::new(Kind::ConnectionClosed, "Connection closed")));
+    }
+}
+
+impl<T: Send + 'static> Answer<T> {
+    /// Waits, in a coroutine or in the event loop, and makes the command's result.
+    pub fn wait(
+        self,
+        interp: Interp<'_>,
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Reply> + 'static,
+    ) -> Result<Reply> {
+        expect_answer();
+        let slot = self.slot;
+        let seen = slot.clone();
+        let ready = move || {
+            let ready = seen.ready.load(Ordering::Acquire);
+            if ready {
+                DESK.with(|desk| desk.waiters.borrow_mut().remove(&seen.key));
+                let posted: Arc<dyn Source> = seen.clone();
+                Mailbox::of_this_thread().withdraw(&posted);
+            }
+            ready
+        };
+        wait(interp, &self.waiter, ready, move |interp| {
+            let value = slot.value.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let closed = || Err(Error::new(Kind::ConnectionClosed, "Connection closed"));
+            finish(interp, value.unwrap_or_else(closed))
+        })
+    }
+}
+
+// ------------------------------------------------------------------------------------------ Feed
+
+struct Queue<T> {
+    items: VecDeque<T>,
+    /// In the mailbox, or on the way in; stays so until it has left the mailbox empty.
+    posted: bool,
+    /// Items wait until the receiver starts.
+    started: bool,
+    open: bool,
+}
+
+struct Shared<T> {
+    key: Key,
+    queue: Mutex<Queue<T>>,
+}
+
+/// The sending end of an ordered stream of items. Clones send to the same handler.
+pub struct Feed<T: Send + 'static> {
+    shared: Arc<Shared<T>>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl<T: Send + 'static> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Feed { shared: self.shared.clone(), mailbox: self.mailbox.clone() }
+    }
+}
+
+/// What the handler of a feed has on the Tcl thread. Items are taken over many at a time; a nested
+/// event loop goes on with the same ones, in order.
+struct Receiver<T> {
+    home: Home,
+    take: Box<dyn Fn(T)>,
+    taken: RefCell<VecDeque<T>>,
+    open: Cell<bool>,
+}
+
+/// The receiving end: items are delivered while it exists, and not after.
+pub struct Subscription<T: Send + 'static> {
+    shared: Arc<Shared<T>>,
+    receiver: Rc<Receiver<T>>,
+}
+
+/// `take` runs on this thread, from the event loop, once for each item, after
+/// [`Subscription::start`] and while the interpreter exists, which is held meanwhile.
+pub fn feed<T: Send + 'static>(
+    home: Home,
+    take: impl Fn(T) + 'static,
+) -> (Feed<T>, Subscription<T>) {
+    let key = new_key();
+    let receiver = Rc::new(Receiver {
+        home,
+        take: Box::new(take),
+        taken: RefCell::default(),
+        open: Cell::new(true),
+    });
+    DESK.with(|desk| desk.handlers.borrow_mut().insert(key, receiver.clone()));
+    let queue = Queue { items: VecDeque::new(), posted: false, started: false, open: true };
+    let shared = Arc::new(Shared { key, queue: Mutex::new(queue) });
+    let feed = Feed { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
+    (feed, Subscription { shared, receiver })
+}
+
+impl<T: Send + 'static> Shared<T> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> Feed<T> {
+    /// Sends an item; it is dropped when the receiving end has gone.
+    pub fn send(&self, item: T) {
+        let mut queue = self.shared.lock();
+        if !queue.open {
+            return;
+        }
+        queue.items.push_back(item);
+        if queue.started && !std::mem::replace(&mut queue.posted, true) {
+            drop(queue);
+            self.mailbox.post(self.shared.clone(), false);
+        }
+    }
+}
+
+impl<T: Send + 'static> Source for Shared<T> {
+    fn serve(&self, deadline: Instant) -> Served {
+        let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
+        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
+        let Some(receiver) = receiver else {
+            let dropped = std::mem::take(&mut self.lock().items);
+            drop(dropped);
+            return Served::Done;
+        };
+        // Once for all items of the slice: that costs something.
+        let stay = receiver.home.enter();
+        for _ in 0..SLICE {
+            let Some(item) = self.next(receiver) else { return Served::Done };
+            if stay.is_some() {
+                (receiver.take)(item);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        Served::More
+    }
+
+    fn retire(&self) -> bool {
+        let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
+        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
+        if receiver.is_some_and(|receiver| !receiver.taken.borrow().is_empty()) {
+            return false;
+        }
+        let mut queue = self.lock();
+        let empty = queue.items.is_empty();
+        if empty {
+            queue.posted = false;
+        }
+        empty
+    }
+}
+
+impl<T: Send + 'static> Shared<T> {
+    /// The next item, while there is somebody to have it.
+    fn next(&self, receiver: &Receiver<T>) -> Option<T> {
+        if !receiver.open.get() {
+            return None;
+        }
+        let mut taken = receiver.taken.borrow_mut();
+        if taken.is_empty() {
+            // Not held while the handler runs, which may be long.
+            std::mem::swap(&mut *taken, &mut self.lock().items);
+        }
+        taken.pop_front()
+    }
+}
+
+impl<T: Send + 'static> Subscription<T> {
+    /// Begins delivery, with what has been sent so far.
+    pub fn start(&self) {
+        let mut queue = self.shared.lock();
+        queue.started = true;
+        if !queue.items.is_empty() && !std::mem::replace(&mut queue.posted, true) {
+            drop(queue);
+            Mailbox::of_this_thread().post(self.shared.clone(), false);
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Subscription<T> {
+    fn drop(&mut self) {
+        self.receiver.open.set(false);
+        let taken = self.receiver.taken.take();
+        drop(taken);
+        let items = {
+            let mut queue = self.shared.lock();
+            queue.open = false;
+            std::mem::take(&mut queue.items)
+        };
+        drop(items);
+        let key = self.shared.key;
+        let handler = DESK.try_with(|desk| {
+            desk.handlers.try_borrow_mut().ok().and_then(|mut handlers| handlers.remove(&key))
+        });
+        drop(handler);
+    }
+}

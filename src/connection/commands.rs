@@ -1,0 +1,197 @@
+//! The commands of `nats::connection`.
+
+use super::config::{self, Config, entry_dict};
+use super::log::{self, Level, Logger, Target};
+use super::{Connection, Status, no_connection};
+use crate::bridge;
+use crate::error::{Error, Kind};
+use crate::json;
+use crate::options::{self, Type};
+use crate::tcl::call::{ANY, create};
+use crate::tcl::oo::Children;
+use crate::tcl::{Call, Interp, Method, Obj, Reply, Result, oo};
+use crate::transport::RequestError;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+fn construct(call: &Call<'_>) -> Result<Reply> {
+    let interp = call.interp;
+    let object = call.object()?;
+    let (name, rest) = match call.args() {
+        [] => (String::new(), &[][..]),
+        [name, rest @ ..] => (name.string(), rest),
+    };
+    const OPTIONS: &[options::Spec] =
+        &[("logger", Type::ValidStr), ("log_chan", Type::ValidStr), ("log_level", Type::ValidStr)];
+    let given = options::parse(interp, OPTIONS, rest)?;
+    let target = match given.string("logger") {
+        Some(service) => {
+            log::check_service(interp, &service)?;
+            Target::Service(service)
+        }
+        None => Target::Channel {
+            name: given.string("log_chan").unwrap_or_else(|| "stdout".into()),
+            level: Level::parse(given.string("log_level").as_deref().unwrap_or("warn"))?,
+        },
+    };
+    let command = object.command(interp).string();
+    let shown = match name.as_str() {
+        "" => command.rsplit("::").next().unwrap_or_default().to_owned(),
+        given => given.to_owned(),
+    };
+    let my = Obj::new(&format!("{}::my", object.namespace()));
+    interp.call(&[my.clone(), Obj::new("DeclareVariables")])?;
+    object.attach(|handle| {
+        Rc::new_cyclic(|weak| Connection {
+            home: interp.home(),
+            handle,
+            my,
+            weak: weak.clone(),
+            logger: Logger::new(interp.home(), shown, target),
+            config: RefCell::new(Config::new(&name)),
+            status: Cell::new(Status::Closed),
+            last_error: RefCell::new(None),
+            pool: RefCell::default(),
+            open: RefCell::new(None),
+            info: RefCell::new(None),
+            connecting: RefCell::default(),
+            children: Children::default(),
+            followers: RefCell::default(),
+            writing: RefCell::default(),
+            missed: RefCell::default(),
+            turn: Cell::new(0),
+            gone: Cell::new(false),
+        })
+    });
+    Ok(Reply::Empty)
+}
+
+fn destruct(call: &Call<'_>) -> Result<Reply> {
+    // A constructor that failed leaves no data.
+    let Ok(this) = call.data::<Connection>() else { return Ok(Reply::Empty) };
+    this.disconnect();
+    this.children.destroy(call.interp);
+    Ok(Reply::Empty)
+}
+
+fn connect(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    let wait = match call.args() {
+        [] => true,
+        [flag] if flag.tcl_bytes() == b"-async" => false,
+        words => {
+            let words = words.iter().map(Obj::text).collect::<Vec<_>>().join(" ");
+            return Err(Error::invalid(format!("Unknown option {words}")).into());
+        }
+    };
+    if !this.closed() {
+        return Ok(Reply::Empty);
+    }
+    if this.pool.borrow().is_empty() {
+        return Err(Error::new(Kind::NoServers, "Server pool is empty").into());
+    }
+    let (ticket, answer) = bridge::ticket(call.interp);
+    if wait {
+        this.connecting.borrow_mut().push(ticket);
+    }
+    this.start(call.interp)?;
+    if !wait {
+        return Ok(Reply::Empty);
+    }
+    this.logger.log(Level::Debug, "Waiting for connection status");
+    answer.wait(call.interp, move |_, _| {
+        this.logger.log(Level::Debug, "Finished waiting for connection status");
+        match this.status() {
+            Status::Closed => Err(this.connect_error().into()),
+            _ => Ok(Reply::Empty),
+        }
+    })
+}
+
+fn disconnect(call: &Call<'_>) -> Result<Reply> {
+    call.data::<Connection>()?.disconnect();
+    Ok(Reply::Empty)
+}
+
+fn ping(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    const OPTIONS: &[options::Spec] = &[("timeout", Type::Timeout)];
+    let given = options::parse(call.interp, OPTIONS, call.args())?;
+    if this.status() != Status::Connected {
+        return Err(no_connection().into());
+    }
+    let timeout = given.duration("timeout").unwrap_or(Duration::from_secs(10));
+    let (ticket, answer) = bridge::ticket(call.interp);
+    this.link()?.fence(Some(timeout), move |outcome| {
+        ticket.complete(outcome.map_err(|error| match error {
+            RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
+            _ => Error::new(Kind::ConnectionClosed, "Connection closed"),
+        }));
+    })?;
+    answer.wait(call.interp, |_, outcome| {
+        outcome?;
+        Ok(Obj::word(true).into())
+    })
+}
+
+fn all_servers(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    let list = Obj::list(&[]);
+    for entry in this.servers() {
+        list.push(&entry_dict(&entry));
+    }
+    Ok(list.into())
+}
+
+fn current_server(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    let current = this.link()?.current().ok_or_else(no_connection)?;
+    Ok(Obj::list(&[Obj::new(&current.host), Obj::new(&current.port)]).into())
+}
+
+fn server_info(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    Ok(this.server_info().map_or_else(Obj::dict, |info| json::to_dict(&info.fields)).into())
+}
+
+fn inbox(call: &Call<'_>) -> Result<Reply> {
+    let _this = call.data::<Connection>()?;
+    Ok(Obj::new(&crate::transport::new_inbox()).into())
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "all_servers", usage: "", min: 0, max: 0, body: all_servers },
+    Method { name: "cget", usage: "option", min: 1, max: 1, body: config::cget },
+    Method { name: "configure", usage: "?arg ...?", min: 0, max: ANY, body: config::configure },
+    Method { name: "connect", usage: "?arg ...?", min: 0, max: ANY, body: connect },
+    Method { name: "current_server", usage: "", min: 0, max: 0, body: current_server },
+    Method { name: "disconnect", usage: "", min: 0, max: 0, body: disconnect },
+    Method { name: "inbox", usage: "", min: 0, max: 0, body: inbox },
+    Method { name: "ping", usage: "?arg ...?", min: 0, max: ANY, body: ping },
+    Method { name: "reset", usage: "?arg ...?", min: 0, max: ANY, body: config::reset },
+    Method { name: "server_info", usage: "", min: 0, max: 0, body: server_info },
+];
+
+static CONSTRUCTOR: Method = Method {
+    name: "constructor",
+    usage: "?conn_name? ?arg ...?",
+    min: 0,
+    max: ANY,
+    body: construct,
+};
+static DESTRUCTOR: Method =
+    Method { name: "destructor", usage: "", min: 0, max: 0, body: destruct };
+static TIMESTAMP: Method = Method {
+    name: "::nats::timestamp",
+    usage: "",
+    min: 0,
+    max: 0,
+    body: |_| Ok(Obj::new(&log::timestamp()).into()),
+};
+
+/// Makes the class usable in an interpreter.
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    create(interp, &TIMESTAMP)?;
+    oo::define(interp, "::nats::connection", Some(&CONSTRUCTOR), Some(&DESTRUCTOR), METHODS)
+}

@@ -1,0 +1,87 @@
+//! The log of a connection: lines on a Tcl channel, or calls of a Tcllib `logger` service.
+
+use crate::error::{Error, Result};
+use crate::tcl::{Home, Interp, Obj};
+
+/// From the most severe to the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl Level {
+    pub fn parse(word: &str) -> Result<Level> {
+        match word {
+            "error" => Ok(Level::Error),
+            "warn" => Ok(Level::Warn),
+            "info" => Ok(Level::Info),
+            "debug" => Ok(Level::Debug),
+            _ => Err(Error::invalid(format!("Invalid -log_level {word}"))),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+}
+
+pub enum Target {
+    Channel { name: String, level: Level },
+    Service(String),
+}
+
+pub struct Logger {
+    home: Home,
+    name: String,
+    target: Target,
+}
+
+impl Logger {
+    pub fn new(home: Home, name: String, target: Target) -> Logger {
+        Logger { home, name, target }
+    }
+
+    /// Whether a message of this level can appear; a service decides by itself at each message.
+    pub fn wants(&self, level: Level) -> bool {
+        match &self.target {
+            Target::Channel { level: limit, .. } => level <= *limit,
+            Target::Service(_) => true,
+        }
+    }
+
+    pub fn log(&self, level: Level, text: &str) {
+        if !self.wants(level) {
+            return;
+        }
+        let Some(interp) = self.home.enter() else { return };
+        match &self.target {
+            Target::Channel { name, .. } => {
+                let line = format!("[{} {} {}] {text}\n", timestamp(), self.name, level.word());
+                interp.write_line(name, &line);
+            }
+            Target::Service(service) => {
+                let command = Obj::new(&format!("{service}::{}", level.word()));
+                // The service is the user's: its errors are reported, but never to the caller.
+                interp.aside(|| interp.call_back(&[command, Obj::new(text)]));
+            }
+        }
+    }
+}
+
+/// The command that a `logger` service has; its absence is the user's error.
+pub fn check_service(interp: Interp<'_>, service: &str) -> crate::tcl::Result<()> {
+    interp.call(&[Obj::new(&format!("{service}::servicename"))]).map(|_| ())
+}
+
+/// Local time, `YYYY-MM-DDTHH:MM:SS.mmm`.
+pub fn timestamp() -> String {
+    chrono::Local::now().format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+}

@@ -1,0 +1,125 @@
+//! Ack subjects: the reply subject of a JetStream message carries its metadata.
+//!
+//! ```text
+//!  9 tokens  $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>
+//! 11 tokens  $JS.ACK.<domain>.<account>.<stream>. …
+//! 12 tokens  as 11, and one more token at the end that means nothing to a client
+//! ```
+
+/// What an ack subject tells about its message. Borrows the subject: parsing allocates nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta<'a> {
+    pub stream: &'a str,
+    pub consumer: &'a str,
+    /// How often this message has been delivered, from 1.
+    pub delivered: u64,
+    pub stream_seq: u64,
+    pub consumer_seq: u64,
+    /// When the server stored the message, in ns since the epoch.
+    pub timestamp_ns: i64,
+    /// Messages still waiting behind this one.
+    pub pending: u64,
+}
+
+impl Meta<'_> {
+    /// The time of storage in ms since the epoch, truncated.
+    pub fn timestamp_ms(&self) -> i64 {
+        self.timestamp_ns.div_euclid(1_000_000)
+    }
+}
+
+/// Parses an ack subject; `None` when it is none.
+pub fn parse(subject: &str) -> Option<Meta<'_>> {
+    const MOST: usize = 12;
+    let mut tokens = [""; MOST];
+    let mut count = 0;
+    for token in subject.split('.') {
+        *tokens.get_mut(count)? = token;
+        count += 1;
+    }
+    // The two leading tokens are not compared, as in nats-tcl: an import may map them.
+    let first = match count {
+        9 => 2,
+        11 | 12 => 4,
+        _ => return None,
+    };
+    let [stream, consumer, delivered, stream_seq, consumer_seq, timestamp, pending] =
+        tokens[first..].first_chunk::<7>()?;
+    if stream.is_empty() || consumer.is_empty() {
+        return None;
+    }
+    Some(Meta {
+        stream,
+        consumer,
+        delivered: number(delivered)?,
+        stream_seq: number(stream_seq)?,
+        consumer_seq: number(consumer_seq)?,
+        timestamp_ns: i64::try_from(number(timestamp)?).ok()?,
+        pending: number(pending)?,
+    })
+}
+
+/// Plain decimal digits; `str::parse` would let a sign through.
+fn number(token: &str) -> Option<u64> {
+    if token.is_empty() {
+        return None;
+    }
+    token.bytes().try_fold(0u64, |value, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPECTED: Meta<'static> = Meta {
+        stream: "S",
+        consumer: "C",
+        delivered: 2,
+        stream_seq: 17,
+        consumer_seq: 5,
+        timestamp_ns: 1_700_000_000_123_456_789,
+        pending: 3,
+    };
+
+    #[test]
+    fn all_three_forms() {
+        for subject in [
+            "$JS.ACK.S.C.2.17.5.1700000000123456789.3",
+            "mapped.ACK.S.C.2.17.5.1700000000123456789.3",
+            "$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3",
+            "$JS.ACK._.ACCHASH.S.C.2.17.5.1700000000123456789.3",
+            "$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3.rnd",
+        ] {
+            assert_eq!(parse(subject), Some(EXPECTED), "{subject}");
+        }
+        assert_eq!(EXPECTED.timestamp_ms(), 1_700_000_000_123);
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for subject in [
+            "",
+            "$JS.ACK",
+            "_INBOX.abc",
+            "$JS.FC.S.C.x",
+            "$JS.ACK.S.C.2.17.5.1700000000123456789",
+            "$JS.ACK.x.S.C.2.17.5.1700000000123456789.3",
+            "$JS.ACK.S.C.2.17.5.1700000000123456789.x",
+            "$JS.ACK.S.C.+2.17.5.1700000000123456789.3",
+            "$JS.ACK.S.C.-2.17.5.1700000000123456789.3",
+            "$JS.ACK.S.C..17.5.1700000000123456789.3",
+            "$JS.ACK..C.2.17.5.1700000000123456789.3",
+            "$JS.ACK.S.C.2.99999999999999999999999.5.1700000000123456789.3",
+            "$JS.ACK.S.C.2.17.5.18446744073709551615.3",
+            "$JS.ACK.a.b.S.C.2.17.5.1700000000123456789.3.x.y",
+        ] {
+            assert_eq!(parse(subject), None, "{subject}");
+        }
+    }
+}

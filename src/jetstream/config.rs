@@ -1,0 +1,199 @@
+//! The request that creates an ordered consumer.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// Where a consumer begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "buckets do not need all of them, ordered consumers will")]
+pub enum Policy {
+    All,
+    Last,
+    LastPerSubject,
+    New,
+    ByStartSequence(u64),
+    /// An RFC 3339 time.
+    ByStartTime(String),
+}
+
+impl Policy {
+    fn name(&self) -> &'static str {
+        match self {
+            Policy::All => "all",
+            Policy::Last => "last",
+            Policy::LastPerSubject => "last_per_subject",
+            Policy::New => "new",
+            Policy::ByStartSequence(_) => "by_start_sequence",
+            Policy::ByStartTime(_) => "by_start_time",
+        }
+    }
+}
+
+/// What stays the same for every consumer that an ordered consumer makes one after the other.
+#[derive(Clone, Debug)]
+pub struct ConsumerConfig {
+    pub stream: String,
+    /// None: the whole stream; one: `filter_subject`; several: `filter_subjects`.
+    pub filters: Vec<String>,
+    pub description: Option<String>,
+    /// Not sent when `None`.
+    pub headers_only: Option<bool>,
+    pub idle_heartbeat: Duration,
+    /// `None` lets the server choose the name.
+    pub name_prefix: Option<String>,
+    /// Servers before 2.10 do not know the field `action`.
+    pub action: bool,
+}
+
+/// A create request: the operation behind the API prefix, and its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRequest {
+    pub op: String,
+    pub body: Vec<u8>,
+}
+
+const ACK_WAIT: Duration = Duration::from_secs(22 * 3600);
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(2);
+
+impl ConsumerConfig {
+    /// The request for a consumer that starts by `policy` and delivers to `inbox`.
+    pub fn create_request(&self, policy: &Policy, inbox: &str) -> CreateRequest {
+        let mut config = Map::new();
+        let mut set = |key: &str, value: Value| {
+            config.insert(key.to_owned(), value);
+        };
+        let name = self.name_prefix.as_ref().map(|prefix| format!("{prefix}_{}", tail(inbox)));
+        if let Some(name) = &name {
+            set("name", name.as_str().into());
+        }
+        if let Some(description) = &self.description {
+            set("description", description.as_str().into());
+        }
+        set("deliver_policy", policy.name().into());
+        match policy {
+            Policy::ByStartSequence(seq) => set("opt_start_seq", (*seq).into()),
+            Policy::ByStartTime(time) => set("opt_start_time", time.as_str().into()),
+            _ => {}
+        }
+        set("ack_policy", "none".into());
+        set("ack_wait", nanoseconds(ACK_WAIT));
+        set("max_deliver", 1.into());
+        match self.filters.as_slice() {
+            [] => {}
+            [one] => set("filter_subject", one.as_str().into()),
+            several => set("filter_subjects", several.to_vec().into()),
+        }
+        set("replay_policy", "instant".into());
+        set("flow_control", true.into());
+        set("idle_heartbeat", nanoseconds(self.idle_heartbeat));
+        if let Some(headers_only) = self.headers_only {
+            set("headers_only", headers_only.into());
+        }
+        set("deliver_subject", inbox.into());
+        set("inactive_threshold", nanoseconds(INACTIVE_THRESHOLD));
+        set("num_replicas", 1.into());
+        set("mem_storage", true.into());
+
+        let mut request = Map::new();
+        request.insert("stream_name".to_owned(), self.stream.as_str().into());
+        request.insert("config".to_owned(), config.into());
+        if self.action {
+            request.insert("action".to_owned(), "create".into());
+        }
+        CreateRequest {
+            op: self.create_op(name.as_deref()),
+            body: Value::Object(request).to_string().into_bytes(),
+        }
+    }
+
+    fn create_op(&self, name: Option<&str>) -> String {
+        let stream = &self.stream;
+        match (name, self.filters.as_slice()) {
+            (None, _) => format!("CONSUMER.CREATE.{stream}"),
+            (Some(name), [filter]) if filter != ">" => {
+                format!("CONSUMER.CREATE.{stream}.{name}.{filter}")
+            }
+            (Some(name), _) => format!("CONSUMER.CREATE.{stream}.{name}"),
+        }
+    }
+}
+
+/// An inbox is unique, and so is a name made from its end.
+fn tail(inbox: &str) -> &str {
+    let start = inbox.len().saturating_sub(8);
+    inbox.get(start..).unwrap_or(inbox)
+}
+
+fn nanoseconds(duration: Duration) -> Value {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watcher() -> ConsumerConfig {
+        ConsumerConfig {
+            stream: "KV_B".into(),
+            filters: vec!["$KV.B.>".into()],
+            description: Some("KV watcher".into()),
+            headers_only: Some(true),
+            idle_heartbeat: Duration::from_secs(5),
+            name_prefix: None,
+            action: true,
+        }
+    }
+
+    fn body(config: &ConsumerConfig, policy: &Policy) -> String {
+        String::from_utf8(config.create_request(policy, "_INBOX.abcdefghijklmn").body)
+            .expect("text")
+    }
+
+    #[test]
+    fn the_request_of_keys() {
+        assert_eq!(
+            body(&watcher(), &Policy::LastPerSubject),
+            concat!(
+                r#"{"stream_name":"KV_B","config":{"description":"KV watcher","deliver_policy":"#,
+                r#""last_per_subject","ack_policy":"none","ack_wait":79200000000000,"max_deliver":1,"#,
+                r#""filter_subject":"$KV.B.>","replay_policy":"instant","flow_control":true,"#,
+                r#""idle_heartbeat":5000000000,"headers_only":true,"#,
+                r#""deliver_subject":"_INBOX.abcdefghijklmn","inactive_threshold":2000000000,"#,
+                r#""num_replicas":1,"mem_storage":true},"action":"create"}"#
+            )
+        );
+        let request = watcher().create_request(&Policy::All, "_INBOX.x");
+        assert_eq!(request.op, "CONSUMER.CREATE.KV_B");
+    }
+
+    #[test]
+    fn policies_filters_and_old_servers() {
+        let mut config = watcher();
+        config.headers_only = None;
+        config.description = None;
+        config.action = false;
+        config.filters.clear();
+        let text = body(&config, &Policy::ByStartSequence(7));
+        assert!(text.contains(r#""deliver_policy":"by_start_sequence","opt_start_seq":7,"ack"#));
+        assert!(!text.contains("filter") && !text.contains("action"));
+        assert!(!text.contains("headers_only") && !text.contains("description"));
+        config.filters = vec!["a".into(), "b.>".into()];
+        let text = body(&config, &Policy::ByStartTime("2026-01-01T00:00:00Z".into()));
+        assert!(text.contains(r#""opt_start_time":"2026-01-01T00:00:00Z""#));
+        assert!(text.contains(r#""filter_subjects":["a","b.>"]"#));
+    }
+
+    #[test]
+    fn a_chosen_name_goes_into_the_subject() {
+        let mut config = watcher();
+        config.name_prefix = Some("w".into());
+        let request = config.create_request(&Policy::New, "_INBOX.abcdefghijklmn");
+        assert_eq!(request.op, "CONSUMER.CREATE.KV_B.w_ghijklmn.$KV.B.>");
+        let text = String::from_utf8(request.body).expect("text");
+        assert!(text.contains(r#""config":{"name":"w_ghijklmn","#));
+        config.filters = vec![">".into()];
+        let request = config.create_request(&Policy::New, "_INBOX.abcdefghijklmn");
+        assert_eq!(request.op, "CONSUMER.CREATE.KV_B.w_ghijklmn");
+    }
+}

@@ -1,0 +1,104 @@
+//! `nats::ordered_consumer`: the visible side of an ordered consumer.
+
+use super::ordered::driver::OrderedConsumer;
+use crate::connection::Follower;
+use crate::connection::log::Level;
+use crate::error::{Error, Kind};
+use crate::jetstream::object::JetStream;
+use crate::json;
+use crate::tcl::interp::error_code;
+use crate::tcl::{Call, Handle, Home, Interp, Method, Native, Obj, Reply, Result, oo};
+use crate::transport::Link;
+use std::rc::Rc;
+
+struct ConsumerData {
+    handle: Handle,
+    consumer: Rc<OrderedConsumer>,
+}
+
+impl Native for ConsumerData {
+    fn gone(&self) {
+        self.consumer.stop();
+    }
+}
+
+impl Follower for OrderedConsumer {
+    fn resume(&self, link: &Link) {
+        OrderedConsumer::resume(self, link);
+    }
+}
+
+/// A consumer as its owner holds it.
+pub struct ConsumerObject {
+    home: Home,
+    js: Rc<JetStream>,
+    data: Rc<ConsumerData>,
+    my: Obj,
+}
+
+impl ConsumerObject {
+    pub fn create(
+        interp: Interp<'_>,
+        js: &Rc<JetStream>,
+        consumer: Rc<OrderedConsumer>,
+    ) -> Result<ConsumerObject> {
+        let object = oo::instantiate(interp, "::nats::ordered_consumer")?;
+        let follower: Rc<dyn Follower> = consumer.clone();
+        js.connection.follow(Rc::downgrade(&follower));
+        let my = Obj::new(&format!("{}::my", object.namespace()));
+        let data = object.attach(|handle| Rc::new(ConsumerData { handle, consumer }));
+        let this = ConsumerObject { home: interp.home(), js: js.clone(), data, my };
+        this.put_last_error(Obj::empty());
+        Ok(this)
+    }
+
+    /// The object's command; empty once the object was destroyed.
+    pub fn command(&self, interp: Interp<'_>) -> Obj {
+        self.data.handle.command(interp)
+    }
+
+    pub fn destroy(&self, interp: Interp<'_>) {
+        self.data.handle.destroy(interp);
+    }
+
+    pub fn last_error(&self, kind: Kind, text: String) {
+        let Some(interp) = self.home.enter() else { return };
+        let warning = format!("Ordered consumer {}: {text}", self.command(*interp).text());
+        self.js.connection.logger.log(Level::Warn, &warning);
+        let dict = Obj::dict();
+        dict.put("code", &error_code(&Error::new(kind, "")));
+        dict.put("errorMessage", &Obj::new(&text));
+        self.put_last_error(dict);
+    }
+
+    fn put_last_error(&self, value: Obj) {
+        let Some(interp) = self.home.enter() else { return };
+        if !self.data.handle.is_alive() {
+            return;
+        }
+        interp.aside(|| {
+            let words = [self.my.clone(), Obj::new("PutLastError"), value];
+            if let Err(failure) = interp.call(&words) {
+                interp.background(&failure);
+            }
+        });
+    }
+}
+
+fn info(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<ConsumerData>()?;
+    Ok(this.consumer.info().map_or_else(Obj::dict, |info| json::to_obj(&info)).into())
+}
+
+fn name(call: &Call<'_>) -> Result<Reply> {
+    Ok(Obj::new(&call.data::<ConsumerData>()?.consumer.name()).into())
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "info", usage: "", min: 0, max: 0, body: info },
+    Method { name: "name", usage: "", min: 0, max: 0, body: name },
+];
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::ordered_consumer", None, None, METHODS)
+}

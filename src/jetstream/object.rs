@@ -1,0 +1,202 @@
+//! `nats::jet_stream`: the object, its API requests and the methods that need no more than one.
+
+use super::api::{Api, Direction, Trace};
+use super::reply;
+use crate::bridge;
+use crate::connection::Connection;
+use crate::connection::log::Level;
+use crate::error::Error;
+use crate::json;
+use crate::options::{self, Type};
+use crate::tcl::call::ANY;
+use crate::tcl::oo::Children;
+use crate::tcl::{Call, Handle, Interp, Method, Native, Obj, Reply, Result, oo};
+use serde_json::Value;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Requests and replies as they happened, on their way from the runtime thread to the log.
+#[derive(Clone, Default)]
+pub struct Traces(Arc<Mutex<Vec<(Direction, String, String)>>>);
+
+impl Traces {
+    fn hook(&self) -> Trace {
+        let this = self.clone();
+        Arc::new(move |direction, subject, body| {
+            let text = String::from_utf8_lossy(body).into_owned();
+            this.lock().push((direction, subject.to_owned(), text));
+        })
+    }
+
+    fn take(&self) -> Vec<(Direction, String, String)> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Direction, String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub struct JetStream {
+    handle: Handle,
+    pub connection: Rc<Connection>,
+    /// `$JS.API`, `$JS.<domain>.API` or what the user gave.
+    pub prefix: String,
+    timeout_ms: i64,
+    trace: bool,
+    children: Children,
+}
+
+impl JetStream {
+    /// The limit of each request; none if the timeout is 0.
+    pub fn timeout(&self) -> Option<Duration> {
+        (self.timeout_ms > 0).then(|| Duration::from_millis(self.timeout_ms as u64))
+    }
+
+    pub fn api(&self) -> crate::error::Result<(Api, Traces)> {
+        let traces = Traces::default();
+        let trace = self.trace.then(|| traces.hook());
+        let (link, prefix) = (self.connection.link()?, self.prefix.clone());
+        Ok((Api { link, prefix, timeout: self.timeout(), trace }, traces))
+    }
+
+    /// Logs what the requests of an API did.
+    pub fn log(&self, traces: &Traces) {
+        for (direction, subject, text) in traces.take() {
+            let mark = match direction {
+                Direction::Request => ">>>",
+                Direction::Reply => "<<<",
+            };
+            self.connection.logger.log(Level::Debug, &format!("{mark} {subject} {text}"));
+        }
+    }
+
+    /// Takes a new object as a child. Once this object has gone, the connection does: a call that
+    /// was under way then still returns what it made.
+    pub fn adopt(&self, interp: Interp<'_>, child: &Handle) -> Result<()> {
+        if self.handle.is_alive() {
+            self.children.adopt(child);
+            return Ok(());
+        }
+        self.connection.adopt(interp, child)
+    }
+
+    pub fn release(&self, child: &Handle) {
+        self.children.release(child);
+        self.connection.release(child);
+    }
+
+    /// Sends an API request and makes the command's result from its reply.
+    pub fn request(
+        self: &Rc<Self>,
+        interp: Interp<'_>,
+        operation: &str,
+        body: Option<&Value>,
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<Value>) -> Result<Reply> + 'static,
+    ) -> Result<Reply> {
+        let (api, traces) = self.api()?;
+        crate::subject::check_publish(&api.subject(operation))?;
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let (ticket, answer) = bridge::ticket(interp);
+        api.request(operation, body, api.timeout, move |reply| ticket.complete(reply))?;
+        let this = self.clone();
+        answer.wait(interp, move |interp, outcome| {
+            this.log(&traces);
+            finish(interp, outcome)
+        })
+    }
+}
+
+impl Native for JetStream {
+    fn gone(&self) {
+        self.connection.release(&self.handle);
+        if let Some(interp) = self.connection.interp() {
+            self.children.destroy(*interp);
+        }
+    }
+}
+
+/// `$connection jet_stream ?options?`
+fn create(call: &Call<'_>) -> Result<Reply> {
+    let connection = call.data::<Connection>()?;
+    const OPTIONS: &[options::Spec] = &[
+        ("timeout", Type::Timeout),
+        ("domain", Type::ValidStr),
+        ("api_prefix", Type::ValidStr),
+        ("trace", Type::Bool),
+    ];
+    let given = options::parse(call.interp, OPTIONS, call.args())?;
+    let prefix = match (given.string("domain"), given.string("api_prefix")) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid("-domain and -api_prefix are mutually exclusive").into());
+        }
+        (Some(domain), None) => format!("$JS.{domain}.API"),
+        (None, Some(prefix)) => prefix,
+        (None, None) => "$JS.API".into(),
+    };
+    let object = oo::instantiate(call.interp, "::nats::jet_stream")?;
+    let js = object.attach(|handle| {
+        Rc::new(JetStream {
+            handle,
+            connection,
+            prefix,
+            timeout_ms: given.int("timeout").unwrap_or(5000),
+            trace: given.flag("trace"),
+            children: Children::default(),
+        })
+    });
+    js.connection.adopt(call.interp, &js.handle)?;
+    Ok(js.handle.command(call.interp).into())
+}
+
+fn destruct(call: &Call<'_>) -> Result<Reply> {
+    let Ok(this) = call.data::<JetStream>() else { return Ok(Reply::Empty) };
+    this.children.destroy(call.interp);
+    Ok(Reply::Empty)
+}
+
+fn api_prefix(call: &Call<'_>) -> Result<Reply> {
+    Ok(Obj::new(&call.data::<JetStream>()?.prefix).into())
+}
+
+fn timeout(call: &Call<'_>) -> Result<Reply> {
+    Ok(Obj::int(call.data::<JetStream>()?.timeout_ms).into())
+}
+
+fn account_info(call: &Call<'_>) -> Result<Reply> {
+    call.data::<JetStream>()?.request(call.interp, "INFO", None, |_, outcome| {
+        let mut info = outcome?;
+        reply::drop_type(&mut info);
+        Ok(json::to_obj(&info).into())
+    })
+}
+
+fn stream_info(call: &Call<'_>) -> Result<Reply> {
+    let operation = format!("STREAM.INFO.{}", call.arg(0)?.text());
+    call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
+        let mut info = outcome?;
+        reply::drop_paging(&mut info);
+        reply::convert_stream(&mut info);
+        Ok(json::to_obj(&info).into())
+    })
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "account_info", usage: "", min: 0, max: 0, body: account_info },
+    Method { name: "api_prefix", usage: "", min: 0, max: 0, body: api_prefix },
+    Method { name: "stream_info", usage: "stream", min: 1, max: 1, body: stream_info },
+    Method { name: "timeout", usage: "", min: 0, max: 0, body: timeout },
+];
+
+/// What a connection has of JetStream.
+const FACTORY: &[Method] =
+    &[Method { name: "jet_stream", usage: "?arg ...?", min: 0, max: ANY, body: create }];
+
+static DESTRUCTOR: Method =
+    Method { name: "destructor", usage: "", min: 0, max: 0, body: destruct };
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::connection", None, None, FACTORY)?;
+    oo::define(interp, "::nats::jet_stream", None, Some(&DESTRUCTOR), METHODS)
+}

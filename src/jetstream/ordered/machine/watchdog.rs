@@ -1,0 +1,140 @@
+//! The passing of time: missing heartbeats, missing messages, the end of data that nobody announced,
+//! retries that are due. And the state that all of this adds up to.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Machine, Phase, Suspicion};
+use crate::error::{Error, Kind};
+use crate::jetstream::ordered::State;
+
+/// Heartbeats may be missing this often before the consumer counts as gone.
+const HEARTBEATS: u32 = 3;
+/// Without messages for so long, the initial data may have ended without its last message.
+pub(super) const QUIET: Duration = Duration::from_millis(500);
+const LONGEST_QUIET: Duration = Duration::from_secs(5);
+/// Messages that the server has sent already get so long to arrive.
+pub(super) const IN_FLIGHT: Duration = Duration::from_millis(500);
+/// After a reconnection what was sent before is lost, and only what the server sent together with
+/// its answer may still arrive.
+pub(super) const CROSSING: Duration = Duration::from_millis(100);
+
+impl Suspicion {
+    fn due(&self, last_message: Instant) -> Instant {
+        self.since.max(last_message) + self.patience
+    }
+}
+
+impl Machine {
+    /// The time that was asked for has come.
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.armed = None;
+        match self.phase {
+            Phase::Running => self.supervise(now, out),
+            Phase::Offline { deadline: Some(deadline) } if now >= deadline => {
+                let (prefix, stream) = (&self.around.api_prefix, &self.spec.config.stream);
+                let text = format!("Request to {prefix}.CONSUMER.CREATE.{stream} timed out");
+                self.attempt_failed(Error::new(Kind::Timeout, text), now, out);
+            }
+            Phase::Waiting { retry_at, silent } if self.connected && now >= retry_at => {
+                if !silent {
+                    self.announce(out);
+                }
+                self.attempt(now, out);
+            }
+            _ => {}
+        }
+        self.settle(now, out);
+    }
+
+    fn supervise(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.heartbeat_deadline().is_some_and(|deadline| now >= deadline) {
+            return self.reset(Kind::ConsumerNotActive, now, out);
+        }
+        if let Some(suspicion) = &self.suspicion {
+            if self.consumer_seq >= suspicion.consumer_seq {
+                self.suspicion = None;
+            } else if now >= suspicion.due(self.last_message) {
+                return self.reset(Kind::ConsumerSequenceMismatch, now, out);
+            }
+        }
+        if self.roll_call_due().is_some_and(|at| now >= at) {
+            self.call_roll(out);
+        }
+        if self.probe_retry.is_some_and(|at| now >= at) {
+            self.ask_consumer(true, out);
+        } else if self.quiet_deadline().is_some_and(|deadline| now >= deadline) {
+            let progress = self.consumer_seq != self.quiet_seq;
+            self.quiet_pause =
+                if progress { QUIET } else { (self.quiet_pause * 2).min(LONGEST_QUIET) };
+            self.quiet_seq = self.consumer_seq;
+            self.quiet_since = now;
+            self.ask_consumer(false, out);
+        }
+    }
+
+    fn heartbeat_deadline(&self) -> Option<Instant> {
+        let interval = self.spec.config.idle_heartbeat;
+        (!interval.is_zero()).then(|| self.last_traffic + interval * HEARTBEATS)
+    }
+
+    /// When to ask whether the initial data is over. Not while the server waits for our credit.
+    fn quiet_deadline(&self) -> Option<Instant> {
+        let idle = self.connected && self.probe.is_none() && self.owed.is_none();
+        (self.catching_up && idle)
+            .then(|| self.last_message.max(self.quiet_since) + self.quiet_pause)
+    }
+
+    /// Reports the state and sets the timer, both only when they have changed. A timer that is set
+    /// for too early stays: `tick` sets the next one.
+    pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
+        self.change_state(self.present_state(), out);
+        let next = match self.phase {
+            Phase::Running => {
+                let arrival = self.suspicion.as_ref().map(|s| s.due(self.last_message));
+                let deadlines = [
+                    self.heartbeat_deadline(),
+                    arrival,
+                    self.probe_retry,
+                    self.quiet_deadline(),
+                    self.roll_call_due(),
+                ];
+                deadlines.into_iter().flatten().min()
+            }
+            Phase::Offline { deadline } => deadline,
+            Phase::Waiting { retry_at, .. } => self.connected.then_some(retry_at),
+            Phase::Creating | Phase::Checking { .. } | Phase::Stepping { .. } | Phase::Stopped => {
+                None
+            }
+        };
+        if let Some(next) = next.map(|next| next.max(now))
+            && self.armed.is_none_or(|armed| next < armed)
+        {
+            self.armed = Some(next);
+            out.push(Action::SetTimer(next));
+        }
+    }
+
+    pub(super) fn present_state(&self) -> State {
+        let doubtful = self.suspicion.is_some()
+            || self.probe_retry.is_some()
+            || self.probe.as_ref().is_some_and(|probe| probe.after_reconnect);
+        match self.phase {
+            Phase::Stopped => State::Stopped,
+            _ if self.first => State::Initial,
+            _ if !self.connected => State::Stale,
+            Phase::Running if doubtful => State::Stale,
+            Phase::Running if self.end_sent => State::Live,
+            Phase::Running => State::Initial,
+            _ => State::Resuming,
+        }
+    }
+
+    pub(super) fn change_state(&mut self, state: State, out: &mut Vec<Action>) {
+        if self.state.replace(state) != Some(state) {
+            out.push(Action::State(state));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The ordered consumer: every message of a stream once and in order, whatever happens between.
+//!
+//! `machine` decides and does nothing, `driver` does and decides nothing. Ordered consumers,
+//! watches, keys and histories are all served by this one.
+
+pub mod driver;
+pub mod machine;
+
+#[cfg(test)]
+mod machine_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod server_tests;
+
+use crate::jetstream::config::{ConsumerConfig, Policy};
+
+/// How to go on when the consumer has to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "buckets need the second, ordered consumers will need the first")]
+pub enum Resume {
+    /// Right behind the last message delivered, always.
+    BySequence,
+    /// For the Key-Value store: while a first snapshot of latest values is not complete, take the
+    /// snapshot again and drop what has been delivered; behind the last message from then on. By
+    /// sequence only, revisions would appear that a snapshot never shows.
+    SnapshotThenSequence,
+}
+
+/// What to consume.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    pub config: ConsumerConfig,
+    pub policy: Policy,
+    pub resume: Resume,
+    /// The `created` time of the stream when it is known: tells a stream that was deleted and made
+    /// again from one that was only away.
+    pub stream_created: Option<String>,
+    /// Whether the user wants to know which subjects there are when some may have vanished without
+    /// a message that says so.
+    pub roll_call: bool,
+}
+
+/// How far what has been delivered can be trusted to be all there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The data that was there at the start is being delivered.
+    Initial,
+    /// All of it has been delivered, changes follow as they happen.
+    Live,
+    /// No connection, or it is not yet known whether the consumer survived the loss of one.
+    Stale,
+    /// The consumer is being made again.
+    Resuming,
+    /// The stream has been deleted and made again: everything of the new one follows.
+    Recreated,
+    /// For good.
+    Stopped,
+}

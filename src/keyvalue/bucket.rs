@@ -1,0 +1,208 @@
+//! A bucket as its stream describes it: prefixes, way of reading, status.
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+
+const DEFAULT_API: &str = "$JS.API";
+
+/// What the operations of a bound bucket need to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The bucket's own name, which entries report.
+    pub name: String,
+    /// `KV_<name>`
+    pub stream: String,
+    /// Prefix, without a dot at its end, of gets and watches.
+    pub read: String,
+    /// Prefix, without a dot at its end, of everything that writes.
+    pub write: String,
+    /// Direct get serves reads.
+    pub allow_direct: bool,
+    /// When the stream was created, as the server wrote it: a different time means that the bucket
+    /// was deleted and made again.
+    pub created: String,
+}
+
+impl Bucket {
+    /// From the reply of `stream_info` or `add_stream`, reached through `api_prefix`.
+    pub fn from_info(name: &str, info: &Value, api_prefix: &str) -> Result<Self> {
+        let config = info.get("config").unwrap_or(&Value::Null);
+        let history = config.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or(0);
+        if history < 1 {
+            return Err(not_found(name));
+        }
+        let own = format!("$KV.{name}");
+        let mirror = config.get("mirror").filter(|mirror| mirror.is_object());
+        let origin = mirror.and_then(|m| m.get("name")).and_then(Value::as_str);
+        let origin = origin.map(|origin| origin.strip_prefix("KV_").unwrap_or(origin));
+        let (read, write) = match (origin, mirror.and_then(external_api)) {
+            (Some(origin), Some(api)) => (format!("$KV.{origin}"), format!("{api}.$KV.{origin}")),
+            (Some(origin), None) => (own, prefixed(api_prefix, &format!("$KV.{origin}"))),
+            (None, _) => (own.clone(), prefixed(api_prefix, &own)),
+        };
+        Ok(Bucket {
+            name: name.to_owned(),
+            stream: format!("KV_{name}"),
+            read,
+            write,
+            allow_direct: config.get("allow_direct").and_then(Value::as_bool).unwrap_or(false),
+            created: info.get("created").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The subject that a key or a pattern is read from.
+    pub fn read_subject(&self, key: &str) -> String {
+        format!("{}.{key}", self.read)
+    }
+
+    /// The subject that a key is written to.
+    pub fn write_subject(&self, key: &str) -> String {
+        format!("{}.{key}", self.write)
+    }
+
+    /// The key behind a subject of the stream.
+    pub fn key_of<'s>(&self, subject: &'s str) -> Option<&'s str> {
+        subject.strip_prefix(&self.read)?.strip_prefix('.')
+    }
+}
+
+/// `{NATS ErrBucketNotFound}`, the code of binding, managing and writing.
+pub fn not_found(name: &str) -> Error {
+    Error::new(Kind::BucketNotFound, format!("Bucket {name} not found"))
+}
+
+fn external_api(mirror: &Value) -> Option<&str> {
+    let api = mirror.get("external")?.get("api")?.as_str()?;
+    (!api.is_empty()).then_some(api)
+}
+
+/// Another domain is reached through its API prefix, publishing included.
+fn prefixed(api_prefix: &str, subject: &str) -> String {
+    if api_prefix == DEFAULT_API {
+        return subject.to_owned();
+    }
+    format!("{api_prefix}.{subject}")
+}
+
+/// The fields of `status`, in order, from a `stream_info` reply whose times are in ms already.
+pub fn status(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
+    let empty = Value::Null;
+    let config = info.get("config").unwrap_or(&empty);
+    let state = info.get("state").unwrap_or(&empty);
+    let field = |of: &Value, key: &str| of.get(key).cloned().unwrap_or_else(|| 0.into());
+    let compressed =
+        config.get("compression").and_then(Value::as_str).is_some_and(|name| name != "none");
+    let mut fields = vec![
+        ("bucket", name.into()),
+        ("bytes", field(state, "bytes")),
+        ("history", field(config, "max_msgs_per_subject")),
+        ("ttl", field(config, "max_age")),
+        ("values", field(state, "messages")),
+        ("is_compressed", u8::from(compressed).into()),
+    ];
+    if let Some(mirror) = config.get("mirror").filter(|mirror| mirror.is_object()) {
+        if let Some(origin) = mirror.get("name").and_then(Value::as_str) {
+            fields.push(("mirror_name", origin.get(3..).unwrap_or("").into()));
+        }
+        if let Some(domain) = external_api(mirror).and_then(domain_of) {
+            fields.push(("mirror_domain", domain.into()));
+        }
+    }
+    fields.push(("stream_config", config.clone()));
+    fields.push(("stream_state", state.clone()));
+    fields
+}
+
+/// `$JS.<domain>.API`
+fn domain_of(api: &str) -> Option<&str> {
+    let mut tokens = api.split('.');
+    match (tokens.next(), tokens.next(), tokens.next(), tokens.next()) {
+        (Some(_), Some(domain), Some("API"), None) => Some(domain),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn bind(config: Value, api_prefix: &str) -> Bucket {
+        let info = json!({"created": "2026-01-01T00:00:00Z", "config": config});
+        Bucket::from_info("B", &info, api_prefix).expect("a bucket")
+    }
+
+    #[test]
+    fn prefixes() {
+        let plain = json!({"max_msgs_per_subject": 1, "allow_direct": true});
+        let local = json!({"max_msgs_per_subject": 1, "mirror": {"name": "KV_O"}});
+        let remote = json!({"max_msgs_per_subject": 1,
+            "mirror": {"name": "KV_O", "external": {"api": "$JS.hub.API", "deliver": ""}}});
+        for (config, api, read, write) in [
+            (&plain, "$JS.API", "$KV.B", "$KV.B"),
+            (&plain, "$JS.hub.API", "$KV.B", "$JS.hub.API.$KV.B"),
+            (&local, "$JS.API", "$KV.B", "$KV.O"),
+            (&local, "imported", "$KV.B", "imported.$KV.O"),
+            (&remote, "$JS.API", "$KV.O", "$JS.hub.API.$KV.O"),
+            (&remote, "imported", "$KV.O", "$JS.hub.API.$KV.O"),
+        ] {
+            let bucket = bind(config.clone(), api);
+            assert_eq!((bucket.read.as_str(), bucket.write.as_str()), (read, write));
+        }
+        let bucket = bind(plain, "$JS.API");
+        assert!(bucket.allow_direct);
+        assert_eq!(bucket.stream, "KV_B");
+        assert_eq!(bucket.key_of("$KV.B.a.b"), Some("a.b"));
+        assert_eq!(bucket.key_of("$KV.BB.a"), None);
+        assert_eq!(bucket.read_subject(">"), "$KV.B.>");
+        assert_eq!(bucket.write_subject("k"), "$KV.B.k");
+        assert!(!bind(local, "$JS.API").allow_direct);
+    }
+
+    #[test]
+    fn a_stream_that_is_no_bucket() {
+        for config in [json!({}), json!({"max_msgs_per_subject": -1})] {
+            let error = Bucket::from_info("B", &json!({"config": config}), "$JS.API");
+            assert_eq!(error, Err(not_found("B")));
+        }
+    }
+
+    #[test]
+    fn status_fields() {
+        let info = json!({
+            "config": {"max_msgs_per_subject": 5, "max_age": 1000, "compression": "s2",
+                "mirror": {"name": "KV_O", "external": {"api": "$JS.hub.API"}}},
+            "state": {"messages": 3, "bytes": 99}});
+        let fields = status("B", &info);
+        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            [
+                "bucket",
+                "bytes",
+                "history",
+                "ttl",
+                "values",
+                "is_compressed",
+                "mirror_name",
+                "mirror_domain",
+                "stream_config",
+                "stream_state"
+            ]
+        );
+        let values: Vec<_> = fields[..8].iter().map(|(_, value)| value.clone()).collect();
+        assert_eq!(json!(values), json!(["B", 99, 5, 1000, 3, 1, "O", "hub"]));
+
+        let info = json!({"config": {"max_msgs_per_subject": 1, "compression": "none"},
+            "state": {}});
+        let fields = status("B", &info);
+        assert_eq!(fields[3].1, json!(0));
+        assert_eq!(fields[5].1, json!(0));
+        assert_eq!(fields[6].0, "stream_config");
+        for (api, domain) in [("$JS.hub.API", Some("hub")), ("a.API", None), ("$JS.a.b.API", None)]
+        {
+            assert_eq!(domain_of(api), domain);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Entries: one revision of one key.
+
+use serde_json::Value;
+
+use super::bucket::Bucket;
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::ack::Meta;
+use crate::jetstream::stored::Stored;
+use crate::rfc3339;
+
+/// What an entry did to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Put,
+    Delete,
+    Purge,
+}
+
+impl Operation {
+    /// Whether the key is gone after it.
+    pub fn deletes(self) -> bool {
+        self != Operation::Put
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Put => "PUT",
+            Operation::Delete => "DEL",
+            Operation::Purge => "PURGE",
+        }
+    }
+
+    /// Reads the headers of an entry. The server's own markers, left behind by limits and by TTLs,
+    /// have a reason in place of an operation.
+    fn of<'h>(header: impl Fn(&str) -> Option<&'h str>) -> Self {
+        match header("KV-Operation") {
+            Some("DEL") => Operation::Delete,
+            Some("PURGE") => Operation::Purge,
+            Some(_) => Operation::Put,
+            None => match header("Nats-Marker-Reason") {
+                Some("MaxAge" | "Purge") => Operation::Purge,
+                Some("Remove") => Operation::Delete,
+                _ => Operation::Put,
+            },
+        }
+    }
+}
+
+/// One revision of a key. Key and value share one allocation: an entry is made for every message of
+/// a watch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    text: Box<[u8]>,
+    key_len: usize,
+    pub revision: u64,
+    /// ms since the epoch, truncated.
+    pub created_ms: i64,
+    /// Messages still waiting behind this one; 0 in entries that were asked for one by one.
+    pub delta: u64,
+    pub operation: Operation,
+}
+
+impl Entry {
+    fn new(key: &str, value: &[u8], operation: Operation) -> Self {
+        let value = if operation == Operation::Put { value } else { &[] };
+        Entry {
+            text: [key.as_bytes(), value].concat().into_boxed_slice(),
+            key_len: key.len(),
+            revision: 0,
+            created_ms: 0,
+            delta: 0,
+            operation,
+        }
+    }
+
+    pub fn key(&self) -> &str {
+        // The front was copied from a &str, so there is always a text.
+        self.text.get(..self.key_len).and_then(|key| std::str::from_utf8(key).ok()).unwrap_or("")
+    }
+
+    /// Empty for deletions, and for entries that were asked for without values.
+    pub fn value(&self) -> &[u8] {
+        self.text.get(self.key_len..).unwrap_or(&[])
+    }
+
+    /// From a message of a watch; `None` when its subject is none of this bucket.
+    pub fn from_watch<'h>(
+        bucket: &Bucket,
+        subject: &str,
+        meta: &Meta<'_>,
+        header: impl Fn(&str) -> Option<&'h str>,
+        payload: &[u8],
+    ) -> Option<Self> {
+        let key = bucket.key_of(subject)?;
+        Some(Entry {
+            revision: meta.stream_seq,
+            created_ms: meta.timestamp_ms(),
+            delta: meta.pending,
+            ..Entry::new(key, payload, Operation::of(header))
+        })
+    }
+
+    /// From the reply to a direct get, which is the message itself with four headers more.
+    pub fn from_direct<'h>(
+        bucket: &Bucket,
+        key: &str,
+        header: impl Fn(&str) -> Option<&'h str>,
+        payload: &[u8],
+    ) -> Result<Self> {
+        let needed = |name: &str| {
+            header(name).ok_or_else(|| malformed(format!("Direct get reply without {name}")))
+        };
+        expect_key(bucket, key, needed("Nats-Subject")?)?;
+        let sequence = needed("Nats-Sequence")?;
+        let revision = sequence
+            .parse()
+            .map_err(|_| malformed(format!("Invalid sequence in direct get reply: {sequence}")))?;
+        let created_ms = created(needed("Nats-Time-Stamp")?)?;
+        let operation = Operation::of(&header);
+        Ok(Entry { revision, created_ms, ..Entry::new(key, payload, operation) })
+    }
+
+    /// From the reply to a `STREAM.MSG.GET` request.
+    pub fn from_stored(bucket: &Bucket, key: &str, reply: &Value) -> Result<Self> {
+        let stored = Stored::from_reply(reply)?;
+        expect_key(bucket, key, &stored.subject)?;
+        let created_ms = created(&stored.time)?;
+        let operation = Operation::of(|name| stored.header(name));
+        Ok(Entry { revision: stored.seq, created_ms, ..Entry::new(key, &stored.data, operation) })
+    }
+
+    /// From a message of a watch that had to be read in this way; `None` as in [`Entry::from_watch`].
+    pub fn from_stored_watch(bucket: &Bucket, stored: &Stored, with_value: bool) -> Option<Self> {
+        let key = bucket.key_of(&stored.subject)?;
+        let created_ms = created(&stored.time).ok()?;
+        let operation = Operation::of(|name| stored.header(name));
+        let value = if with_value { stored.data.as_slice() } else { &[] };
+        Some(Entry { revision: stored.seq, created_ms, ..Entry::new(key, value, operation) })
+    }
+
+    /// A key that has vanished without a message that says so. No revision of it is left, and 0 is
+    /// what an update must expect to write it again.
+    pub fn vanished(key: &str, now_ms: i64) -> Self {
+        Entry { created_ms: now_ms, ..Entry::new(key, &[], Operation::Delete) }
+    }
+
+    /// `get` refuses what was deleted; `create` has to see it.
+    pub fn not_deleted(self) -> Result<Self> {
+        if self.operation == Operation::Put {
+            return Ok(self);
+        }
+        let text = format!("Key {} was deleted or purged", self.key());
+        Err(Error::new(Kind::KeyNotFound, text))
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (key, operation) = (self.key(), self.operation.name());
+        write!(f, "{key} r{} +{} {operation}", self.revision, self.delta)
+    }
+}
+
+/// `{NATS ErrKeyNotFound}` for a key that has no entry at all.
+pub fn key_not_found(bucket: &str, key: &str) -> Error {
+    Error::new(Kind::KeyNotFound, format!("Key {key} not found in bucket {bucket}"))
+}
+
+/// A revision belongs to exactly one key.
+fn expect_key(bucket: &Bucket, key: &str, subject: &str) -> Result<()> {
+    if bucket.key_of(subject) == Some(key) {
+        return Ok(());
+    }
+    let text = format!("Expected {}, got {subject}", bucket.read_subject(key));
+    Err(Error::new(Kind::KeyNotFound, text))
+}
+
+fn created(time: &str) -> Result<i64> {
+    rfc3339::milliseconds(time).ok_or_else(|| malformed(format!("Invalid time in reply: {time}")))
+}
+
+fn malformed(text: String) -> Error {
+    Error::new(Kind::Protocol, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::json;
+
+    fn bucket() -> Bucket {
+        let info = json!({"config": {"max_msgs_per_subject": 1}});
+        Bucket::from_info("B", &info, "$JS.API").expect("a bucket")
+    }
+
+    fn headers<'a>(
+        fields: &'a [(&'a str, &'a str)],
+    ) -> impl Fn(&str) -> Option<&'a str> + Copy + 'a {
+        move |name| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    const META: Meta<'static> = Meta {
+        stream: "KV_B",
+        consumer: "C",
+        delivered: 1,
+        stream_seq: 9,
+        consumer_seq: 1,
+        timestamp_ns: 1_700_000_000_051_999_999,
+        pending: 4,
+    };
+
+    #[test]
+    fn watch_entries() {
+        for (fields, operation, value) in [
+            (&[][..], Operation::Put, &b"v"[..]),
+            (&[("KV-Operation", "PUT")], Operation::Put, b"v"),
+            (&[("KV-Operation", "DEL")], Operation::Delete, b""),
+            (&[("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")], Operation::Purge, b""),
+            (&[("Nats-Marker-Reason", "MaxAge")], Operation::Purge, b""),
+            (&[("Nats-Marker-Reason", "Purge")], Operation::Purge, b""),
+            (&[("Nats-Marker-Reason", "Remove")], Operation::Delete, b""),
+            (&[("Nats-Marker-Reason", "Else")], Operation::Put, b"v"),
+        ] {
+            let entry = Entry::from_watch(&bucket(), "$KV.B.a.b", &META, headers(fields), b"v")
+                .expect("an entry");
+            assert_eq!((entry.key(), entry.value()), ("a.b", value), "{fields:?}");
+            assert_eq!(entry.operation, operation);
+            assert_eq!((entry.revision, entry.delta), (9, 4));
+            assert_eq!(entry.created_ms, 1_700_000_000_051);
+        }
+        let foreign = Entry::from_watch(&bucket(), "$KV.C.a", &META, headers(&[]), b"v");
+        assert_eq!(foreign, None);
+    }
+
+    #[test]
+    fn direct_get() {
+        let fields = [
+            ("Nats-Subject", "$KV.B.k"),
+            ("Nats-Sequence", "12"),
+            ("Nats-Time-Stamp", "2026-11-22T17:04:03.051999Z"),
+            ("KV-Operation", "DEL"),
+        ];
+        let entry = Entry::from_direct(&bucket(), "k", headers(&fields), b"").expect("an entry");
+        assert_eq!((entry.revision, entry.delta), (12, 0));
+        assert_eq!(entry.created_ms, 1_795_367_043_051);
+        let error = entry.not_deleted().expect_err("deleted");
+        assert_eq!(error.kind, Kind::KeyNotFound);
+        assert_eq!(error.message, "Key k was deleted or purged");
+
+        let entry = Entry::from_direct(&bucket(), "k", headers(&fields[..3]), b"\0\xff");
+        assert_eq!(entry.and_then(Entry::not_deleted).expect("an entry").value(), b"\0\xff");
+
+        let error = Entry::from_direct(&bucket(), "x", headers(&fields), b"").expect_err("other");
+        assert_eq!(error.kind, Kind::KeyNotFound);
+        assert_eq!(error.message, "Expected $KV.B.x, got $KV.B.k");
+        for missing in 0..3 {
+            let mut fields = fields.to_vec();
+            fields.remove(missing);
+            let error = Entry::from_direct(&bucket(), "k", headers(&fields), b"");
+            assert_eq!(error.expect_err("malformed").kind, Kind::Protocol);
+        }
+    }
+
+    #[test]
+    fn message_get() {
+        let reply = |hdrs: &str| {
+            json!({"message": {"subject": "$KV.B.k", "seq": 3, "data": STANDARD.encode("val"),
+                "hdrs": STANDARD.encode(hdrs), "time": "2026-11-22T17:04:03Z"}})
+        };
+        let entry = Entry::from_stored(&bucket(), "k", &reply("")).expect("an entry");
+        assert_eq!((entry.key(), entry.value()), ("k", &b"val"[..]));
+        assert_eq!((entry.revision, entry.created_ms), (3, 1_795_367_043_000));
+        let purge = reply("NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n\r\n");
+        let entry = Entry::from_stored(&bucket(), "k", &purge).expect("an entry");
+        assert_eq!((entry.operation, entry.value()), (Operation::Purge, &b""[..]));
+        assert!(Entry::from_stored(&bucket(), "other", &purge).is_err());
+        assert_eq!(key_not_found("B", "k").message, "Key k not found in bucket B");
+    }
+
+    #[test]
+    fn empty_value_and_long_key() {
+        let subject = format!("$KV.B.{}", "k".repeat(5000));
+        let entry =
+            Entry::from_watch(&bucket(), &subject, &META, headers(&[]), b"").expect("entry");
+        assert_eq!(entry.key().len(), 5000);
+        assert!(entry.value().is_empty());
+    }
+}

@@ -1,0 +1,238 @@
+//! The operations of a bucket on the wire. No Tcl here: results are handed to callbacks on the
+//! connection's runtime thread.
+
+use super::bucket::{Bucket, not_found};
+use super::entry::{Entry, key_not_found};
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::request_error;
+use crate::jetstream::reply;
+use crate::transport::{Headers, Link, Message, Outgoing, RequestError};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A bucket and the way to it. One per operation; cloning is cheap.
+#[derive(Clone)]
+pub struct Store {
+    pub link: Link,
+    pub prefix: Arc<str>,
+    pub timeout: Option<Duration>,
+    pub bucket: Arc<Bucket>,
+}
+
+type Reply = std::result::Result<Message, RequestError>;
+
+const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// The headers of a write that must meet this revision of its key.
+pub fn expecting(revision: u64) -> Headers {
+    [(EXPECTED, revision.to_string())].into_iter().collect()
+}
+
+/// The headers of a deletion, with the revision it must meet.
+pub fn deleting(revision: Option<u64>) -> Headers {
+    let mut headers: Headers = [("KV-Operation", "DEL")].into_iter().collect();
+    if let Some(revision) = revision {
+        headers.push(EXPECTED, revision.to_string());
+    }
+    headers
+}
+
+/// The headers of a purge.
+pub fn purging() -> Headers {
+    [("KV-Operation", "PURGE"), ("Nats-Rollup", "sub")].into_iter().collect()
+}
+
+impl Store {
+    // ------------------------------------------------------------------------------- writing
+
+    fn message(&self, key: &str, headers: Headers, payload: Bytes) -> Outgoing {
+        Outgoing { subject: self.bucket.write_subject(key), reply: None, headers, payload }
+    }
+
+    /// Writes a revision; its number goes to `done`.
+    pub fn write(
+        &self,
+        key: &str,
+        headers: Headers,
+        payload: Bytes,
+        done: impl FnOnce(Result<u64>) + Send + 'static,
+    ) -> Result<()> {
+        let out = self.message(key, headers, payload);
+        let bucket = self.bucket.clone();
+        let subject = out.subject.clone();
+        self.link.request(out, self.timeout, move |reply| {
+            done(written(&bucket, &subject, reply));
+        })?;
+        Ok(())
+    }
+
+    /// The same as a future; the message is queued before this returns.
+    fn writing(
+        &self,
+        key: &str,
+        headers: Headers,
+        payload: Bytes,
+    ) -> impl Future<Output = Result<u64>> + Send + 'static {
+        let out = self.message(key, headers, payload);
+        let bucket = self.bucket.clone();
+        let subject = out.subject.clone();
+        let reply = self.link.ask(out, self.timeout);
+        async move { written(&bucket, &subject, reply.await) }
+    }
+
+    /// Writes only if the key does not exist, deleted keys counting as such.
+    pub fn create(
+        &self,
+        key: &str,
+        payload: Bytes,
+        done: impl FnOnce(Result<u64>) + Send + 'static,
+    ) {
+        let first = self.writing(key, expecting(0), payload.clone());
+        let (this, key) = (self.clone(), key.to_owned());
+        self.link.spawn(async move {
+            done(match first.await {
+                Err(conflict) if conflict.kind == Kind::WrongLastSequence => {
+                    match this.reading(&key, None).await {
+                        Ok(entry) if entry.operation.deletes() => {
+                            this.writing(&key, expecting(entry.revision), payload).await
+                        }
+                        Ok(_) => Err(conflict),
+                        // Purged or expired between the two requests: nothing is in the way now.
+                        Err(error) if error.kind == Kind::KeyNotFound => {
+                            this.writing(&key, expecting(0), payload).await
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+                other => other,
+            });
+        });
+    }
+
+    /// Writes the value of an earlier revision again.
+    pub fn revert(
+        &self,
+        key: &str,
+        revision: u64,
+        done: impl FnOnce(Result<u64>) + Send + 'static,
+    ) {
+        let old = self.reading(key, Some(revision));
+        let (this, key) = (self.clone(), key.to_owned());
+        self.link.spawn(async move {
+            done(match old.await.and_then(Entry::not_deleted) {
+                Ok(entry) => {
+                    let value = Bytes::copy_from_slice(entry.value());
+                    this.writing(&key, Headers::new(), value).await
+                }
+                Err(error) => Err(error),
+            });
+        });
+    }
+
+    // ------------------------------------------------------------------------------- reading
+
+    fn question(&self, key: &str, revision: Option<u64>) -> Outgoing {
+        if !self.bucket.allow_direct {
+            return stored_question(&self.prefix, &self.bucket, key, revision);
+        }
+        let (stream, prefix) = (&self.bucket.stream, &self.prefix);
+        match revision {
+            None => {
+                let subject = self.bucket.read_subject(key);
+                Outgoing::new(format!("{prefix}.DIRECT.GET.{stream}.{subject}"), "")
+            }
+            Some(seq) => {
+                let body = json!({"seq": seq}).to_string();
+                Outgoing::new(format!("{prefix}.DIRECT.GET.{stream}"), body)
+            }
+        }
+    }
+
+    /// Reads the last entry of a key, or one revision, deletions included.
+    pub fn read(
+        &self,
+        key: &str,
+        revision: Option<u64>,
+        done: impl FnOnce(Result<Entry>) + Send + 'static,
+    ) -> Result<()> {
+        let out = self.question(key, revision);
+        let (prefix, bucket, name) = (self.prefix.clone(), self.bucket.clone(), key.to_owned());
+        // In the form of JSON: it may be the answer that has broken the connection, because the
+        // engine cannot read it as a message.
+        let again = move || stored_question(&prefix, &bucket, &name, revision);
+        let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
+        self.link.request_again(out, self.timeout, again, move |reply| {
+            done(found(&bucket, &key, &subject, reply));
+        })?;
+        Ok(())
+    }
+
+    /// The same as a future; the question is queued before this returns.
+    fn reading(
+        &self,
+        key: &str,
+        revision: Option<u64>,
+    ) -> impl Future<Output = Result<Entry>> + Send + 'static {
+        let (tell, told) = oneshot::channel();
+        let asked = self.read(key, revision, move |entry| {
+            // The future may be gone.
+            let _ = tell.send(entry);
+        });
+        async move {
+            asked?;
+            let closed = |_| Error::new(Kind::ConnectionClosed, "Connection closed");
+            told.await.map_err(closed)?
+        }
+    }
+}
+
+/// Asks for an entry in the form of JSON.
+fn stored_question(prefix: &str, bucket: &Bucket, key: &str, revision: Option<u64>) -> Outgoing {
+    let body = match revision {
+        None => json!({"last_by_subj": bucket.read_subject(key)}),
+        Some(seq) => json!({"seq": seq}),
+    };
+    Outgoing::new(format!("{prefix}.STREAM.MSG.GET.{}", bucket.stream), body.to_string())
+}
+
+/// The revision in a publish acknowledgement.
+fn written(bucket: &Bucket, subject: &str, reply: Reply) -> Result<u64> {
+    let message = match reply {
+        Ok(message) => message,
+        Err(RequestError::NoResponders(_)) => return Err(not_found(&bucket.name)),
+        Err(error) => return Err(request_error(subject, error)),
+    };
+    let ack = reply::parse(message.payload())?;
+    ack.get("seq").and_then(Value::as_u64).ok_or_else(|| {
+        Error::new(Kind::Protocol, "Publish acknowledgement without a sequence number")
+    })
+}
+
+fn found(bucket: &Bucket, key: &str, subject: &str, reply: Reply) -> Result<Entry> {
+    let absent = || key_not_found(&bucket.name, key);
+    let message = match reply {
+        Ok(message) => message,
+        Err(RequestError::NoResponders(_)) => return Err(not_found(&bucket.name)),
+        Err(error) => return Err(request_error(subject, error)),
+    };
+    // Direct answers always have headers, the others never.
+    if message.status().is_some() || message.header("Nats-Sequence").is_some() {
+        return match message.status() {
+            Some(404) => Err(absent()),
+            Some(408) => Err(Error::invalid("Invalid request")),
+            _ => Entry::from_direct(bucket, key, |name| message.header(name), message.payload()),
+        };
+    }
+    match reply::parse(message.payload()) {
+        Ok(stored) => Entry::from_stored(bucket, key, &stored),
+        Err(error) => Err(match error.kind {
+            Kind::MsgNotFound => absent(),
+            Kind::StreamNotFound => not_found(&bucket.name),
+            _ => error,
+        }),
+    }
+}

@@ -1,0 +1,36 @@
+//! Native package `nats` for Tcl. See `doc/architecture.md` for the map.
+#![deny(unsafe_code)]
+
+mod bridge;
+mod connection;
+mod error;
+mod jetstream;
+mod json;
+mod keyvalue;
+mod options;
+mod rfc3339;
+mod runtime;
+mod subject;
+mod tcl;
+#[allow(dead_code, reason = "publishing and subscribing reach Tcl with the next release")]
+mod transport;
+
+use std::time::Duration;
+use tcl::{Interp, Result};
+
+/// Everything that `load` does: classes, commands, the package. No thread, no connection.
+fn init(interp: Interp<'_>) -> Result<()> {
+    interp.eval(include_str!("../tcl/nats.tcl"))?;
+    connection::register(interp)?;
+    jetstream::register(interp)?;
+    keyvalue::register(interp)?;
+    tcl::mailbox::at_process_exit(leave);
+    tcl::load::provide(interp, "nats", env!("CARGO_PKG_VERSION"))
+}
+
+/// How long the process may take to send what is queued when it exits.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+fn leave() {
+    runtime::close_all(EXIT_LIMIT);
+}

@@ -1,0 +1,44 @@
+//! Timestamps of the server: RFC 3339 in, ns or ms since the epoch out.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Nanoseconds since the epoch; `None` when the text is no RFC 3339 time.
+pub fn nanoseconds(text: &str) -> Option<i128> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp_nanos)
+}
+
+/// Milliseconds since the epoch, truncated and never rounded, so that every way to learn the time
+/// of a message gives the same number.
+pub fn milliseconds(text: &str) -> Option<i64> {
+    i64::try_from(nanoseconds(text)?.div_euclid(1_000_000)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_are_scaled_and_truncated() {
+        for (text, expected) in [
+            ("2026-11-22T17:04:03.018876992Z", 1_795_367_043_018),
+            ("2026-11-22T17:04:03.051Z", 1_795_367_043_051),
+            ("2026-11-22T17:04:03.5Z", 1_795_367_043_500),
+            ("2026-11-22T17:04:03.000999999Z", 1_795_367_043_000),
+            ("2026-11-22T17:04:03.999999999Z", 1_795_367_043_999),
+            ("2026-11-22T17:04:03Z", 1_795_367_043_000),
+            ("2026-11-22T19:04:03.25+02:00", 1_795_367_043_250),
+            ("1970-01-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(milliseconds(text), Some(expected), "{text}");
+        }
+        assert_eq!(nanoseconds("1970-01-01T00:00:01.000000001Z"), Some(1_000_000_001));
+    }
+
+    #[test]
+    fn no_time_at_all() {
+        for text in ["", "now", "2026-11-22", "2026-13-22T17:04:03Z", "2026-11-22T17:04:03"] {
+            assert_eq!(milliseconds(text), None, "{text}");
+        }
+    }
+}

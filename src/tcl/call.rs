@@ -1,0 +1,197 @@
+//! Entries from Tcl: native commands and TclOO methods.
+//!
+//! Every entry catches unwinding: a panic of ours becomes the Tcl error `{NATS ErrInternal}`.
+
+use super::{Failure, Interp, Obj, Object, Result, stubs};
+use crate::error::{Error, Kind};
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::{CString, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// What a command leaves behind.
+pub enum Reply {
+    Empty,
+    Value(Obj),
+    /// The command goes on when its coroutine is resumed (see `wait`).
+    Suspended(c_int),
+}
+
+impl From<Obj> for Reply {
+    fn from(value: Obj) -> Reply {
+        Reply::Value(value)
+    }
+}
+
+/// One call from Tcl.
+pub struct Call<'a> {
+    pub interp: Interp<'a>,
+    object: Option<Object<'a>>,
+    words: &'a [Obj],
+    skip: usize,
+}
+
+impl<'a> Call<'a> {
+    /// The arguments behind the command or method name.
+    pub fn args(&self) -> &'a [Obj] {
+        self.words.get(self.skip..).unwrap_or_default()
+    }
+
+    pub fn arg(&self, index: usize) -> Result<&'a Obj> {
+        self.args().get(index).ok_or_else(|| internal("an argument is missing".into()).into())
+    }
+
+    /// The object whose method runs.
+    pub fn object(&self) -> Result<Object<'a>> {
+        self.object.ok_or_else(|| internal("no object".into()).into())
+    }
+
+    /// The Rust data of the object. It is absent when the constructor of a subclass did not call
+    /// `next`.
+    pub fn data<T: Any>(&self) -> Result<Rc<T>> {
+        self.object()?.data::<T>().ok_or_else(|| {
+            Error::invalid("The object was not initialised: its constructor must call next").into()
+        })
+    }
+}
+
+pub type Body = fn(&Call<'_>) -> Result<Reply>;
+
+/// A native command or method: `usage` is its part of Tcl's `wrong # args` message.
+pub struct Method {
+    pub name: &'static str,
+    pub usage: &'static str,
+    pub min: usize,
+    pub max: usize,
+    pub body: Body,
+}
+
+/// `max` of a method with any number of arguments.
+pub const ANY: usize = usize::MAX;
+
+fn run<'a>(
+    method: &Method,
+    interp: Interp<'a>,
+    object: Option<Object<'a>>,
+    words: &'a [Obj],
+    skip: usize,
+) -> c_int {
+    let count = words.len().saturating_sub(skip);
+    if count < method.min || count > method.max {
+        let Ok(usage) = CString::new(method.usage) else { return stubs::ERROR };
+        let usage = if method.usage.is_empty() { std::ptr::null() } else { usage.as_ptr() };
+        // SAFETY: the words are Tcl's own; the message ends with NUL or is null.
+        unsafe {
+            stubs::wrong_num_args(
+                interp.raw(),
+                skip.min(words.len()) as isize,
+                words.as_ptr().cast(),
+                usage,
+            );
+        }
+        return stubs::ERROR;
+    }
+    let call = Call { interp, object, words, skip };
+    let outcome = catch_unwind(AssertUnwindSafe(|| (method.body)(&call)));
+    conclude(interp, outcome.unwrap_or_else(|panic| Err(panicked(panic).into())))
+}
+
+/// Makes an outcome the interpreter's result.
+pub(super) fn conclude(interp: Interp<'_>, outcome: Result<Reply>) -> c_int {
+    match outcome {
+        Ok(Reply::Empty) => {
+            interp.reset_result();
+            stubs::OK
+        }
+        Ok(Reply::Value(value)) => {
+            interp.set_result(&value);
+            stubs::OK
+        }
+        Ok(Reply::Suspended(code)) => code,
+        Err(Failure::Error(error)) => {
+            interp.raise(&error);
+            stubs::ERROR
+        }
+        Err(Failure::Raised) => stubs::ERROR,
+    }
+}
+
+fn internal(text: String) -> Error {
+    Error::new(Kind::Internal, text)
+}
+
+thread_local!(static PANIC: RefCell<Option<String>> = const { RefCell::new(None) });
+
+/// Replaces Rust's panic message on stderr by a note that [`panicked`] turns into an error text.
+/// The hook belongs to this shared object's copy of the standard library alone.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.to_string();
+        let _ = PANIC.try_with(|note| note.try_borrow_mut().map(|mut note| *note = Some(text)));
+    }));
+}
+
+pub(super) fn panicked(_payload: Box<dyn Any + Send>) -> Error {
+    let note = PANIC.with(|note| note.borrow_mut().take());
+    internal(format!("Internal error: {}", note.as_deref().unwrap_or("unknown panic")))
+}
+
+unsafe extern "C" fn command_entry(
+    data: *mut c_void,
+    interp: *mut stubs::RawInterp,
+    count: c_int,
+    words: *const *mut stubs::RawObj,
+) -> c_int {
+    // SAFETY: `data` is the static Method that `create` registered; Tcl passes a live
+    // interpreter and `count` live words; `Obj` is a transparent pointer and only borrowed.
+    unsafe {
+        let method = &*data.cast::<Method>();
+        let words = std::slice::from_raw_parts(words.cast::<Obj>(), count as usize);
+        run(method, Interp::from_raw(interp), None, words, 1)
+    }
+}
+
+/// Registers a command by its absolute name. It can wait in coroutines.
+pub fn create(interp: Interp<'_>, command: &'static Method) -> Result<()> {
+    let name = CString::new(command.name).map_err(|_| internal("bad command name".into()))?;
+    let data = std::ptr::from_ref(command).cast_mut().cast();
+    // SAFETY: alive; the data is static; entries have the right type. Tcl calls the second
+    // function when it runs the command without recursion, and the first one never otherwise.
+    unsafe {
+        stubs::nr_create_command(
+            interp.raw(),
+            name.as_ptr(),
+            command_entry,
+            command_entry,
+            data,
+            None,
+        );
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn method_entry(
+    data: *mut c_void,
+    interp: *mut stubs::RawInterp,
+    context: *mut stubs::ObjectContext,
+    count: c_int,
+    words: *const *mut stubs::RawObj,
+) -> c_int {
+    // SAFETY: as in command_entry; the context is live during the call.
+    unsafe {
+        let method = &*data.cast::<Method>();
+        let words = std::slice::from_raw_parts(words.cast::<Obj>(), count as usize);
+        let skip = stubs::object_context_skipped_args(context);
+        let object = Object::from_raw(stubs::object_context_object(context));
+        run(method, Interp::from_raw(interp), object, words, skip)
+    }
+}
+
+pub(super) static METHOD_TYPE: stubs::MethodType = stubs::MethodType {
+    version: 1,
+    name: c"nats".as_ptr(),
+    call: method_entry,
+    delete: None,
+    clone: None,
+};

@@ -1,0 +1,294 @@
+//! `Interp`: permission to talk to an interpreter, on its thread.
+
+use super::obj::Obj;
+use super::{Failure, Result, stubs};
+use crate::error::{Error, Kind};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::marker::PhantomData;
+use std::ptr;
+use std::rc::Rc;
+
+/// Proof that we are on the interpreter's thread and that it is alive for `'a`: Tcl is calling us,
+/// or [`Home::enter`] holds it. Neither `Send` nor storable.
+#[derive(Clone, Copy)]
+pub struct Interp<'a> {
+    raw: *mut stubs::RawInterp,
+    _life: PhantomData<&'a ()>,
+}
+
+impl<'a> Interp<'a> {
+    /// # Safety
+    /// `raw` is a live interpreter of this thread and stays so for `'a`.
+    pub unsafe fn from_raw(raw: *mut stubs::RawInterp) -> Interp<'a> {
+        Interp { raw, _life: PhantomData }
+    }
+
+    pub fn raw(self) -> *mut stubs::RawInterp {
+        self.raw
+    }
+
+    pub fn deleted(self) -> bool {
+        // SAFETY: alive (its memory is), by the type's promise.
+        unsafe { stubs::interp_deleted(self.raw) != 0 }
+    }
+
+    pub fn set_result(self, value: &Obj) {
+        // SAFETY: both live.
+        unsafe { stubs::set_obj_result(self.raw, value.raw()) };
+    }
+
+    pub fn result(self) -> Obj {
+        // SAFETY: the result of a live interpreter is never null.
+        unsafe { Obj::from_raw(stubs::get_obj_result(self.raw)) }.unwrap_or_else(Obj::empty)
+    }
+
+    pub fn reset_result(self) {
+        // SAFETY: alive.
+        unsafe { stubs::reset_result(self.raw) };
+    }
+
+    /// Makes `error` the interpreter's result and error code.
+    pub fn raise(self, error: &Error) {
+        self.set_result(&Obj::new(&error.message));
+        // SAFETY: both live; Tcl takes its own reference of the code.
+        unsafe { stubs::set_obj_error_code(self.raw, error_code(error).raw()) };
+    }
+
+    /// Evaluates a command at global level.
+    pub fn call(self, words: &[Obj]) -> Result<Obj> {
+        // SAFETY: live values, one pointer per word.
+        let code = unsafe {
+            stubs::eval_objv(
+                self.raw,
+                words.len() as isize,
+                words.as_ptr().cast(),
+                stubs::EVAL_GLOBAL,
+            )
+        };
+        if code == stubs::OK { Ok(self.result()) } else { Err(Failure::Raised) }
+    }
+
+    /// Evaluates a command at global level from the event loop: its result is dropped and its
+    /// error goes to the interpreter's background error handler.
+    pub fn call_back(self, words: &[Obj]) {
+        // SAFETY: live values, one pointer per word; the interpreter is held by `self`.
+        unsafe {
+            let code = stubs::eval_objv(
+                self.raw,
+                words.len() as isize,
+                words.as_ptr().cast(),
+                stubs::EVAL_GLOBAL,
+            );
+            if code != stubs::OK && !self.deleted() {
+                stubs::background_exception(self.raw, code);
+            }
+        }
+    }
+
+    /// Evaluates a script at global level.
+    pub fn eval(self, script: &str) -> Result<()> {
+        // SAFETY: pointer and length of one slice.
+        let code =
+            unsafe { stubs::eval_ex(self.raw, script.as_ptr().cast(), script.len() as isize) };
+        if code == stubs::OK { Ok(()) } else { Err(Failure::Raised) }
+    }
+
+    /// Reports a failure to the background error handler.
+    pub fn background(self, failure: &Failure) {
+        if self.deleted() {
+            return;
+        }
+        if let Failure::Error(error) = failure {
+            self.reset_result();
+            self.raise(error);
+        }
+        // SAFETY: alive; the result holds the error.
+        unsafe { stubs::background_exception(self.raw, stubs::ERROR) };
+    }
+
+    /// Runs `body` and puts result, error code and error info back as they were: for work that
+    /// happens by the way, such as the traces of a variable we set.
+    pub fn aside<R>(self, body: impl FnOnce() -> R) -> R {
+        // SAFETY: alive; the state is restored exactly once.
+        let state = unsafe { stubs::save_interp_state(self.raw, stubs::OK) };
+        let value = body();
+        // SAFETY: as above.
+        unsafe { stubs::restore_interp_state(self.raw, state) };
+        value
+    }
+
+    /// Sets a variable, or an element of an array, by a name that is absolute. `Raised` has Tcl's
+    /// message (a trace threw, the name is a scalar …).
+    pub fn set_var(self, name: &Obj, element: Option<&Obj>, value: &Obj) -> Result<()> {
+        let element = element.map_or(ptr::null_mut(), Obj::raw);
+        let flags = stubs::GLOBAL_ONLY | stubs::LEAVE_ERR_MSG;
+        // SAFETY: all live.
+        let set = unsafe { stubs::obj_set_var2(self.raw, name.raw(), element, value.raw(), flags) };
+        if set.is_null() { Err(Failure::Raised) } else { Ok(()) }
+    }
+
+    pub fn get_var(self, name: &Obj, element: Option<&Obj>) -> Option<Obj> {
+        let element = element.map_or(ptr::null_mut(), Obj::raw);
+        // SAFETY: all live; a null result means that there is no such variable.
+        unsafe {
+            Obj::from_raw(stubs::obj_get_var2(self.raw, name.raw(), element, stubs::GLOBAL_ONLY))
+        }
+    }
+
+    /// Removes an element; one that is not there is no error.
+    /// The names of an array's elements; none if it is no array.
+    pub fn array_names(self, array: &Obj) -> Vec<String> {
+        let words = [Obj::new("::array"), Obj::new("names"), array.clone()];
+        let names = self.aside(|| self.call(&words).and_then(|names| names.elements(self)));
+        names.unwrap_or_default().iter().map(Obj::string).collect()
+    }
+
+    pub fn unset_element(self, array: &Obj, element: &Obj) {
+        // Tcl_UnsetVar2 wants C strings, and Tcl's internal form has no NUL inside.
+        let (Ok(array), Ok(element)) =
+            (CString::new(array.tcl_bytes()), CString::new(element.tcl_bytes()))
+        else {
+            return;
+        };
+        // SAFETY: alive; both strings end with NUL.
+        unsafe {
+            stubs::unset_var2(self.raw, array.as_ptr(), element.as_ptr(), stubs::GLOBAL_ONLY)
+        };
+    }
+
+    /// Links the variable that `name` means in the calling frame to the absolute name `local`;
+    /// Tcl refuses variables of a procedure.
+    pub fn link_var(self, name: &Obj, local: &str) -> Result<()> {
+        let (Ok(name), Ok(local)) = (CString::new(name.tcl_bytes()), CString::new(local)) else {
+            return Err(Failure::Error(Error::invalid("Invalid variable name")));
+        };
+        // SAFETY: alive; all strings end with NUL; "0" is the frame that is current now.
+        let code = unsafe {
+            stubs::up_var2(
+                self.raw,
+                c"0".as_ptr(),
+                name.as_ptr(),
+                ptr::null(),
+                local.as_ptr(),
+                stubs::GLOBAL_ONLY,
+            )
+        };
+        if code == stubs::OK { Ok(()) } else { Err(Failure::Raised) }
+    }
+
+    /// Writes a line to a channel by its Tcl name. A channel that is closed, bad or not for
+    /// writing is no error: a log must not harm what it reports.
+    pub fn write_line(self, channel: &str, line: &str) {
+        let Ok(channel) = CString::new(channel) else { return };
+        let mut mode = 0;
+        let line = Obj::new(line);
+        // SAFETY: alive; the channel is used at once; TCL_WRITABLE is 4.
+        self.aside(|| unsafe {
+            let channel = stubs::get_channel(self.raw, channel.as_ptr(), &raw mut mode);
+            if !channel.is_null() && mode & 4 != 0 {
+                let bytes = line.tcl_bytes();
+                stubs::write_chars(channel, bytes.as_ptr().cast(), bytes.len() as isize);
+                stubs::flush(channel);
+            }
+        });
+    }
+
+    /// A handle that may be stored.
+    pub fn home(self) -> Home {
+        Home::of(self)
+    }
+}
+
+/// The error code list `{NATS ErrX}`.
+pub fn error_code(error: &Error) -> Obj {
+    let mut words = vec![Obj::new("NATS"), Obj::new(error.kind.code())];
+    if let (Kind::JsResponse, Some((code, err_code))) = (error.kind, error.api) {
+        words.push(Obj::int(code as i64));
+        words.push(Obj::int(err_code as i64));
+    }
+    Obj::list(&words)
+}
+
+/// A stored interpreter. It does not keep the interpreter, or that could never be deleted: its
+/// objects hold such handles. [`Home::enter`] does, for a while, if it is still there. Not `Send`.
+#[derive(Clone)]
+pub struct Home(Rc<House>);
+
+struct House {
+    /// Null once the interpreter has gone.
+    raw: Cell<*mut stubs::RawInterp>,
+    /// How many [`Stay`]s there are; together they hold the interpreter once.
+    guests: Cell<usize>,
+}
+
+thread_local!(static HOUSES: RefCell<HashMap<*mut stubs::RawInterp, Home>> = RefCell::default());
+
+impl Home {
+    fn of(interp: Interp<'_>) -> Home {
+        HOUSES.with(|houses| {
+            let mut houses = houses.borrow_mut();
+            let home = houses.entry(interp.raw).or_insert_with(|| {
+                // SAFETY: alive; called once, on this thread, before the memory goes.
+                unsafe { stubs::call_when_deleted(interp.raw, forget, ptr::null_mut()) };
+                Home(Rc::new(House { raw: Cell::new(interp.raw), guests: Cell::new(0) }))
+            });
+            home.clone()
+        })
+    }
+
+    /// Holds the interpreter, so that code which deletes it does not take it from under us.
+    /// `None` once it is being deleted.
+    pub fn enter(&self) -> Option<Stay<'_>> {
+        let raw = self.0.raw.get();
+        if raw.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so its memory is there, and `Home` is not `Send`, so this is its thread.
+        let interp = unsafe { Interp::from_raw(raw) };
+        if interp.deleted() {
+            return None;
+        }
+        let guests = self.0.guests.get();
+        if guests == 0 {
+            // SAFETY: alive; balanced by the release in `Stay`.
+            unsafe { stubs::preserve(raw.cast()) };
+        }
+        self.0.guests.set(guests + 1);
+        Some(Stay { house: &self.0, interp })
+    }
+}
+
+unsafe extern "C" fn forget(_data: *mut c_void, raw: *mut stubs::RawInterp) {
+    let home = HOUSES.try_with(|houses| houses.try_borrow_mut().ok()?.remove(&raw));
+    if let Ok(Some(home)) = home {
+        home.0.raw.set(ptr::null_mut());
+    }
+}
+
+/// An interpreter that is held.
+pub struct Stay<'a> {
+    house: &'a House,
+    interp: Interp<'a>,
+}
+
+impl<'a> std::ops::Deref for Stay<'a> {
+    type Target = Interp<'a>;
+
+    fn deref(&self) -> &Interp<'a> {
+        &self.interp
+    }
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        let guests = self.house.guests.get() - 1;
+        self.house.guests.set(guests);
+        if guests == 0 {
+            // SAFETY: balances the preserve in `Home::enter`, on the same thread. An interpreter
+            // that was deleted meanwhile goes now, with all that is in it.
+            unsafe { stubs::release(self.interp.raw.cast()) };
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! What other threads post to a Tcl thread: an event source, never one event per message.
+//!
+//! ```text
+//! post       (any thread)   push the source; if !alerted.swap(true) → Tcl_ThreadAlert
+//! setup      (Tcl thread)   alerted = false; something queued → alerted = true, do not sleep
+//! check      (Tcl thread)   something queued and no event in Tcl's queue → queue one, but for a
+//!                           break every SHIFT
+//! event      (Tcl thread)   serve sources, fairly in turn, until all are empty or TURN has gone
+//! ```
+//! The flag is cleared only just before Tcl sleeps: clearing it anywhere else loses wake-ups or
+//! starves timers and files (both seen in experiments, both tested). The limit is a time and not
+//! a count because one poll of Tcl's notifier costs 57 µs on 8.6, more than many callbacks.
+//!
+//! A source may be served again from a nested event loop while one of its deliveries still runs,
+//! so it stays in the queue until it is found empty, and is served one slice at a time.
+
+use super::stubs;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long one event may serve before Tcl sees to its timers, files and idle work.
+const TURN: Duration = Duration::from_millis(1);
+
+/// How long there may be work without a break. In a break Tcl finds no event of ours, and so runs
+/// its idle scripts, the redrawing of Tk among them, or lets `update` return.
+const SHIFT: Duration = Duration::from_millis(20);
+
+/// After a question was sent, how long an event that has nothing left to do waits for the answer
+/// before it returns to Tcl: an answer within it spares a sleep, a wake-up and a poll of Tcl's
+/// notifier. The turn's limit holds all the same.
+pub const PATIENCE: Duration = Duration::from_micros(100);
+
+/// Something with work for the Tcl thread.
+pub trait Source: Send + Sync {
+    /// Serves a slice of the work, until `deadline` at the latest, on the Tcl thread.
+    fn serve(&self, deadline: Instant) -> Served;
+
+    /// Asked when it leaves the queue: false if there is work again, so that it has to stay. From
+    /// true on, new work needs a new post.
+    fn retire(&self) -> bool {
+        true
+    }
+}
+
+/// What a source says after a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// There is more.
+    More,
+    /// Nothing is left; see [`Source::retire`].
+    Done,
+    /// Done, and a command is waiting for the event loop to return to it.
+    Leave,
+}
+
+/// The mailbox of one Tcl thread.
+pub struct Mailbox {
+    state: Mutex<State>,
+    queued: AtomicUsize,
+    alerted: AtomicBool,
+}
+
+struct State {
+    /// The thread, until it ends.
+    thread: Option<ThreadId>,
+    /// Answers that somebody waits for. They are served first.
+    urgent: VecDeque<Arc<dyn Source>>,
+    normal: VecDeque<Arc<dyn Source>>,
+}
+
+struct ThreadId(*mut c_void);
+// SAFETY: Tcl's thread id is a number in the form of a pointer, made to be used from other threads.
+unsafe impl Send for ThreadId {}
+
+#[repr(C)]
+struct ServeEvent {
+    header: stubs::Event,
+}
+
+struct Local {
+    mailbox: Arc<Mailbox>,
+    event_queued: Cell<bool>,
+    /// When there was nothing to do, or a break.
+    rested: Cell<Instant>,
+    /// An answer may come until then.
+    expecting_until: Cell<Option<Instant>>,
+    at_exit: RefCell<Vec<Box<dyn FnOnce()>>>,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+}
+
+impl Mailbox {
+    /// The mailbox of the calling Tcl thread.
+    pub fn of_this_thread() -> Arc<Mailbox> {
+        local().mailbox.clone()
+    }
+
+    /// Queues `source`, from any thread. After the end of the Tcl thread this does nothing.
+    pub fn post(&self, source: Arc<dyn Source>, urgent: bool) {
+        let mut state = self.lock();
+        if state.thread.is_none() {
+            return;
+        }
+        if urgent {
+            state.urgent.push_back(source);
+        } else {
+            state.normal.push_back(source);
+        }
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        if !self.alerted.swap(true, Ordering::SeqCst)
+            && let Some(thread) = &state.thread
+        {
+            // SAFETY: the thread exists: it takes its id out under this lock when it ends.
+            unsafe { stubs::thread_alert(thread.0) };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next source to serve: an urgent one is taken off, a normal one goes to the end of its
+    /// queue.
+    fn next(&self) -> Option<(Arc<dyn Source>, bool)> {
+        let mut state = self.lock();
+        if let Some(source) = state.urgent.pop_front() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            return Some((source, true));
+        }
+        let source = state.normal.pop_front()?;
+        state.normal.push_back(source.clone());
+        Some((source, false))
+    }
+
+    /// Takes an urgent source back whose news has been found without the event loop. It may be
+    /// still on its way in; it is served later then, which does no harm.
+    pub fn withdraw(&self, source: &Arc<dyn Source>) {
+        let mut state = self.lock();
+        if let Some(at) = state.urgent.iter().position(|other| Arc::ptr_eq(other, source)) {
+            state.urgent.remove(at);
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a source off the queue that has found itself empty. It is asked again under the lock:
+    /// with nested event loops its place may be gone, and a post that has just come in is not to be
+    /// lost.
+    fn remove(&self, source: &Arc<dyn Source>) {
+        let mut state = self.lock();
+        if source.retire() {
+            let before = state.normal.len();
+            state.normal.retain(|other| !Arc::ptr_eq(other, source));
+            self.queued.fetch_sub(before - state.normal.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Says that a question has been sent whose answer may come soon.
+pub fn expect_answer() {
+    local().expecting_until.set(Some(Instant::now() + PATIENCE));
+}
+
+impl Local {
+    /// Whether something came in while an answer can be expected soon.
+    fn await_answer(&self, deadline: Instant) -> bool {
+        let Some(until) = self.expecting_until.take() else { return false };
+        let until = until.min(deadline);
+        while Instant::now() < until {
+            if self.mailbox.queued.load(Ordering::Acquire) > 0 {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+}
+
+/// Runs `f` when this Tcl thread ends, before Tcl takes its own state down.
+pub fn at_thread_exit(f: impl FnOnce() + 'static) {
+    local().at_exit.borrow_mut().push(Box::new(f));
+}
+
+/// Runs `f` when the process leaves by Tcl's `exit`. The first call counts.
+pub fn at_process_exit(f: fn()) {
+    static FIRST: Once = Once::new();
+    unsafe extern "C" fn leave(data: *mut c_void) {
+        // SAFETY: the function pointer given below.
+        let f = unsafe { std::mem::transmute::<*mut c_void, fn()>(data) };
+        let _ = catch_unwind(f);
+    }
+    // SAFETY: a static function; Tcl calls it once.
+    FIRST.call_once(|| unsafe { stubs::create_exit_handler(leave, f as *mut c_void) });
+}
+
+fn local() -> Rc<Local> {
+    LOCAL.with(|cell| {
+        cell.borrow_mut()
+            .get_or_insert_with(|| {
+                // SAFETY: we are on a Tcl thread with a live interpreter (the caller's).
+                let thread = unsafe {
+                    stubs::create_event_source(setup, check, ptr::null_mut());
+                    stubs::create_thread_exit_handler(thread_exit, ptr::null_mut());
+                    ThreadId(stubs::get_current_thread())
+                };
+                let state = State {
+                    thread: Some(thread),
+                    urgent: VecDeque::new(),
+                    normal: VecDeque::new(),
+                };
+                Rc::new(Local {
+                    mailbox: Arc::new(Mailbox {
+                        state: Mutex::new(state),
+                        queued: AtomicUsize::new(0),
+                        alerted: AtomicBool::new(false),
+                    }),
+                    event_queued: Cell::new(false),
+                    rested: Cell::new(Instant::now()),
+                    expecting_until: Cell::new(None),
+                    at_exit: RefCell::default(),
+                })
+            })
+            .clone()
+    })
+}
+
+/// The thread's state while it has one; never makes it.
+fn existing() -> Option<Rc<Local>> {
+    LOCAL.with(|cell| cell.borrow().clone())
+}
+
+unsafe extern "C" fn thread_exit(_data: *mut c_void) {
+    stubs::finish_thread();
+    let Some(local) = LOCAL.with(|cell| cell.borrow_mut().take()) else { return };
+    // SAFETY: the same source that `local` created, on the same thread.
+    unsafe { stubs::delete_event_source(setup, check, ptr::null_mut()) };
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        for f in local.at_exit.take() {
+            f();
+        }
+    }));
+    let dropped = {
+        let mut state = local.mailbox.lock();
+        state.thread = None;
+        local.mailbox.queued.store(0, Ordering::Relaxed);
+        (std::mem::take(&mut state.urgent), std::mem::take(&mut state.normal))
+    };
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(dropped)));
+}
+
+unsafe extern "C" fn setup(_data: *mut c_void, flags: c_int) {
+    // What comes from the network is served when file events are: not in loops that wait for
+    // windows only.
+    if flags & stubs::FILE_EVENTS == 0 {
+        return;
+    }
+    let Some(local) = existing() else { return };
+    let mailbox = &local.mailbox;
+    mailbox.alerted.store(false, Ordering::SeqCst);
+    if mailbox.queued.load(Ordering::SeqCst) > 0 {
+        mailbox.alerted.store(true, Ordering::SeqCst);
+        let now = stubs::Time { sec: 0, usec: 0 };
+        // SAFETY: Tcl copies the time.
+        unsafe { stubs::set_max_block_time(&raw const now) };
+    } else {
+        local.rested.set(Instant::now());
+    }
+}
+
+unsafe extern "C" fn check(_data: *mut c_void, flags: c_int) {
+    let Some(local) = existing() else { return };
+    if flags & stubs::FILE_EVENTS == 0 {
+        return;
+    }
+    if local.mailbox.queued.load(Ordering::SeqCst) == 0 || local.event_queued.get() {
+        return;
+    }
+    if local.rested.get().elapsed() > SHIFT {
+        local.rested.set(Instant::now());
+        return;
+    }
+    local.event_queued.set(true);
+    // SAFETY: Tcl frees the event with its own allocator after it was served.
+    unsafe {
+        let event = stubs::alloc(size_of::<ServeEvent>()).cast::<ServeEvent>();
+        event.write(ServeEvent {
+            header: stubs::Event { proc_: Some(serve), next: ptr::null_mut() },
+        });
+        stubs::queue_event(event.cast(), stubs::QUEUE_TAIL);
+    }
+}
+
+unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
+    if flags & stubs::FILE_EVENTS == 0 {
+        return 0;
+    }
+    let Some(local) = existing() else { return 1 };
+    // Cleared first: a callback may run a nested event loop, which has to queue an event of its own.
+    local.event_queued.set(false);
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let deadline = Instant::now() + TURN;
+        loop {
+            let Some((source, urgent)) = local.mailbox.next() else {
+                if local.await_answer(deadline) {
+                    continue;
+                }
+                break;
+            };
+            let served = source.serve(deadline);
+            if served != Served::More && !urgent {
+                local.mailbox.remove(&source);
+            }
+            if served == Served::Leave || Instant::now() >= deadline {
+                break;
+            }
+        }
+    }));
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Work(AtomicUsize);
+
+    impl Source for Work {
+        fn serve(&self, _deadline: Instant) -> Served {
+            Served::Done
+        }
+
+        fn retire(&self) -> bool {
+            self.0.load(Ordering::SeqCst) == 0
+        }
+    }
+
+    /// A mailbox that needs no Tcl: its thread is taken to be awake.
+    fn mailbox() -> Mailbox {
+        let state = State {
+            thread: Some(ThreadId(ptr::null_mut())),
+            urgent: VecDeque::new(),
+            normal: VecDeque::new(),
+        };
+        Mailbox {
+            state: Mutex::new(state),
+            queued: AtomicUsize::new(0),
+            alerted: AtomicBool::new(true),
+        }
+    }
+
+    #[test]
+    fn a_post_between_the_last_look_and_the_removal_is_kept() {
+        let mailbox = mailbox();
+        let work = Arc::new(Work(AtomicUsize::new(0)));
+        let source: Arc<dyn Source> = work.clone();
+        mailbox.post(source.clone(), false);
+        // A nested event loop has found it empty, and so does the outer one, but then:
+        mailbox.remove(&source);
+        work.0.store(1, Ordering::SeqCst);
+        mailbox.post(source.clone(), false);
+        mailbox.remove(&source);
+        assert_eq!(mailbox.queued.load(Ordering::SeqCst), 1);
+        assert!(mailbox.next().is_some());
+        work.0.store(0, Ordering::SeqCst);
+        mailbox.remove(&source);
+        assert_eq!(mailbox.queued.load(Ordering::SeqCst), 0);
+        assert!(mailbox.next().is_none());
+    }
+
+    #[test]
+    fn a_source_that_is_queued_twice_leaves_once_for_all() {
+        let mailbox = mailbox();
+        let source: Arc<dyn Source> = Arc::new(Work(AtomicUsize::new(0)));
+        mailbox.post(source.clone(), false);
+        mailbox.post(source.clone(), false);
+        mailbox.remove(&source);
+        assert_eq!(mailbox.queued.load(Ordering::SeqCst), 0);
+    }
+}

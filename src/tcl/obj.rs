@@ -1,0 +1,276 @@
+//! `Obj`: an owned reference to a Tcl value.
+
+use super::interp::Interp;
+use super::{stubs, text};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+
+/// A Tcl value with one reference of ours. Not `Send`: values live and die on their thread.
+#[repr(transparent)]
+pub struct Obj(NonNull<stubs::RawObj>);
+
+impl Obj {
+    /// Takes a reference to `raw`; `None` for a null pointer.
+    ///
+    /// # Safety
+    /// `raw` is null or a live value of this thread.
+    pub unsafe fn from_raw(raw: *mut stubs::RawObj) -> Option<Obj> {
+        let raw = NonNull::new(raw)?;
+        // SAFETY: live by the caller's word.
+        unsafe { stubs::db_incr_ref_count(raw.as_ptr(), c"nats".as_ptr(), 0) };
+        Some(Obj(raw))
+    }
+
+    /// Takes a value that Tcl has just made; Tcl panics rather than return null there.
+    ///
+    /// # Safety
+    /// As for [`Obj::from_raw`], and `raw` comes from one of Tcl's `New…Obj`.
+    unsafe fn made(raw: *mut stubs::RawObj) -> Obj {
+        // SAFETY: a new value, not null.
+        unsafe {
+            stubs::db_incr_ref_count(raw, c"nats".as_ptr(), 0);
+            Obj(NonNull::new_unchecked(raw))
+        }
+    }
+
+    pub fn raw(&self) -> *mut stubs::RawObj {
+        self.0.as_ptr()
+    }
+
+    pub fn new(text: &str) -> Obj {
+        Obj::from_tcl(&text::from_utf8(text, stubs::nine()))
+    }
+
+    pub fn empty() -> Obj {
+        Obj::from_tcl(b"")
+    }
+
+    /// From Tcl's internal form, as the functions of [`text`] make it.
+    pub fn from_tcl(bytes: &[u8]) -> Obj {
+        // SAFETY: pointer and length are of one slice; Tcl copies it.
+        unsafe { Obj::made(stubs::new_string_obj(bytes.as_ptr().cast(), bytes.len() as isize)) }
+    }
+
+    /// One character per byte. Plain ASCII becomes a string, which costs less than a byte array
+    /// wherever it is used as text, and is the same value.
+    pub fn from_bytes(bytes: &[u8]) -> Obj {
+        if bytes.is_ascii() && !bytes.contains(&0) {
+            return Obj::from_tcl(bytes);
+        }
+        // SAFETY: as in from_tcl.
+        unsafe { Obj::made(stubs::new_byte_array_obj(bytes.as_ptr(), bytes.len() as isize)) }
+    }
+
+    /// UTF-8 decoded as `encoding convertfrom utf-8` does.
+    pub fn from_encoded(bytes: &[u8]) -> Obj {
+        Obj::from_tcl(&text::decode_tolerant(bytes, stubs::nine()))
+    }
+
+    pub fn int(value: i64) -> Obj {
+        // SAFETY: makes a new value.
+        unsafe { Obj::made(stubs::new_wide_int_obj(value)) }
+    }
+
+    /// The words `true` and `false`, as the contracts want booleans.
+    pub fn word(value: bool) -> Obj {
+        Obj::from_tcl(if value { b"true" } else { b"false" })
+    }
+
+    pub fn list(items: &[Obj]) -> Obj {
+        // SAFETY: `Obj` is a transparent pointer: one value per element, read
+        // by Tcl during the call, which takes its own references.
+        unsafe { Obj::made(stubs::new_list_obj(items.len() as isize, items.as_ptr().cast())) }
+    }
+
+    /// The same from references. A list of names and values is also the cheapest dict to make: Tcl
+    /// builds its table when somebody looks inside, and keeps it.
+    pub fn list_of<const N: usize>(items: [&Obj; N]) -> Obj {
+        let raw = items.map(Obj::raw);
+        // SAFETY: as in list; all items live during the call.
+        unsafe { Obj::made(stubs::new_list_obj(N as isize, raw.as_ptr())) }
+    }
+
+    pub fn dict() -> Obj {
+        // SAFETY: makes a new value.
+        unsafe { Obj::made(stubs::new_dict_obj()) }
+    }
+
+    /// Appends to a list that only we hold; see [`Obj::dict_put`].
+    pub fn push(&self, item: &Obj) {
+        debug_assert!(!self.shared());
+        // SAFETY: an unshared list; without an interpreter an error only returns a code.
+        unsafe { stubs::list_obj_append_element(ptr::null_mut(), self.raw(), item.raw()) };
+    }
+
+    /// Sets a key of a dict that only we hold (Tcl panics on shared ones).
+    pub fn dict_put(&self, key: &Obj, value: &Obj) {
+        debug_assert!(!self.shared());
+        // SAFETY: an unshared dict; without an interpreter an error only returns a code.
+        unsafe { stubs::dict_obj_put(ptr::null_mut(), self.raw(), key.raw(), value.raw()) };
+    }
+
+    pub fn put(&self, key: &str, value: &Obj) {
+        self.dict_put(&Obj::new(key), value);
+    }
+
+    pub fn shared(&self) -> bool {
+        // SAFETY: a live value.
+        unsafe { stubs::db_is_shared(self.raw(), c"nats".as_ptr(), 0) != 0 }
+    }
+
+    /// The string representation in Tcl's internal form.
+    pub fn tcl_bytes(&self) -> &[u8] {
+        // SAFETY: Tcl keeps the bytes while the value is unchanged; only code that has the value
+        // unshared changes it, and that needs another borrow of it.
+        unsafe {
+            let (bytes, length) = stubs::get_string_from_obj(self.raw());
+            std::slice::from_raw_parts(bytes.cast(), length)
+        }
+    }
+
+    /// The string as UTF-8.
+    pub fn text(&self) -> Cow<'_, str> {
+        text::to_utf8(self.tcl_bytes())
+    }
+
+    pub fn string(&self) -> String {
+        self.text().into_owned()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        match self.pure_bytes() {
+            Some(bytes) => bytes.is_empty(),
+            None => self.tcl_bytes().is_empty(),
+        }
+    }
+
+    /// A byte array that has no string: its bytes, without making that string.
+    fn pure_bytes(&self) -> Option<&[u8]> {
+        // SAFETY: the two fields lie at these places in both versions; the value is live; the
+        // array stays until the value changes (see tcl_bytes).
+        unsafe {
+            let raw = self.raw();
+            if !(*raw).bytes.is_null() || (*raw).type_ptr != byte_array_type() {
+                return None;
+            }
+            let (bytes, length) = stubs::get_byte_array_from_obj(raw);
+            if bytes.is_null() {
+                return None;
+            }
+            Some(std::slice::from_raw_parts(bytes, length))
+        }
+    }
+
+    /// The payload that this value stands for without conversion: the low eight bits of each
+    /// character.
+    pub fn payload(&self) -> Cow<'_, [u8]> {
+        match self.pure_bytes() {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => text::low_bytes(self.tcl_bytes()),
+        }
+    }
+
+    /// The payload as UTF-8 (`encoding convertto utf-8`).
+    pub fn encoded_payload(&self) -> Cow<'_, [u8]> {
+        text::to_utf8_bytes(self.tcl_bytes())
+    }
+
+    /// An integer that fits 64 bits, in any of Tcl's notations.
+    pub fn as_int(&self) -> Option<i64> {
+        let mut value = 0;
+        // SAFETY: without an interpreter an error only returns a code.
+        let code =
+            unsafe { stubs::get_wide_int_from_obj(ptr::null_mut(), self.raw(), &raw mut value) };
+        (code == stubs::OK).then_some(value)
+    }
+
+    /// The elements; the interpreter has Tcl's error if this is no list.
+    pub fn elements(&self, interp: Interp<'_>) -> super::Result<Vec<Obj>> {
+        // SAFETY: both live; references to all elements are taken before anything else can run.
+        unsafe {
+            let (items, count) = stubs::list_obj_get_elements(interp.raw(), self.raw())
+                .ok_or(super::Failure::Raised)?;
+            Ok((0..count).filter_map(|i| Obj::from_raw(*items.add(i))).collect())
+        }
+    }
+
+    /// The pairs of a dict in order; the interpreter has Tcl's error if this is none.
+    pub fn pairs(&self, interp: Interp<'_>) -> super::Result<Vec<(Obj, Obj)>> {
+        let mut pairs = Vec::new();
+        let mut search = std::mem::MaybeUninit::<stubs::DictSearch>::uninit();
+        let (mut key, mut value, mut done) = (ptr::null_mut(), ptr::null_mut(), 0);
+        // SAFETY: the search structure is larger than Tcl's in both versions and is only used by
+        // Tcl; nothing runs between first and done that could change the dict.
+        unsafe {
+            let search = search.as_mut_ptr();
+            let code = stubs::dict_obj_first(
+                interp.raw(),
+                self.raw(),
+                search,
+                &raw mut key,
+                &raw mut value,
+                &raw mut done,
+            );
+            if code != stubs::OK {
+                return Err(super::Failure::Raised);
+            }
+            while done == 0 {
+                pairs.extend(Obj::from_raw(key).zip(Obj::from_raw(value)));
+                stubs::dict_obj_next(search, &raw mut key, &raw mut value, &raw mut done);
+            }
+            stubs::dict_obj_done(search);
+        }
+        Ok(pairs)
+    }
+
+    /// The value of a key, `None` if it is absent; Tcl's error if this is no dict.
+    pub fn dict_get(&self, interp: Interp<'_>, key: &str) -> super::Result<Option<Obj>> {
+        let key = Obj::new(key);
+        let mut value = ptr::null_mut();
+        // SAFETY: all live; the out-parameter is borrowed from the dict and referenced at once.
+        unsafe {
+            let code = stubs::dict_obj_get(interp.raw(), self.raw(), key.raw(), &raw mut value);
+            if code != stubs::OK {
+                return Err(super::Failure::Raised);
+            }
+            Ok(Obj::from_raw(value))
+        }
+    }
+}
+
+/// The type pointer of byte arrays: read off one, because Tcl 9 does not register the type.
+fn byte_array_type() -> *const c_void {
+    thread_local!(static TYPE: Cell<*const c_void> = const { Cell::new(ptr::null()) });
+    TYPE.with(|cell| {
+        if cell.get().is_null() {
+            // SAFETY: a value of ours, made here; the field's place is fixed.
+            unsafe {
+                let sample = Obj::made(stubs::new_byte_array_obj(b"\xFF".as_ptr(), 1));
+                cell.set((*sample.raw()).type_ptr);
+            }
+        }
+        cell.get()
+    })
+}
+
+impl Clone for Obj {
+    fn clone(&self) -> Obj {
+        // SAFETY: a live value.
+        unsafe { Obj::made(self.raw()) }
+    }
+}
+
+impl Drop for Obj {
+    fn drop(&mut self) {
+        // SAFETY: gives back the one reference that this `Obj` is.
+        unsafe { stubs::db_decr_ref_count(self.raw(), c"nats".as_ptr(), 0) };
+    }
+}
+
+impl From<&str> for Obj {
+    fn from(text: &str) -> Obj {
+        Obj::new(text)
+    }
+}

@@ -1,0 +1,239 @@
+//! TclOO: native methods on classes, and Rust data in objects.
+
+use super::call::{METHOD_TYPE, Method};
+use super::{Failure, Interp, Obj, Result, stubs};
+use crate::error::{Error, Kind};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+/// A TclOO object in the call that Tcl passed it to. It is not kept: that is what [`Handle`] is for.
+#[derive(Clone, Copy)]
+pub struct Object<'a> {
+    raw: NonNull<stubs::Object>,
+    _life: PhantomData<&'a ()>,
+}
+
+/// An object to keep. Once the object has lost its data, which is the last thing before its memory
+/// goes, the handle names nothing any more. Not `Send`.
+#[derive(Clone)]
+pub struct Handle(Rc<Cell<Option<NonNull<stubs::Object>>>>);
+
+/// Rust data in an object.
+pub trait Native: Any {
+    /// The object goes now, in whatever way: by `destroy`, with its namespace, its class or its
+    /// interpreter, and whether or not a destructor was called.
+    fn gone(&self);
+}
+
+/// What an object holds: its type is known to those who put it there.
+struct Data {
+    handle: Handle,
+    value: Rc<dyn Native>,
+}
+
+unsafe extern "C" fn drop_data(data: *mut c_void) {
+    // SAFETY: made by `attach` from a Box; TclOO calls this once.
+    let data = unsafe { Box::from_raw(data.cast::<Data>()) };
+    data.handle.0.set(None);
+    // A panic must not cross into Tcl, and there is nobody left to tell.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        data.value.gone();
+        drop(data);
+    }));
+}
+
+unsafe extern "C" fn refuse_copy(
+    interp: *mut stubs::RawInterp,
+    _source: *mut c_void,
+    _target: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: `oo::copy` runs in a live interpreter; some callers pass none.
+    unsafe {
+        if !interp.is_null() {
+            Interp::from_raw(interp)
+                .raise(&Error::invalid("Objects of the package nats cannot be copied"));
+        }
+    }
+    stubs::ERROR
+}
+
+static METADATA: stubs::MetadataType = stubs::MetadataType {
+    version: 1,
+    name: c"nats".as_ptr(),
+    delete: drop_data,
+    clone: Some(refuse_copy),
+};
+
+impl<'a> Object<'a> {
+    /// # Safety
+    /// `raw` is null or an object that lives for `'a`.
+    pub(super) unsafe fn from_raw(raw: *mut stubs::Object) -> Option<Object<'a>> {
+        NonNull::new(raw).map(|raw| Object { raw, _life: PhantomData })
+    }
+
+    /// Gives the object its data; earlier data is dropped. The data is made from the handle that
+    /// is then valid.
+    pub fn attach<T: Native>(self, make: impl FnOnce(Handle) -> Rc<T>) -> Rc<T> {
+        let handle = Handle(Rc::new(Cell::new(Some(self.raw))));
+        let value = make(handle.clone());
+        let data = Box::into_raw(Box::new(Data { handle, value: value.clone() }));
+        // SAFETY: the object lives; the metadata type is static; drop_data takes the box back.
+        unsafe { stubs::object_set_metadata(self.raw.as_ptr(), &METADATA, data.cast()) };
+        value
+    }
+
+    pub fn data<T: Any>(self) -> Option<Rc<T>> {
+        // SAFETY: the object lives; what is stored under our metadata type is a Box<Data>.
+        let value: Rc<dyn Any> = unsafe {
+            let raw = stubs::object_get_metadata(self.raw.as_ptr(), &METADATA);
+            raw.cast::<Data>().as_ref()?.value.clone()
+        };
+        value.downcast::<T>().ok()
+    }
+
+    /// The object's command, fully qualified, by its present name; empty while it is destroyed.
+    pub fn command(self, interp: Interp<'_>) -> Obj {
+        let name = Obj::empty();
+        // SAFETY: alive; the name is a fresh value that only we hold; Tcl leaves it empty for the
+        // null pointer of an object without a command.
+        unsafe {
+            let command = stubs::get_object_command(self.raw.as_ptr());
+            stubs::get_command_full_name(interp.raw(), command, name.raw());
+        }
+        name
+    }
+
+    /// The absolute name of the object's namespace.
+    pub fn namespace(self) -> String {
+        // SAFETY: the object lives and so does its namespace; its name is a C string.
+        unsafe {
+            let namespace = stubs::get_object_namespace(self.raw.as_ptr());
+            CStr::from_ptr((*namespace).full_name).to_string_lossy().into_owned()
+        }
+    }
+
+    /// Destroys the object as `$obj destroy` does.
+    pub fn destroy(self, interp: Interp<'_>) {
+        // SAFETY: the object lives; deleting its command runs the destructors.
+        unsafe {
+            if stubs::object_deleted(self.raw.as_ptr()) == 0 {
+                let command = stubs::get_object_command(self.raw.as_ptr());
+                stubs::delete_command_from_token(interp.raw(), command);
+            }
+        }
+    }
+}
+
+impl Handle {
+    /// The object, if it is still there. The borrow ends before anything can destroy the object.
+    fn object(&self) -> Option<Object<'_>> {
+        self.0.get().map(|raw| Object { raw, _life: PhantomData })
+    }
+
+    /// Whether the object is there and nobody destroys it just now.
+    pub fn is_alive(&self) -> bool {
+        // SAFETY: the object has its data, so its memory is there.
+        self.object()
+            .is_some_and(|object| unsafe { stubs::object_deleted(object.raw.as_ptr()) == 0 })
+    }
+
+    /// The object's command by its present name; empty once the object has gone.
+    pub fn command(&self, interp: Interp<'_>) -> Obj {
+        self.object().map_or_else(Obj::empty, |object| object.command(interp))
+    }
+
+    pub fn destroy(&self, interp: Interp<'_>) {
+        if let Some(object) = self.object() {
+            object.destroy(interp);
+        }
+    }
+
+    fn is(&self, other: &Handle) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// Objects that go with their parent.
+#[derive(Default)]
+pub struct Children(RefCell<Vec<Handle>>);
+
+impl Children {
+    pub fn adopt(&self, child: &Handle) {
+        self.0.borrow_mut().push(child.clone());
+    }
+
+    pub fn release(&self, child: &Handle) {
+        self.0.borrow_mut().retain(|other| !other.is(child));
+    }
+
+    /// Destroys them, the youngest first; one at a time, since one may take others with it.
+    pub fn destroy(&self, interp: Interp<'_>) {
+        loop {
+            let child = self.0.borrow_mut().pop();
+            let Some(child) = child else { return };
+            child.destroy(interp);
+        }
+    }
+}
+
+fn class(interp: Interp<'_>, name: &str) -> Result<*mut stubs::Class> {
+    // SAFETY: alive; a null object or class is checked.
+    unsafe {
+        let name_obj = Obj::new(name);
+        let object = stubs::get_object_from_obj(interp.raw(), name_obj.raw());
+        if object.is_null() {
+            return Err(Failure::Raised);
+        }
+        let class = stubs::get_object_as_class(object);
+        if class.is_null() {
+            return Err(Error::new(Kind::Internal, format!("{name} is no class")).into());
+        }
+        Ok(class)
+    }
+}
+
+/// An object of a class, with a name of Tcl's choice, without a call of its constructors.
+pub fn instantiate<'a>(interp: Interp<'a>, class_name: &str) -> Result<Object<'a>> {
+    let class = class(interp, class_name)?;
+    // SAFETY: both live; the new object lives until somebody destroys it, and its maker gives it
+    // data before anything else can run.
+    let object = unsafe { Object::from_raw(stubs::new_object_instance(interp.raw(), class)) };
+    object.ok_or(Failure::Raised)
+}
+
+/// Adds native methods to a class that Tcl code has made.
+pub fn define(
+    interp: Interp<'_>,
+    class_name: &str,
+    constructor: Option<&'static Method>,
+    destructor: Option<&'static Method>,
+    methods: &'static [Method],
+) -> Result<()> {
+    let class = class(interp, class_name)?;
+    let data = |method: &'static Method| std::ptr::from_ref(method).cast_mut().cast();
+    // SAFETY: all live; methods are static, so their pointers stay valid as method data.
+    unsafe {
+        for method in methods {
+            let name = Obj::new(method.name);
+            stubs::new_method(interp.raw(), class, name.raw(), 1, &METHOD_TYPE, data(method));
+        }
+        if let Some(method) = constructor {
+            let nameless = std::ptr::null_mut();
+            let token =
+                stubs::new_method(interp.raw(), class, nameless, 1, &METHOD_TYPE, data(method));
+            stubs::class_set_constructor(interp.raw(), class, token);
+        }
+        if let Some(method) = destructor {
+            let nameless = std::ptr::null_mut();
+            let token =
+                stubs::new_method(interp.raw(), class, nameless, 1, &METHOD_TYPE, data(method));
+            stubs::class_set_destructor(interp.raw(), class, token);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Waiting without blocking: a command parks until something completes.
+//!
+//! Inside a coroutine the command yields, and the completion resumes the coroutine from the event
+//! loop; everywhere else it runs the event loop itself, so that nested waits end in LIFO order as
+//! those of `vwait` do. A coroutine is known by its command token, so that a renamed one is found;
+//! one that is deleted unwinds through [`resumed`], which lets go of the operation.
+
+use super::call::{Reply, conclude};
+use super::mailbox::{PATIENCE, Served};
+use super::{Failure, Home, Interp, Obj, Result, stubs};
+use crate::error::{Error, Kind};
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long answers may come that way before timers and files get their turn all the same.
+const BREATHER: Duration = Duration::from_millis(5);
+
+/// One wait. Shared between the parked command and whatever completes it, on one thread.
+pub struct Waiter {
+    home: Home,
+    done: Cell<bool>,
+    parked: Cell<*mut stubs::Command>,
+    /// The coroutine's name, once it was unwound before completion.
+    orphan: RefCell<Option<Obj>>,
+}
+
+impl Waiter {
+    pub fn new(interp: Interp<'_>) -> Rc<Waiter> {
+        Rc::new(Waiter {
+            home: interp.home(),
+            done: Cell::new(false),
+            parked: Cell::new(ptr::null_mut()),
+            orphan: RefCell::new(None),
+        })
+    }
+
+    /// Ends the wait: called from the event loop, on the Tcl thread.
+    pub fn complete(&self) -> Served {
+        self.done.set(true);
+        let Some(interp) = self.home.enter() else { return Served::Leave };
+        let command = self.parked.replace(ptr::null_mut());
+        if !command.is_null() {
+            let name = Obj::empty();
+            // SAFETY: the token is valid: a coroutine that goes clears `parked` first.
+            unsafe { stubs::get_command_full_name(interp.raw(), command, name.raw()) };
+            interp.call_back(&[name]);
+            Served::Done
+        } else if let Some(name) = self.orphan.take() {
+            let text = format!("Invalid coroutine {}", name.text());
+            interp.background(&Error::new(Kind::InvalidCoroutine, text).into());
+            Served::Done
+        } else {
+            Served::Leave
+        }
+    }
+}
+
+type Finish = Box<dyn FnOnce(Interp<'_>) -> Result<Reply>>;
+
+struct Parked {
+    waiter: Rc<Waiter>,
+    coroutine: Obj,
+    command: *mut stubs::Command,
+    finish: Finish,
+}
+
+/// Waits for `waiter`, then makes the command's result with `finish`. `ready` tells whether the
+/// completion is on its way; it is asked only if nobody else can be kept waiting by that.
+pub fn wait(
+    interp: Interp<'_>,
+    waiter: &Rc<Waiter>,
+    ready: impl Fn() -> bool,
+    finish: impl FnOnce(Interp<'_>) -> Result<Reply> + 'static,
+) -> Result<Reply> {
+    if waiter.done.get() {
+        return finish(interp);
+    }
+    let Some((coroutine, command)) = current_coroutine(interp)? else {
+        if !look(&ready) {
+            run_event_loop(interp, waiter)?;
+        }
+        return finish(interp);
+    };
+    let parked = Parked { waiter: waiter.clone(), coroutine, command, finish: Box::new(finish) };
+    Ok(Reply::Suspended(park(interp, Box::new(parked))))
+}
+
+thread_local!(static SERVED: Cell<Option<Instant>> = const { Cell::new(None) });
+
+/// Looks for an answer for a moment (see [`PATIENCE`]) without sleeping, letting other threads of
+/// this processor go first. `false` without a look when the event loop has waited long enough.
+fn look(ready: &impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    let rested = SERVED.get().is_some_and(|served| start - served < BREATHER);
+    if !rested {
+        // A script that comes again and again at once must not keep this call for ever.
+        // SAFETY: on a Tcl thread; takes what is due and does not wait.
+        while unsafe { stubs::do_one_event(stubs::DONT_WAIT) } != 0 && start.elapsed() < BREATHER {}
+        SERVED.set(Some(Instant::now()));
+    }
+    let start = Instant::now();
+    loop {
+        if ready() {
+            return true;
+        }
+        if start.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn current_coroutine(interp: Interp<'_>) -> Result<Option<(Obj, *mut stubs::Command)>> {
+    let question = Obj::new("::tcl::info::coroutine");
+    let name = interp.call(&[question])?;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    // SAFETY: alive.
+    let command = unsafe { stubs::get_command_from_obj(interp.raw(), name.raw()) };
+    Ok((!command.is_null()).then_some((name, command)))
+}
+
+fn park(interp: Interp<'_>, parked: Box<Parked>) -> c_int {
+    parked.waiter.parked.set(parked.command);
+    let data: *mut c_void = Box::into_raw(parked).cast();
+    let yield_now = Obj::list(&[Obj::new("::yield")]);
+    // SAFETY: alive; `resumed` takes the box back, and Tcl runs it exactly once, also when the
+    // coroutine is deleted.
+    unsafe {
+        let null = ptr::null_mut();
+        stubs::nr_add_callback(interp.raw(), resumed, data, null, null, null);
+        stubs::nr_eval_obj(interp.raw(), yield_now.raw(), 0)
+    }
+}
+
+unsafe extern "C" fn resumed(
+    data: *const *mut c_void,
+    interp: *mut stubs::RawInterp,
+    code: c_int,
+) -> c_int {
+    // SAFETY: the box that `park` gave away; Tcl passes the live interpreter of the coroutine.
+    let (parked, interp) =
+        unsafe { (Box::from_raw((*data).cast::<Parked>()), Interp::from_raw(interp)) };
+    let waiter = parked.waiter.clone();
+    waiter.parked.set(ptr::null_mut());
+    if code == stubs::OK && !waiter.done.get() {
+        // Somebody else resumed the coroutine: not our completion, so wait on.
+        return park(interp, parked);
+    }
+    if code != stubs::OK {
+        // The error code alone could be an older one, left over when the coroutine is unwound.
+        let unwound = !runs(interp, parked.command);
+        if !unwound && cannot_yield(interp) {
+            interp.reset_result();
+            let outcome =
+                run_event_loop(interp, &waiter).and_then(|()| guarded(interp, parked.finish));
+            return conclude(interp, outcome);
+        }
+        // If it lives, somebody threw an error into it, and has its answer.
+        if unwound && !waiter.done.get() {
+            waiter.orphan.replace(Some(parked.coroutine));
+        }
+        return code;
+    }
+    let outcome = guarded(interp, parked.finish);
+    conclude(interp, outcome)
+}
+
+fn guarded(interp: Interp<'_>, finish: Finish) -> Result<Reply> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| finish(interp)))
+        .unwrap_or_else(|panic| Err(super::call::panicked(panic).into()))
+}
+
+/// Whether this coroutine is the one that runs now. It is not while it is unwound: Tcl then
+/// evaluates nothing.
+fn runs(interp: Interp<'_>, command: *mut stubs::Command) -> bool {
+    interp.aside(|| {
+        current_coroutine(interp).is_ok_and(|now| now.is_some_and(|(_, now)| ptr::eq(now, command)))
+    })
+}
+
+/// A C function between the coroutine and us (`lsort -command`, say) makes yielding impossible.
+fn cannot_yield(interp: Interp<'_>) -> bool {
+    // SAFETY: alive; the options are a dict that Tcl made.
+    let options = unsafe { Obj::from_raw(stubs::get_return_options(interp.raw(), stubs::ERROR)) };
+    let code = options.and_then(|options| options.dict_get(interp, "-errorcode").ok().flatten());
+    code.is_some_and(|code| code.tcl_bytes() == b"TCL COROUTINE CANT_YIELD")
+}
+
+/// The error for an interpreter that has used up its time or its commands.
+fn over_limit(interp: Interp<'_>) -> Failure {
+    // SAFETY: alive. The check sets Tcl's error, unless it is not its turn (see granularity).
+    if unsafe { stubs::limit_check(interp.raw()) } == stubs::OK {
+        interp.set_result(&Obj::new("limit exceeded"));
+        let code = Obj::list(&[Obj::new("TCL"), Obj::new("LIMIT")]);
+        // SAFETY: both live; Tcl takes its own reference of the code.
+        unsafe { stubs::set_obj_error_code(interp.raw(), code.raw()) };
+    }
+    Failure::Raised
+}
+
+fn run_event_loop(interp: Interp<'_>, waiter: &Waiter) -> Result<()> {
+    let home = interp.home();
+    // Held, since what runs meanwhile may delete it.
+    let stay = home.enter();
+    while !waiter.done.get() {
+        if stay.is_none() || interp.deleted() {
+            return Err(Error::new(Kind::ConnectionClosed, "Connection closed").into());
+        }
+        // SAFETY: the interpreter is held by `stay`.
+        unsafe {
+            if stubs::canceled(interp.raw(), stubs::LEAVE_ERR_MSG) != stubs::OK {
+                return Err(Failure::Raised);
+            }
+            if stubs::limit_exceeded(interp.raw()) != 0 {
+                return Err(over_limit(interp));
+            }
+            stubs::do_one_event(stubs::ALL_EVENTS);
+        }
+    }
+    SERVED.set(Some(Instant::now()));
+    Ok(())
+}

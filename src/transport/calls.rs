@@ -1,0 +1,129 @@
+//! What any thread may ask of a link: publish, subscribe, request, fence.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::link::SubId;
+use super::message::{Outgoing, check_subject, is_word};
+use super::mux::{Again, Handler, MuxSink, RequestError, RequestId};
+use super::outbox::Op;
+use super::shared::Shared;
+use super::tap::{Sink, Tap};
+use crate::error::{Error, Kind, Result};
+
+impl Shared {
+    pub fn publish(&self, out: Outgoing) -> Result<()> {
+        self.push(Op::Publish(out.into_wire()?))
+    }
+
+    pub fn subscribe(
+        self: &Arc<Self>,
+        subject: &str,
+        queue: Option<&str>,
+        limit: Option<u64>,
+        sink: Box<dyn Sink>,
+    ) -> Result<SubId> {
+        check_subject("subject", subject)?;
+        if let Some(queue) = queue.filter(|queue| !is_word(queue)) {
+            return Err(Error::new(Kind::BadQueueName, format!("Invalid queue {queue}")));
+        }
+        let id = self.next_sub_id();
+        let shared = Arc::downgrade(self);
+        let on_end = move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.forget_tap(id);
+            }
+        };
+        let hidden = sees_inboxes(subject).then(|| self.mux.fence_prefix().into());
+        let queue = queue.map(str::to_owned);
+        let tap = Tap::new(subject.to_owned(), queue, limit, hidden, sink, on_end);
+        self.add_tap(id, tap);
+        if let Err(error) = self.push(Op::Subscribe(id)) {
+            self.forget_tap(id);
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    pub fn unsubscribe(&self, id: SubId, limit: Option<u64>) {
+        let Some(tap) = self.tap(id) else { return };
+        let reached = limit.is_none_or(|limit| tap.set_limit(limit));
+        if reached {
+            tap.stop();
+        }
+        // After the end there is nothing to unsubscribe from.
+        let _ = self.push(Op::Unsubscribe(id, limit.filter(|_| !reached)));
+        if reached && !self.is_up() {
+            self.outbox.poke();
+        }
+    }
+
+    pub fn request(
+        self: &Arc<Self>,
+        out: Outgoing,
+        timeout: Option<Duration>,
+        again: Option<Again>,
+        handler: Handler,
+    ) -> Result<RequestId> {
+        let mut wire = out.into_wire()?;
+        self.open_inbox()?;
+        let (id, reply) = self.mux.add(timeout, again, handler).map_err(|_| closed())?;
+        wire.reply = Some(reply.into());
+        if let Err(error) = self.push(Op::Publish(wire)) {
+            self.mux.cancel(id);
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    /// Asks again what the last connection may have left without an answer.
+    pub fn ask_again(&self) {
+        for (out, reply) in self.mux.questions() {
+            // What was asked once can be asked again, except after the end.
+            if let Ok(mut wire) = out.into_wire() {
+                wire.reply = Some(reply.into());
+                let _ = self.push(Op::Publish(wire));
+            }
+        }
+    }
+
+    /// A message to ourselves: when it is back, the server has seen everything before it.
+    pub fn fence(
+        self: &Arc<Self>,
+        timeout: Option<Duration>,
+        done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
+    ) -> Result<RequestId> {
+        self.open_inbox()?;
+        let handler = Handler::Fence(Box::new(done));
+        let (id, inbox) = self.mux.add(timeout, None, handler).map_err(|_| closed())?;
+        let out = Outgoing { reply: Some(inbox.clone()), ..Outgoing::new(inbox, "") };
+        if let Err(error) = self.publish(out) {
+            self.mux.cancel(id);
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    /// Subscribes to the inbox, before the first request.
+    fn open_inbox(self: &Arc<Self>) -> Result<()> {
+        if self.has_inbox() {
+            return Ok(());
+        }
+        self.once_inbox(|| {
+            let sink = Box::new(MuxSink(self.mux.clone()));
+            let id = self.next_sub_id();
+            let tap = Tap::new(self.mux.subject(), None, None, None, sink, || ());
+            self.add_tap(id, tap);
+            self.push(Op::Subscribe(id))
+        })
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::ConnectionClosed, "No connection to NATS server")
+}
+
+/// Whether messages to inboxes match this subject.
+fn sees_inboxes(subject: &str) -> bool {
+    matches!(subject.split('.').next(), Some(">" | "*" | "_INBOX"))
+}

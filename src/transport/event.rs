@@ -1,0 +1,72 @@
+//! What a link tells its owner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::info::ServerInfo;
+use super::server::ServerEntry;
+use crate::error::Error;
+
+/// Something happened to the connection.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An attempt at this server begins.
+    Attempt(ServerEntry),
+    /// The attempt that began last has failed.
+    AttemptFailed(Error),
+    Connected {
+        server: ServerEntry,
+        info: Arc<ServerInfo>,
+    },
+    /// The connection is lost; attempts follow.
+    Lost(Error),
+    /// An error that ends nothing.
+    AsyncError(Error),
+    /// There are no servers left to try; this is the last event. `discarded` messages had been
+    /// published and not yet sent. Requests and subscriptions end when `hold` is let go of, so that
+    /// the owner can tell of the end before they do.
+    GaveUp {
+        reason: &'static str,
+        discarded: u64,
+        hold: Hold,
+    },
+    /// The server is about to shut down; `Link::info` has the flag.
+    LameDuck,
+    /// The next attempt begins after this time.
+    Waiting(Duration),
+    /// A server was discovered; its address.
+    PoolAdded(String),
+    /// A server has failed too often; its address.
+    PoolRemoved(String),
+    /// A server told an address that cannot be read.
+    BadServerUrl(String),
+}
+
+/// Keeps a link that has given up from taking its requests and subscriptions with it.
+#[derive(Clone, Debug)]
+pub struct Hold(pub(super) Option<Arc<oneshot::Sender<()>>>);
+
+impl Hold {
+    pub(super) fn new() -> (Hold, oneshot::Receiver<()>) {
+        let (hold, released) = oneshot::channel();
+        (Hold(Some(Arc::new(hold))), released)
+    }
+}
+
+/// Receives the events of a link, on the runtime thread and in order.
+pub trait Observer: Send + Sync {
+    /// Must not block: the whole connection waits.
+    fn event(&self, event: Event);
+}
+
+/// The state of a link for those that work on its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnState {
+    /// Connecting or reconnecting.
+    Disconnected,
+    /// The number counts the connections of the link, from 1.
+    Connected(u64),
+    Closed,
+}

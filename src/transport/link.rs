@@ -1,0 +1,424 @@
+//! A link: one connection to NATS, on a thread of its own, usable from every thread.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::event::{ConnState, Event, Hold, Observer};
+use super::inbox::new_inbox;
+use super::info::ServerInfo;
+use super::message::Outgoing;
+use super::mux::{End, Handler, Reply, RequestError, RequestId};
+use super::outbox::Op;
+use super::pilot::{Pilot, server_addr};
+use super::server::ServerEntry;
+use super::settings::Settings;
+use super::shared::{Shared, lock};
+use super::silence::look_interval;
+use super::tap::Sink;
+use super::{pump, tls};
+use crate::error::{Error, Kind, Result};
+use crate::runtime::{self, Process, Thread};
+
+/// What a close may take beyond its flush, before the thread is left to end by itself.
+const END_GRACE: Duration = Duration::from_secs(1);
+
+/// Names a subscription of one link; counts up from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubId(pub(super) u64);
+
+/// One connection. Clones are handles to the same one; the last one to go closes it.
+///
+/// No call waits for the network, except [`Link::close`]. What is published before there is a
+/// connection, or while it is lost, is kept and sent later.
+#[derive(Clone)]
+pub struct Link(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    thread: Thread,
+    close: watch::Sender<Option<Duration>>,
+}
+
+impl Link {
+    /// Starts to connect and returns at once. Events go to `observer`; the last one is
+    /// [`Event::GaveUp`], unless the link is closed.
+    ///
+    /// # Errors
+    /// `ErrInternal`, if the system has no thread or no file descriptor left.
+    pub fn open(settings: Settings, observer: Arc<dyn Observer>) -> Result<Link> {
+        let (tls, tls_error) = match tls::config(&settings.tls) {
+            Ok(config) => (config, None),
+            Err(error) => (None, Some(error)),
+        };
+        let shared = Arc::new(Shared::new(settings, observer, &new_inbox()));
+        let pilot = Arc::new(Pilot::new(shared.clone(), tls_error));
+        let mut options = engine_options(&shared, &pilot);
+        if let Some(config) = tls {
+            options = options.tls_client_config(config);
+        }
+        let (close, closing) = watch::channel(None);
+        let main = live(shared.clone(), pilot, options, closing);
+        let thread = Thread::start(main).map_err(|e| {
+            Error::new(Kind::Internal, format!("No thread for the connection: {e}"))
+        })?;
+        let inner = Arc::new(Inner { shared, thread, close });
+        let weak: Weak<Inner> = Arc::downgrade(&inner);
+        runtime::register(weak);
+        Ok(Link(inner))
+    }
+
+    /// Changes settings; see [`Settings`] for those that have an effect.
+    pub fn update(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut lock(&self.0.shared.settings));
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// `ErrBadSubject`, `ErrInvalidArg` for text that would break the protocol;
+    /// `ErrConnectionClosed` after the end of the link.
+    pub fn publish(&self, out: Outgoing) -> Result<()> {
+        self.0.shared.publish(out)
+    }
+
+    /// Subscribes; with `max`, for so many messages. The sink runs on the runtime thread and sees
+    /// messages in the order of arrival, also across subscriptions.
+    ///
+    /// # Errors
+    /// `ErrBadSubject`, `ErrBadQueueName`, `ErrConnectionClosed`; the sink is then dropped.
+    pub fn subscribe(
+        &self,
+        subject: &str,
+        queue: Option<&str>,
+        max: Option<u64>,
+        sink: Box<dyn Sink>,
+    ) -> Result<SubId> {
+        self.0.shared.subscribe(subject, queue, max, sink)
+    }
+
+    /// Ends a subscription: at once, or after `max` messages since it was made. Unknown and ended
+    /// ones are ignored.
+    pub fn unsubscribe(&self, id: SubId, max: Option<u64>) {
+        self.0.shared.unsubscribe(id, max);
+    }
+
+    /// Sends a request; `done` is called once on the runtime thread, unless the request is
+    /// cancelled. The publish is queued when this returns. A reply subject of `out` is replaced.
+    ///
+    /// # Errors
+    /// As [`Link::publish`]; `done` is then never called.
+    pub fn request(
+        &self,
+        out: Outgoing,
+        timeout: Option<Duration>,
+        done: impl FnOnce(Reply) + Send + 'static,
+    ) -> Result<RequestId> {
+        self.0.shared.request(out, timeout, None, Handler::Once(Box::new(done)))
+    }
+
+    /// The same for a question that may be asked more than once. Whenever a connection is
+    /// established before the reply has come, the message that `again` makes is sent over it; the
+    /// first reply counts.
+    ///
+    /// # Errors
+    /// As [`Link::publish`].
+    pub fn request_again(
+        &self,
+        out: Outgoing,
+        timeout: Option<Duration>,
+        again: impl Fn() -> Outgoing + Send + 'static,
+        done: impl FnOnce(Reply) + Send + 'static,
+    ) -> Result<RequestId> {
+        let (again, done) = (Box::new(again), Box::new(done));
+        self.0.shared.request(out, timeout, Some(again), Handler::Once(done))
+    }
+
+    /// The same with many replies, until `on_reply` breaks or is called with a timeout, a closed
+    /// or a lost link. A report that nobody is there does not end it by itself.
+    ///
+    /// # Errors
+    /// As [`Link::publish`].
+    pub fn request_many(
+        &self,
+        out: Outgoing,
+        timeout: Option<Duration>,
+        on_reply: impl FnMut(Reply) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<RequestId> {
+        self.0.shared.request(out, timeout, None, Handler::Many(Box::new(on_reply)))
+    }
+
+    /// The same as [`Link::request`] as a future; dropping it cancels the request. The publish is
+    /// queued when this returns, not when the future is polled.
+    pub fn ask(
+        &self,
+        out: Outgoing,
+        timeout: Option<Duration>,
+    ) -> impl Future<Output = Reply> + Send + 'static {
+        let (tell, told) = oneshot::channel();
+        let sent = self.request(out, timeout, move |reply| {
+            // The future may be gone.
+            let _ = tell.send(reply);
+        });
+        let guard = sent.map(|id| CancelOnDrop(self.0.shared.clone(), id));
+        async move {
+            let _guard = guard.map_err(RequestError::Refused)?;
+            told.await.unwrap_or(Err(RequestError::Closed))
+        }
+    }
+
+    /// Forgets a request; tells whether it was pending. Its handler is not called any more, except
+    /// that it may be running just now.
+    pub fn cancel(&self, id: RequestId) -> bool {
+        self.0.shared.mux.cancel(id)
+    }
+
+    /// A round trip: when `done` is called with `Ok`, the server has seen everything that was
+    /// queued before, and what it had sent until then has arrived. A new connection counts too.
+    ///
+    /// # Errors
+    /// `ErrConnectionClosed` after the end of the link.
+    pub fn fence(
+        &self,
+        timeout: Option<Duration>,
+        done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
+    ) -> Result<RequestId> {
+        self.0.shared.fence(timeout, done)
+    }
+
+    /// Runs a future on this link's runtime, until the link ends.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.thread.handle().spawn(future);
+    }
+
+    pub fn new_inbox(&self) -> String {
+        new_inbox()
+    }
+
+    /// The latest INFO; `None` before the first connection.
+    pub fn info(&self) -> Option<Arc<ServerInfo>> {
+        self.0.shared.info()
+    }
+
+    /// The pool in the order of rotation: the server being tried or in use is the last.
+    pub fn servers(&self) -> Vec<ServerEntry> {
+        self.0.shared.pool().entries()
+    }
+
+    /// The server being tried, waited for or in use.
+    pub fn current(&self) -> Option<ServerEntry> {
+        self.0.shared.pool().current().cloned()
+    }
+
+    /// Empties the pool. A connection in use stays; when it is lost, that is the end.
+    pub fn clear_pool(&self) {
+        self.0.shared.pool().clear();
+    }
+
+    /// The state, to be watched by what runs on the runtime.
+    pub fn connected(&self) -> watch::Receiver<ConnState> {
+        self.0.shared.state.subscribe()
+    }
+
+    /// # Errors
+    /// `ErrConnectionClosed` in a fork of the process that opened the link.
+    pub fn check_process(&self) -> Result<()> {
+        self.0.thread.process().check()
+    }
+
+    /// Whether the caller is on the runtime thread, where nothing may wait.
+    pub fn on_runtime_thread(&self) -> bool {
+        self.0.thread.is_current()
+    }
+
+    /// Closes the link: writes out what is queued, if there is a connection and within `flush`,
+    /// then ends everything. Waits for that, unless it is called on the runtime thread. May be
+    /// called several times.
+    pub fn close(&self, flush: Duration) {
+        runtime::Open::begin_close(&*self.0, flush);
+        runtime::Open::wait_closed(&*self.0, flush + END_GRACE);
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+}
+
+impl runtime::Open for Inner {
+    fn begin_close(&self, flush: Duration) {
+        if !self.process().is_current() {
+            return;
+        }
+        self.close.send_if_modified(|close| {
+            let first = close.is_none();
+            close.get_or_insert(flush);
+            first
+        });
+    }
+
+    fn wait_closed(&self, limit: Duration) {
+        self.thread.join(limit);
+    }
+
+    fn process(&self) -> Process {
+        self.thread.process()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        runtime::Open::begin_close(self, Duration::ZERO);
+    }
+}
+
+/// Cancels the request of a future that is dropped.
+struct CancelOnDrop(Arc<Shared>, RequestId);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.mux.cancel(self.1);
+    }
+}
+
+/// Ends the link when the main future ends, however it does.
+struct TearDown(Arc<Shared>, End);
+
+impl Drop for TearDown {
+    fn drop(&mut self) {
+        self.0.tear_down(self.1);
+    }
+}
+
+/// The life of a link on its runtime.
+async fn live(
+    shared: Arc<Shared>,
+    pilot: Arc<Pilot>,
+    options: ConnectOptions,
+    mut closing: watch::Receiver<Option<Duration>>,
+) {
+    let mut end = TearDown(shared.clone(), End::Closed);
+    let mut verdict = pilot.verdict();
+    let addrs: Vec<_> = shared.pool().entries().iter().filter_map(server_addr).collect();
+    // Returns at once and fails only for addresses that are none.
+    let Ok(client) = async_nats::connect_with_options(addrs, options).await else { return };
+    pilot.set_client(client.clone());
+    drop(pilot);
+    tokio::spawn(pump::run(shared.clone(), client.clone()));
+    let mux = shared.mux.clone();
+    tokio::spawn(async move { mux.run_timer().await });
+    tokio::spawn(listen_for_silence(shared.clone()));
+    tokio::select! {
+        reason = first(&mut verdict) => {
+            if let Some(reason) = reason {
+                end.1 = End::Lost;
+                shared.outbox.seal();
+                let (hold, released) = Hold::new();
+                shared.tell(Event::GaveUp { reason, discarded: shared.unsent(), hold });
+                tokio::select! {
+                    _ = released => {}
+                    _ = first(&mut closing) => {}
+                }
+            }
+        }
+        // Without an answer, all handles are gone.
+        limit = first(&mut closing) => flush(&shared, &client, limit.unwrap_or_default()).await,
+    }
+}
+
+/// Looks at what has been read, so that [`Shared::silence`] knows since when there was nothing.
+async fn listen_for_silence(shared: Arc<Shared>) {
+    let ping_interval = shared.setting(|settings| settings.ping_interval);
+    let mut looks = tokio::time::interval(look_interval(ping_interval));
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        shared.silence();
+    }
+}
+
+/// The first value that is set; `None` if the sender goes before.
+async fn first<T: Copy>(watched: &mut watch::Receiver<Option<T>>) -> Option<T> {
+    watched.wait_for(Option::is_some).await.ok().and_then(|value| *value)
+}
+
+/// Brings what is queued to the server, within this time and while there is a connection.
+async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
+    if !shared.is_up() || limit.is_zero() {
+        shared.outbox.seal();
+        return;
+    }
+    let mut state = shared.state.subscribe();
+    let (tell, told) = oneshot::channel();
+    // After a long talk the kernel may still hold data that closing the socket would discard, so
+    // only an answer of the server is good enough. A short one is not worth the round trip.
+    let quiet = shared.is_quiet();
+    let queued = if quiet {
+        shared.push(Op::Mark(tell))
+    } else {
+        // The wait for it may be over.
+        let done = move |_| {
+            let _ = tell.send(());
+        };
+        shared.fence(None, done).map(drop)
+    };
+    shared.outbox.seal();
+    if queued.is_err() {
+        return;
+    }
+    let done = async {
+        if told.await.is_ok() && quiet {
+            // Fails only together with the connection.
+            let _ = client.flush().await;
+        }
+    };
+    tokio::select! {
+        _ = timeout(limit, done) => {}
+        _ = state.wait_for(|state| !matches!(state, ConnState::Connected(_))) => {}
+    }
+}
+
+/// The engine as it is used here: no queue that drops, no pool, waits or checks of its own.
+fn engine_options(shared: &Arc<Shared>, pilot: &Arc<Pilot>) -> ConnectOptions {
+    let (for_auth, for_choice, for_events) = (pilot.clone(), pilot.clone(), pilot.clone());
+    let options = ConnectOptions::with_auth_callback(move |_nonce| {
+        let pilot = for_auth.clone();
+        async move { Ok(pilot.credentials()) }
+    })
+    .reconnect_to_server_callback(move |known, _info| {
+        let pilot = for_choice.clone();
+        // A task of its own, because the engine wants a future that is Sync.
+        let choice = tokio::spawn(async move { pilot.choose(known).await });
+        async move {
+            match choice.await {
+                Ok(choice) => Some(choice),
+                // With an answer the engine would choose by itself.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    })
+    .event_callback(move |event| {
+        for_events.event(event);
+        std::future::ready(())
+    })
+    .retry_on_initial_connect()
+    .ignore_discovered_servers()
+    .retain_servers_order()
+    .skip_subject_validation(true)
+    .subscription_capacity(tokio::sync::Semaphore::MAX_PERMITS)
+    .client_capacity(pump::ENGINE_CAPACITY);
+    shared.setting(|settings| {
+        let options = options
+            .name(&settings.name)
+            .require_tls(settings.secure)
+            .connection_timeout(settings.connect_timeout)
+            // An interval of zero is a panic in tokio.
+            .ping_interval(settings.ping_interval.max(Duration::from_millis(1)));
+        if settings.echo { options } else { options.no_echo() }
+    })
+}

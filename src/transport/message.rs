@@ -1,0 +1,193 @@
+//! Messages: those that came in, those that go out, and their headers.
+
+use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
+use async_nats::message::OutboundMessage;
+use bytes::Bytes;
+
+use crate::error::{Error, Kind, Result};
+
+/// A message from the server.
+#[derive(Clone, Debug)]
+pub struct Message(async_nats::Message);
+
+impl Message {
+    pub(super) fn new(inner: async_nats::Message) -> Message {
+        Message(inner)
+    }
+
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    pub fn reply(&self) -> Option<&str> {
+        self.0.reply.as_deref()
+    }
+
+    /// The body. It is a slice of the read buffer, so whoever keeps the message keeps up to 64 KiB.
+    pub fn payload(&self) -> &[u8] {
+        &self.0.payload
+    }
+
+    /// The number of a status message, e.g. 503.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status.map(|status| status.as_u16())
+    }
+
+    /// The text after the status number.
+    pub fn description(&self) -> Option<&str> {
+        self.0.description.as_deref()
+    }
+
+    /// The first value of a header; names are compared exactly.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, values) = self.0.headers.as_ref()?.iter().find(|(n, _)| as_str(n) == name)?;
+        values.first().map(HeaderValue::as_str)
+    }
+
+    /// All headers with their values. Names are sorted, since the engine forgets their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        let mut all: Vec<_> = self.0.headers.iter().flat_map(HeaderMap::iter).collect();
+        all.sort_unstable_by_key(|(name, _)| as_str(name));
+        all.into_iter().map(|(name, values)| (as_str(name), values.iter().map(HeaderValue::as_str)))
+    }
+}
+
+fn as_str(name: &HeaderName) -> &str {
+    name.as_ref()
+}
+
+/// Headers of an outgoing message, in the order in which they were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    pub fn new() -> Headers {
+        Headers::default()
+    }
+
+    /// Adds one value; a name may come several times.
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The engine's form. Names and values are trimmed, a name that is empty then is left out.
+    fn into_map(self) -> Result<Option<HeaderMap>> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let mut map = HeaderMap::new();
+        for (name, value) in self.0 {
+            let name = name.trim();
+            if name.is_empty() {
+                continue;
+            }
+            let key: HeaderName =
+                name.parse().map_err(|_| Error::invalid(format!("Invalid header name {name}")))?;
+            let value: HeaderValue = value
+                .trim()
+                .parse()
+                .map_err(|_| Error::invalid(format!("Invalid value of the header {name}")))?;
+            map.append(key, value);
+        }
+        Ok(Some(map))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Headers {
+        Headers(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// A message to publish.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    pub subject: String,
+    pub reply: Option<String>,
+    pub headers: Headers,
+    pub payload: Bytes,
+}
+
+impl Outgoing {
+    pub fn new(subject: impl Into<String>, payload: impl Into<Bytes>) -> Outgoing {
+        Outgoing { subject: subject.into(), payload: payload.into(), ..Outgoing::default() }
+    }
+
+    /// The engine's form, after the checks without which the text of a subject or header could
+    /// become protocol.
+    pub(super) fn into_wire(self) -> Result<OutboundMessage> {
+        check_subject("subject", &self.subject)?;
+        if let Some(reply) = &self.reply {
+            check_subject("reply", reply)?;
+        }
+        Ok(OutboundMessage {
+            subject: self.subject.into(),
+            reply: self.reply.map(Into::into),
+            headers: self.headers.into_map()?,
+            payload: self.payload,
+        })
+    }
+}
+
+/// Refuses what would break the protocol line: an empty word, blanks and control characters.
+/// The finer rules for subjects belong to the caller.
+pub(super) fn check_subject(what: &str, subject: &str) -> Result<()> {
+    if is_word(subject) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::BadSubject, format!("Invalid {what} {subject}")))
+}
+
+/// One non-empty word of the protocol.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c > b' ' && c != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_would_become_protocol_is_refused() {
+        for subject in ["", "a b", "a\r\nPUB x 0", "a\tb", "a\0"] {
+            let error = Outgoing::new(subject, "").into_wire().expect_err(subject);
+            assert_eq!(error.kind, Kind::BadSubject);
+            assert_eq!(error.message, format!("Invalid subject {subject}"));
+        }
+        let reply = Outgoing { reply: Some("a b".into()), ..Outgoing::new("a", "") };
+        assert_eq!(reply.into_wire().expect_err("reply").message, "Invalid reply a b");
+        for (name, value) in [("a b", "x"), ("a:b", "x"), ("ä", "x"), ("a", "x\r\ny: z")] {
+            let headers = Headers::from_iter([(name, value)]);
+            let error = Outgoing { headers, ..Outgoing::new("a", "") }.into_wire();
+            assert_eq!(error.expect_err(name).kind, Kind::InvalidArg);
+        }
+    }
+
+    #[test]
+    fn headers_reach_the_engine_trimmed() {
+        let headers = Headers::from_iter([(" K ", " v1 "), ("K", "v2"), (" ", "lost"), ("E", "")]);
+        let wire = Outgoing { headers, ..Outgoing::new("s", "x") }.into_wire().expect("good");
+        let message = Message::new(async_nats::Message {
+            subject: wire.subject,
+            reply: wire.reply,
+            payload: wire.payload,
+            headers: wire.headers,
+            status: None,
+            description: None,
+            length: 0,
+        });
+        let read: Vec<(&str, Vec<&str>)> =
+            message.headers().map(|(name, values)| (name, values.collect())).collect();
+        assert_eq!(read, [("E", vec![""]), ("K", vec!["v1", "v2"])]);
+        assert_eq!(message.header("K"), Some("v1"));
+        assert_eq!(message.header("k"), None);
+    }
+}

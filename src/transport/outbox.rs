@@ -1,0 +1,221 @@
+//! The queue of what goes out, in front of the engine's own.
+//!
+//! The engine's queue is bounded and its senders wait, for ever while there is no connection; ours
+//! takes everything at once from any thread. One task, the pump ([`super::pump`]), moves entries
+//! into the engine while there is a connection, so the order on the wire is the order of calls.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use async_nats::message::OutboundMessage;
+use tokio::sync::oneshot;
+
+use super::link::SubId;
+
+/// One entry of the queue.
+pub(super) enum Op {
+    Publish(OutboundMessage),
+    Subscribe(SubId),
+    /// End a subscription, at once or after this many messages.
+    Unsubscribe(SubId, Option<u64>),
+    /// Tells that everything before it has been handed to the engine.
+    Mark(oneshot::Sender<()>),
+}
+
+#[derive(Default)]
+pub(super) struct Outbox(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    ops: VecDeque<Op>,
+    /// Set while the pump sleeps; whoever takes it wakes the pump, so a burst wakes it once.
+    waker: Option<Waker>,
+    /// Whether there is a connection. Without one there is nothing to wake the pump for.
+    open: bool,
+    /// Wakes the pump in spite of that.
+    poked: bool,
+    /// Nothing is accepted any more.
+    sealed: bool,
+    /// Messages and payload bytes ever accepted.
+    messages: u64,
+    bytes: u64,
+}
+
+/// What the pump is woken for.
+pub(super) enum Wake {
+    /// Entries are in its hands.
+    Entries,
+    /// There may be subscriptions to drop.
+    Poke,
+}
+
+impl Outbox {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues an entry; gives it back if the queue is sealed. `allow` is asked before a sleeping
+    /// pump is woken and may refuse, which leaves the queue as it was.
+    pub fn push<E>(&self, op: Op, allow: impl FnOnce() -> Result<(), E>) -> Result<bool, E> {
+        let mut state = self.state();
+        if state.sealed {
+            return Ok(false);
+        }
+        // Asking may cost a system call, so only at the head of a burst and now and then.
+        if state.waker.is_some() || state.ops.len().is_multiple_of(256) {
+            allow()?;
+        }
+        if let Op::Publish(message) = &op {
+            state.messages += 1;
+            state.bytes += message.payload.len() as u64;
+        }
+        state.ops.push_back(op);
+        let waker = if state.open { state.waker.take() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(true)
+    }
+
+    /// From now on nothing is accepted.
+    pub fn seal(&self) {
+        self.state().sealed = true;
+    }
+
+    /// Tells whether there is a connection.
+    pub fn set_open(&self, open: bool) {
+        let mut state = self.state();
+        state.open = open;
+        if open {
+            Self::wake(state);
+        }
+    }
+
+    /// Wakes the pump even without a connection.
+    pub fn poke(&self) {
+        let mut state = self.state();
+        state.poked = true;
+        Self::wake(state);
+    }
+
+    fn wake(mut state: std::sync::MutexGuard<'_, State>) {
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state().open
+    }
+
+    /// Messages and payload bytes ever accepted.
+    pub fn totals(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.messages, state.bytes)
+    }
+
+    /// Takes a message out of the count that the engine refused.
+    pub fn forget_message(&self) {
+        let mut state = self.state();
+        state.messages = state.messages.saturating_sub(1);
+    }
+
+    /// For the pump: everything that is queued, as soon as there is a connection. `batch` holds
+    /// what the pump has not handed over yet and counts as queued.
+    pub fn poll_take(&self, cx: &mut Context<'_>, batch: &mut VecDeque<Op>) -> Poll<Wake> {
+        let mut state = self.state();
+        if std::mem::take(&mut state.poked) {
+            return Poll::Ready(Wake::Poke);
+        }
+        if state.open && !(batch.is_empty() && state.ops.is_empty()) {
+            if batch.is_empty() {
+                std::mem::swap(batch, &mut state.ops);
+            }
+            return Poll::Ready(Wake::Entries);
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Drops everything, for good.
+    pub fn clear(&self) {
+        let mut state = self.state();
+        state.sealed = true;
+        let ops = std::mem::take(&mut state.ops);
+        drop(state);
+        drop(ops);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake as _;
+
+    use super::*;
+    use crate::transport::message::Outgoing;
+
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+        fn wake_by_ref(self: &Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn op() -> Op {
+        Op::Publish(Outgoing::new("s", "xyz").into_wire().expect("good"))
+    }
+
+    fn push(outbox: &Outbox) -> bool {
+        outbox.push(op(), || Ok::<(), ()>(())).expect("allowed")
+    }
+
+    #[test]
+    fn a_burst_wakes_once_and_only_with_a_connection() {
+        let outbox = Outbox::default();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+        let wakes = || count.0.load(Ordering::SeqCst);
+        let mut batch = VecDeque::new();
+
+        assert!(outbox.poll_take(&mut cx, &mut batch).is_pending());
+        assert!(push(&outbox) && push(&outbox));
+        assert_eq!(wakes(), 0);
+        outbox.set_open(true);
+        assert_eq!(wakes(), 1);
+        assert!(outbox.poll_take(&mut cx, &mut batch).is_ready());
+        assert_eq!(batch.len(), 2);
+        batch.clear();
+        assert!(outbox.poll_take(&mut cx, &mut batch).is_pending());
+        assert!(push(&outbox) && push(&outbox) && push(&outbox));
+        assert_eq!(wakes(), 2);
+        assert_eq!(outbox.totals(), (5, 15));
+
+        outbox.set_open(false);
+        assert!(outbox.poll_take(&mut cx, &mut batch).is_pending());
+        outbox.poke();
+        assert_eq!(wakes(), 3);
+        assert!(matches!(outbox.poll_take(&mut cx, &mut batch), Poll::Ready(Wake::Poke)));
+
+        outbox.clear();
+        assert!(!push(&outbox));
+        count.wake();
+    }
+
+    #[test]
+    fn a_refused_entry_leaves_no_trace() {
+        let outbox = Outbox::default();
+        assert_eq!(outbox.push(op(), || Err("no")), Err("no"));
+        assert_eq!(outbox.totals(), (0, 0));
+        assert!(push(&outbox));
+    }
+}

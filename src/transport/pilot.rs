@@ -1,0 +1,370 @@
+//! Steers the engine: chooses the server of every attempt and learns what became of it.
+//!
+//! The engine asks a callback before each attempt. Being asked again without having connected in
+//! between means that the last attempt failed; being asked while connected means that the
+//! connection is lost. The callback cannot tell the engine to give up, so then it tells everybody
+//! else and never answers; the runtime is dropped around it.
+//!
+//! Everything runs on the one thread of the runtime. The engine reports its events through a queue
+//! and a task of its own, hence the callback yields first: when it goes on, they are known.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_nats::{Auth, Client, ClientError, ReconnectToServer, Server, ServerAddr, ServerError};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::event::{ConnState, Event};
+use super::failure::{self, Attempt};
+use super::info::ServerInfo;
+use super::pool::{self, Next};
+use super::server::ServerEntry;
+use super::shared::{Shared, lock};
+use super::silence::is_stale;
+use crate::error::Error;
+
+/// How long the user's delay callback may take before the usual wait is taken instead.
+const DELAY_ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a server that reported a fatal error has to end the connection itself.
+const ERROR_GRACE: Duration = Duration::from_millis(10);
+
+pub(super) struct Pilot {
+    shared: Arc<Shared>,
+    course: Mutex<Course>,
+    /// Why no TLS configuration could be made; fails the attempts that need one.
+    tls_error: Option<Error>,
+    /// Why it is all over, once it is.
+    verdict: watch::Sender<Option<&'static str>>,
+}
+
+#[derive(Default)]
+struct Course {
+    client: Option<Client>,
+    /// The attempt that the engine is making.
+    attempt: Option<ServerEntry>,
+    /// What the attempt had to log in with; `None` before the server's INFO.
+    had_credentials: Option<bool>,
+    /// The connection in use.
+    connected: Option<ServerEntry>,
+    /// Counts connections.
+    generation: u64,
+    /// A fatal error that the server reported on this connection.
+    fatal: Option<Error>,
+    /// The engine's word for the failure of the last attempt.
+    client_error: Option<String>,
+}
+
+impl Pilot {
+    pub fn new(shared: Arc<Shared>, tls_error: Option<Error>) -> Pilot {
+        let verdict = watch::Sender::new(None);
+        Pilot { shared, course: Mutex::default(), tls_error, verdict }
+    }
+
+    /// Becomes the reason when there is no server left to try.
+    pub fn verdict(&self) -> watch::Receiver<Option<&'static str>> {
+        self.verdict.subscribe()
+    }
+
+    /// The engine exists from now on.
+    pub fn set_client(&self, client: Client) {
+        self.shared.set_statistics(client.statistics());
+        lock(&self.course).client = Some(client);
+    }
+
+    /// The credentials for the server being tried, those of its URL first.
+    pub fn credentials(&self) -> Auth {
+        let mut course = lock(&self.course);
+        let server = course.attempt.clone();
+        let url = |read: fn(&ServerEntry) -> &Option<String>| {
+            server.as_ref().and_then(|s| read(s).clone())
+        };
+        let mut auth = Auth::new();
+        let (user, password) = (url(|s| &s.user), url(|s| &s.password));
+        if user.is_some() {
+            (auth.username, auth.password) = (user, password);
+        } else if let Some(token) = url(|s| &s.auth_token) {
+            auth.token = Some(token);
+        } else {
+            self.shared.setting(|settings| {
+                if !settings.user.is_empty() && !settings.password.is_empty() {
+                    auth.username = Some(settings.user.clone());
+                    auth.password = Some(settings.password.clone());
+                } else if !settings.token.is_empty() {
+                    auth.token = Some(settings.token.clone());
+                }
+            });
+        }
+        course.had_credentials = Some(auth.username.is_some() || auth.token.is_some());
+        auth
+    }
+
+    /// The engine wants to know where to connect. Does not return when there is nothing left.
+    pub async fn choose(&self, known: Vec<Server>) -> ReconnectToServer {
+        // Twice: the first time the task of the events may be the one that woke us.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        self.lost();
+        self.attempt_failed(&known);
+        self.shared.sweep();
+        loop {
+            let Some(server) = self.next_server().await else {
+                // The runtime is dropped around this.
+                return std::future::pending().await;
+            };
+            self.shared.tell(Event::Attempt(server.clone()));
+            match self.address(&server, &known).await {
+                Ok(addr) => {
+                    let mut course = lock(&self.course);
+                    course.attempt = Some(server);
+                    course.had_credentials = None;
+                    course.client_error = None;
+                    return ReconnectToServer { addr, delay: Some(Duration::ZERO) };
+                }
+                Err(error) => self.count_failure(error),
+            }
+        }
+    }
+
+    /// The next server, after the wait for it; `None` if all is over.
+    async fn next_server(&self) -> Option<ServerEntry> {
+        loop {
+            let first_pass = lock(&self.course).generation == 0;
+            let limit = self.shared.setting(|s| s.max_reconnect_attempts);
+            let mut removed = Vec::new();
+            let next = self.shared.pool().next(first_pass, limit, &mut removed);
+            for server in removed {
+                self.shared.tell(Event::PoolRemoved(server.address()));
+            }
+            let server = match next {
+                Next::Try(server) => server,
+                Next::GiveUp(reason) => {
+                    self.verdict.send_replace(Some(reason));
+                    return None;
+                }
+            };
+            if server.reconnects == 0 {
+                return Some(server);
+            }
+            let wait = pool::remaining(&server, self.wait_for(&server).await, now());
+            if !wait.is_zero() {
+                self.shared.tell(Event::Waiting(wait));
+                tokio::time::sleep(wait).await;
+            }
+            // The pool may have been cleared meanwhile.
+            let current = self.shared.pool().current().is_some_and(|c| c.same_url(&server));
+            if current {
+                return Some(server);
+            }
+        }
+    }
+
+    /// The wait between two attempts at this server.
+    async fn wait_for(&self, server: &ServerEntry) -> Duration {
+        let (usual, ask) =
+            self.shared.setting(|s| (s.reconnect_time_wait, s.delay_callback.clone()));
+        let Some(ask) = ask else { return usual };
+        let answer: oneshot::Receiver<Option<Duration>> = ask(server.clone());
+        match timeout(DELAY_ANSWER, answer).await {
+            Ok(Ok(Some(wait))) => wait,
+            _ => usual,
+        }
+    }
+
+    /// The engine's name for a server. Names are resolved here first, since the engine would wait
+    /// for the resolver without a limit and would not say what went wrong.
+    async fn address(
+        &self,
+        server: &ServerEntry,
+        known: &[Server],
+    ) -> std::result::Result<ServerAddr, Error> {
+        let Some(addr) = server_addr(server).filter(|a| known.iter().any(|s| s.addr == *a)) else {
+            return Err(failure::refused(server, "invalid address"));
+        };
+        if let Some(error) = self.tls_error.as_ref().filter(|_| self.wants_tls(server)) {
+            return Err(failure::tls(server, &error.message));
+        }
+        let host = server.bare_host();
+        if host.parse::<std::net::IpAddr>().is_err() {
+            let limit = self.shared.setting(|s| s.connect_timeout);
+            let resolved = timeout(limit, tokio::net::lookup_host((host, addr.port()))).await;
+            match resolved {
+                Err(_) => return Err(failure::timeout(server)),
+                Ok(Err(error)) => return Err(failure::unresolved(server, &error.to_string())),
+                Ok(Ok(_)) => {}
+            }
+        }
+        Ok(addr)
+    }
+
+    /// If an attempt was under way, it has failed.
+    fn attempt_failed(&self, known: &[Server]) {
+        let mut course = lock(&self.course);
+        let Some(server) = course.attempt.take() else { return };
+        let had_credentials = course.had_credentials;
+        let client_error = course.client_error.take();
+        drop(course);
+        let addr = server_addr(&server);
+        let recorded = known
+            .iter()
+            .find(|s| Some(&s.addr) == addr.as_ref())
+            .and_then(|s| s.last_error.clone());
+        // A failure to resolve the name is not recorded, so the record may be an older one.
+        let text = match client_error.filter(|text| text == "DNS error") {
+            Some(text) => format!("{text}: Name or service not known"),
+            None => recorded.unwrap_or_else(|| "IO error: unknown".to_owned()),
+        };
+        let secure = self.wants_tls(&server);
+        let attempt = Attempt { server: &server, secure, had_credentials };
+        self.count_failure(attempt.error(&text));
+    }
+
+    fn wants_tls(&self, server: &ServerEntry) -> bool {
+        server.scheme == "tls" || self.shared.setting(|s| s.secure)
+    }
+
+    fn count_failure(&self, error: Error) {
+        self.shared.pool().failed(now());
+        self.shared.tell(Event::AttemptFailed(error));
+    }
+
+    /// If there was a connection, it is lost.
+    fn lost(&self) {
+        let mut course = lock(&self.course);
+        let Some(server) = course.connected.take() else { return };
+        let fatal = course.fatal.take();
+        drop(course);
+        let interval = self.shared.setting(|settings| settings.ping_interval);
+        let error = fatal.unwrap_or_else(|| match is_stale(self.shared.silence(), interval) {
+            true => failure::stale(),
+            false => failure::closed(&server),
+        });
+        self.shared.set_up(false);
+        self.shared.state.send_replace(ConnState::Disconnected);
+        self.shared.tell(Event::Lost(error));
+    }
+
+    /// Something happened to the engine.
+    pub fn event(self: &Arc<Self>, event: async_nats::Event) {
+        match event {
+            async_nats::Event::Connected => self.connected(),
+            async_nats::Event::Disconnected => self.lost(),
+            async_nats::Event::LameDuckMode => self.lame_duck(),
+            async_nats::Event::ServerError(error) => self.server_error(&error),
+            async_nats::Event::ClientError(ClientError::Other(text)) => {
+                lock(&self.course).client_error = Some(text);
+            }
+            // These come from features that are not used, or say what is known.
+            async_nats::Event::Draining
+            | async_nats::Event::Closed
+            | async_nats::Event::SlowConsumer(_)
+            | async_nats::Event::ClientError(_) => {}
+        }
+    }
+
+    fn connected(self: &Arc<Self>) {
+        let mut course = lock(&self.course);
+        let Some(server) = course.attempt.take() else { return };
+        let Some(client) = course.client.clone() else { return };
+        course.connected = Some(server.clone());
+        course.fatal = None;
+        course.generation += 1;
+        let generation = course.generation;
+        drop(course);
+        self.shared.pool().succeeded();
+        let raw = client.server_info();
+        let info = Arc::new(ServerInfo::new(&raw));
+        self.shared.set_info(info.clone());
+        // First, since who hears of the connection may put up a fence for what he says then.
+        self.shared.mux.pass_all_fences();
+        self.shared.state.send_replace(ConnState::Connected(generation));
+        self.shared.tell(Event::Connected { server, info });
+        if generation > 1 {
+            self.shared.ask_again();
+        }
+        self.shared.set_up(true);
+        self.discover(client, raw.connect_urls);
+    }
+
+    /// Adds servers that the pool does not know. The engine must know them first, or it would not
+    /// take them from [`Pilot::choose`].
+    fn discover(self: &Arc<Self>, client: Client, urls: Vec<String>) {
+        let mut bad = Vec::new();
+        let fresh = self.shared.pool().unknown(&urls, |url| bad.push(url.to_owned()));
+        for url in bad {
+            self.shared.tell(Event::BadServerUrl(url));
+        }
+        let fresh: Vec<_> = fresh.into_iter().filter(|s| server_addr(s).is_some()).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let entries = self.shared.pool().entries();
+        let addrs: Vec<_> = entries.iter().chain(&fresh).filter_map(server_addr).collect();
+        let pilot = self.clone();
+        tokio::spawn(async move {
+            if client.set_server_pool(addrs).await.is_ok() {
+                let added: Vec<_> = fresh.iter().map(ServerEntry::address).collect();
+                pilot.shared.pool().insert(fresh);
+                for address in added {
+                    pilot.shared.tell(Event::PoolAdded(address));
+                }
+            }
+        });
+    }
+
+    fn lame_duck(&self) {
+        let Some(info) = self.shared.info() else { return };
+        let mut info = ServerInfo::clone(&info);
+        info.fields.insert("ldm".into(), true.into());
+        self.shared.set_info(Arc::new(info));
+        self.shared.tell(Event::LameDuck);
+    }
+
+    fn server_error(self: &Arc<Self>, error: &ServerError) {
+        let text = match error {
+            ServerError::AuthorizationViolation => "authorization violation",
+            ServerError::Other(text) => text.as_str(),
+            ServerError::SlowConsumer(_) => return,
+        };
+        let (error, fatal) = failure::server_error(text);
+        if !fatal {
+            if !self.shared.mux.refused(text) {
+                self.shared.tell(Event::AsyncError(error));
+            }
+            return;
+        }
+        let mut course = lock(&self.course);
+        let (Some(client), true) = (course.client.clone(), course.connected.is_some()) else {
+            return;
+        };
+        course.fatal.get_or_insert(error);
+        let generation = course.generation;
+        drop(course);
+        // Servers end the connection after such an error; one that does not is left.
+        let pilot = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ERROR_GRACE).await;
+            let still = {
+                let course = lock(&pilot.course);
+                course.generation == generation && course.connected.is_some()
+            };
+            if still {
+                // Fails only if the engine has ended.
+                let _ = client.force_reconnect().await;
+            }
+        });
+    }
+}
+
+/// The engine's form of a server, if its port is one.
+pub(super) fn server_addr(server: &ServerEntry) -> Option<ServerAddr> {
+    let port = server.port_number()?;
+    format!("{}://{}:{port}", server.scheme, server.host).parse().ok()
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! The task that moves our queue into the engine while there is a connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_nats::client::traits::Publisher;
+use async_nats::client::{PublishError, PublishErrorKind, SubscribeErrorKind};
+use async_nats::{Client, Subscriber};
+use tokio::task::unconstrained;
+
+use super::event::Event;
+use super::link::SubId;
+use super::outbox::{Op, Wake};
+use super::shared::Shared;
+use super::tap::Tap;
+use crate::error::{Error, Kind};
+
+/// Entries for which the buffer of a burst is kept for the next one.
+const KEPT_CAPACITY: usize = 16 * 1024;
+
+/// How many commands the engine may have in its own queue. They survive a reconnect, but each
+/// takes part in the memory of a burst, so this is only as large as throughput wants it.
+pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
+
+/// Moves entries until the engine is gone.
+pub(super) async fn run(shared: Arc<Shared>, client: Client) {
+    let mut batch = VecDeque::new();
+    loop {
+        let wake = std::future::poll_fn(|cx| shared.outbox.poll_take(cx, &mut batch)).await;
+        if matches!(wake, Wake::Poke) {
+            shared.sweep();
+            continue;
+        }
+        // Entries stay in the batch when the connection goes; they are sent on the next one.
+        while shared.is_up()
+            && let Some(op) = batch.pop_front()
+        {
+            if !hand_over(&shared, &client, op).await {
+                return;
+            }
+        }
+        if batch.is_empty() && batch.capacity() > KEPT_CAPACITY {
+            batch = VecDeque::new();
+        }
+    }
+}
+
+/// Gives one entry to the engine; false if the engine is gone.
+async fn hand_over(shared: &Shared, client: &Client, op: Op) -> bool {
+    match op {
+        Op::Publish(message) => match client.publish_message(message).await {
+            Ok(()) => true,
+            Err(error) => refused(shared, &error),
+        },
+        Op::Subscribe(id) => subscribe(shared, client, id).await,
+        Op::Unsubscribe(id, max) => unsubscribe(shared, id, max).await,
+        Op::Mark(done) => {
+            // Nobody may wait any more.
+            let _ = done.send(());
+            true
+        }
+    }
+}
+
+/// What became of a message that the engine did not take.
+fn refused(shared: &Shared, error: &PublishError) -> bool {
+    shared.forget_message();
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => {
+            let limit = shared.info().map_or(0, |info| info.max_payload);
+            shared.tell(Event::AsyncError(Error::new(
+                Kind::MaxPayload,
+                format!("Maximum size of NATS message is {limit}"),
+            )));
+            true
+        }
+        PublishErrorKind::InvalidSubject => {
+            shared.tell(Event::AsyncError(Error::new(Kind::BadSubject, error.to_string())));
+            true
+        }
+        PublishErrorKind::Send => false,
+    }
+}
+
+async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
+    // Gone already: unsubscribed before there was a connection.
+    let Some(tap) = shared.tap(id).filter(|tap| tap.is_active()) else { return true };
+    let subscribed = match &tap.queue {
+        None => client.subscribe(tap.subject.clone()).await,
+        Some(queue) => client.queue_subscribe(tap.subject.clone(), queue.clone()).await,
+    };
+    match subscribed {
+        // No await between the last one and `attach`: see the essay in `tap`.
+        Ok(subscriber) => match tap.limit() {
+            None => tap.attach(subscriber),
+            Some(limit) => attach_limited(&tap, subscriber, limit).await,
+        },
+        Err(error) => {
+            // The words were checked before, so the subject has an empty token.
+            shared.end_tap(id);
+            if error.kind() == SubscribeErrorKind::Other {
+                return false;
+            }
+            let text = format!("Invalid subject {}", tap.subject);
+            shared.tell(Event::AsyncError(Error::new(Kind::BadSubject, text)));
+        }
+    }
+    true
+}
+
+/// Tells the server the limit, then attaches. The command waits only if the engine's queue is
+/// full; what comes in during that time is kept in the channel and delivered by `attach`. The tap
+/// counts for itself, so a failure here costs nothing but a few messages sent in vain.
+async fn attach_limited(tap: &Arc<Tap>, mut subscriber: Subscriber, limit: u64) {
+    let _ = unconstrained(subscriber.unsubscribe_after(limit)).await;
+    tap.attach(subscriber);
+}
+
+async fn unsubscribe(shared: &Shared, id: SubId, limit: Option<u64>) -> bool {
+    let Some(tap) = shared.tap(id) else { return true };
+    let subscriber = tap.take_subscriber();
+    match (subscriber, limit.filter(|_| tap.is_active())) {
+        (Some(subscriber), Some(limit)) => attach_limited(&tap, subscriber, limit).await,
+        (None, Some(_)) => {}
+        (subscriber, None) => {
+            if let Some(mut subscriber) = subscriber {
+                // Waits for room, so that the UNSUB keeps its place among the messages.
+                let _ = subscriber.unsubscribe().await;
+            }
+            shared.end_tap(id);
+        }
+    }
+    true
+}

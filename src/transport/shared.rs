@@ -1,0 +1,219 @@
+//! The state of a link that its handles and its runtime share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_nats::client::Statistics;
+use tokio::sync::watch;
+
+use super::event::{ConnState, Event, Observer};
+use super::info::ServerInfo;
+use super::link::SubId;
+use super::mux::{End, Mux};
+use super::outbox::{Op, Outbox};
+use super::pool::Pool;
+use super::settings::Settings;
+use super::silence::Silence;
+use super::tap::Tap;
+use crate::error::{Error, Kind, Result};
+use crate::runtime::Process;
+
+/// Lock order: a tap's feed, then one of the mutexes here, never two of them at once.
+pub(super) struct Shared {
+    pub settings: Mutex<Settings>,
+    pub outbox: Outbox,
+    pub mux: Arc<Mux>,
+    pub pool: Mutex<Pool>,
+    pub state: watch::Sender<ConnState>,
+    pub process: Process,
+    observer: Arc<dyn Observer>,
+    taps: Mutex<HashMap<SubId, Arc<Tap>>>,
+    info: Mutex<Option<Arc<ServerInfo>>>,
+    /// Whether there is a connection, readable without a lock by the pump.
+    up: AtomicBool,
+    last_sub: AtomicU64,
+    /// Set when the subscription of the inbox is queued.
+    inbox: AtomicBool,
+    inbox_queued: Mutex<()>,
+    /// The engine's counters, to know what it has really sent.
+    statistics: OnceLock<Arc<Statistics>>,
+    silence: Silence,
+}
+
+impl Shared {
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>, inbox: &str) -> Shared {
+        let pool = Pool::new(settings.servers.iter().cloned());
+        Shared {
+            settings: Mutex::new(settings),
+            outbox: Outbox::default(),
+            mux: Arc::new(Mux::new(inbox)),
+            pool: Mutex::new(pool),
+            state: watch::Sender::new(ConnState::Disconnected),
+            process: Process::current(),
+            observer,
+            taps: Mutex::default(),
+            info: Mutex::default(),
+            up: AtomicBool::new(false),
+            last_sub: AtomicU64::new(0),
+            inbox: AtomicBool::new(false),
+            inbox_queued: Mutex::default(),
+            statistics: OnceLock::new(),
+            silence: Silence::default(),
+        }
+    }
+
+    /// Tells the owner. Runtime thread only, without holding a lock.
+    pub fn tell(&self, event: Event) {
+        self.observer.event(event);
+    }
+
+    pub fn pool(&self) -> MutexGuard<'_, Pool> {
+        lock(&self.pool)
+    }
+
+    /// Reads something from the live settings.
+    pub fn setting<T>(&self, read: impl FnOnce(&Settings) -> T) -> T {
+        read(&lock(&self.settings))
+    }
+
+    pub fn info(&self) -> Option<Arc<ServerInfo>> {
+        lock(&self.info).clone()
+    }
+
+    pub fn set_info(&self, info: Arc<ServerInfo>) {
+        *lock(&self.info) = Some(info);
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    /// Starts or stops the pump.
+    pub fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Release);
+        self.outbox.set_open(up);
+    }
+
+    pub fn set_statistics(&self, statistics: Arc<Statistics>) {
+        // Set once, right after the engine was made.
+        let _ = self.statistics.set(statistics);
+    }
+
+    /// Queues an entry.
+    ///
+    /// # Errors
+    /// `ErrConnectionClosed` after the end, and in a fork of the process.
+    pub fn push(&self, op: Op) -> Result<()> {
+        if self.outbox.push(op, || self.process.check())? {
+            return Ok(());
+        }
+        Err(Error::new(Kind::ConnectionClosed, "No connection to NATS server"))
+    }
+
+    /// A message was counted that will never reach the engine.
+    pub fn forget_message(&self) {
+        self.outbox.forget_message();
+    }
+
+    /// Messages that were accepted and that the engine has not put on the wire.
+    pub fn unsent(&self) -> u64 {
+        let sent = self.statistics.get().map_or(0, |s| s.out_messages.load(Ordering::Relaxed));
+        self.outbox.totals().0.saturating_sub(sent)
+    }
+
+    /// Whether so little was said that one write has surely taken it: nothing came in that a close
+    /// would turn into a reset of the connection, and nothing went out that fills a buffer.
+    pub fn is_quiet(&self) -> bool {
+        const LITTLE: u64 = 32 * 1024;
+        let received = self.statistics.get().map_or(0, |s| s.in_messages.load(Ordering::Relaxed));
+        let (messages, bytes) = self.outbox.totals();
+        received == 0 && messages * 64 + bytes < LITTLE
+    }
+
+    /// For how long nothing has come from the server.
+    pub fn silence(&self) -> Duration {
+        let read = self.statistics.get().map_or(0, |s| s.in_bytes.load(Ordering::Relaxed));
+        self.silence.look(read, Instant::now())
+    }
+
+    pub fn next_sub_id(&self) -> SubId {
+        SubId(self.last_sub.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub fn has_inbox(&self) -> bool {
+        self.inbox.load(Ordering::Acquire)
+    }
+
+    /// Runs `queue` unless it has succeeded before, on one thread at a time.
+    pub fn once_inbox(&self, queue: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _one = lock(&self.inbox_queued);
+        if !self.has_inbox() {
+            queue()?;
+            self.inbox.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    pub fn tap(&self, id: SubId) -> Option<Arc<Tap>> {
+        lock(&self.taps).get(&id).cloned()
+    }
+
+    pub fn add_tap(&self, id: SubId, tap: Arc<Tap>) {
+        lock(&self.taps).insert(id, tap);
+    }
+
+    pub fn forget_tap(&self, id: SubId) -> Option<Arc<Tap>> {
+        lock(&self.taps).remove(&id)
+    }
+
+    /// Forgets a subscription and tells its sink. Runtime thread only.
+    pub fn end_tap(&self, id: SubId) {
+        if let Some(tap) = self.forget_tap(id) {
+            tap.end();
+        }
+    }
+
+    /// Without a connection: drops subscriptions that were given up, so that the engine does not
+    /// restore them. Runtime thread only.
+    pub fn sweep(&self) {
+        if self.is_up() {
+            return;
+        }
+        let mut gone = Vec::new();
+        lock(&self.taps).retain(|_, tap| {
+            let keep = tap.is_active();
+            if !keep {
+                gone.push(tap.clone());
+            }
+            keep
+        });
+        for tap in gone {
+            tap.end();
+        }
+    }
+
+    #[cfg(test)]
+    pub fn tap_count(&self) -> usize {
+        lock(&self.taps).len()
+    }
+
+    /// Ends everything, on the runtime thread: requests and subscriptions hear of it.
+    pub fn tear_down(&self, end: End) {
+        self.up.store(false, Ordering::Release);
+        self.state.send_replace(ConnState::Closed);
+        self.outbox.clear();
+        self.mux.end(end);
+        let taps = std::mem::take(&mut *lock(&self.taps));
+        let mut taps: Vec<_> = taps.into_iter().collect();
+        taps.sort_unstable_by_key(|(id, _)| *id);
+        for (_, tap) in taps {
+            tap.end();
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

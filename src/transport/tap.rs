@@ -1,0 +1,218 @@
+//! One subscription: from the engine's channel straight into a sink, in order of arrival.
+//!
+//! The engine hands each subscription its own tokio channel. A task per channel would cost one
+//! task wake-up per message and would lose the order between subscriptions: the scheduler, not the
+//! network, would decide whose message comes first. A tap has no task. It polls the channel with a
+//! waker of its own, and that waker, instead of scheduling anything, takes the message out and
+//! calls the sink at once.
+//!
+//! # Why this is sound
+//!
+//! * *Order.* The engine's handler reads one message after the other and puts each into its channel
+//!   with `try_send`. That pushes the value and then calls the registered waker, before it returns.
+//!   So the sink has seen a message before the handler parses the next one, whichever subscription
+//!   that is for.
+//! * *The waker is always registered.* A tap is polled first by the pump, right after `subscribe`
+//!   has queued the engine's command and before the pump yields; the runtime has one thread, so the
+//!   handler cannot have run in between. Every later poll goes on until the channel says `Pending`,
+//!   which is the moment at which it stores the waker again.
+//! * *Calling wake from inside a poll, and a poll from inside wake,* is allowed: tokio takes the
+//!   waker out of its cell and releases the cell before it calls it, so the poll inside may store a
+//!   new one. `std::task::Wake` asks for nothing but thread safety, which the mutex gives.
+//! * *Re-entry.* A sink may publish, subscribe, unsubscribe any tap or ask for its own end. None of
+//!   this touches the handler, which is on the stack below: it only changes our queue and the tap's
+//!   flags. Should a wake come while the tap is being drained all the same, `again` makes the
+//!   running drain go round once more, so no wake is lost.
+//! * *No budget.* Tokio's cooperative budget makes a channel say `Pending` although it is not empty
+//!   and wakes the caller at once, which here would be a recursion that achieves nothing. The poll
+//!   is therefore `unconstrained`. The handler still yields: its socket reads are budgeted.
+//! * *Wakes from elsewhere.* When the engine drops its side, at the end of a subscription or of the
+//!   whole runtime, the same wake finds the end of the channel.
+//! * *The cycle* tap → channel → waker → tap is cut whenever the tap ends, which happens at the
+//!   latest when the link is torn down.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use async_nats::Subscriber;
+use futures_util::Stream;
+use tokio::task::unconstrained;
+
+use super::message::Message;
+
+/// Receives the messages of one subscription, on the runtime thread.
+pub trait Sink: Send {
+    /// A message. Must not block: the whole connection waits.
+    fn message(&mut self, message: Message);
+    /// There will be no more messages. Called once, whatever ended the subscription.
+    fn ended(&mut self);
+}
+
+/// No limit on the number of messages.
+const UNLIMITED: u64 = u64::MAX;
+
+pub(super) struct Tap {
+    pub subject: String,
+    pub queue: Option<String>,
+    /// Subjects with this prefix are not shown; see [`super::mux`] on fences.
+    hidden: Option<Arc<str>>,
+    /// Cleared by whoever unsubscribes, from any thread, also from inside the sink.
+    active: AtomicBool,
+    limit: AtomicU64,
+    received: AtomicU64,
+    again: AtomicBool,
+    feed: Mutex<Feed>,
+    /// Told when the tap ends by itself, before the sink is; must not need the feed.
+    on_end: Box<dyn Fn() + Send + Sync>,
+}
+
+struct Feed {
+    subscriber: Option<Subscriber>,
+    sink: Option<Box<dyn Sink>>,
+}
+
+impl Tap {
+    pub fn new(
+        subject: String,
+        queue: Option<String>,
+        limit: Option<u64>,
+        hidden: Option<Arc<str>>,
+        sink: Box<dyn Sink>,
+        on_end: impl Fn() + Send + Sync + 'static,
+    ) -> Arc<Tap> {
+        Arc::new(Tap {
+            subject,
+            queue,
+            hidden,
+            active: AtomicBool::new(true),
+            limit: AtomicU64::new(limit.unwrap_or(UNLIMITED)),
+            received: AtomicU64::new(0),
+            again: AtomicBool::new(false),
+            feed: Mutex::new(Feed { subscriber: None, sink: Some(sink) }),
+            on_end: Box::new(on_end),
+        })
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// Stops the delivery now; the runtime thread drops the rest later by [`Tap::end`].
+    pub fn stop(&self) {
+        self.active.store(false, Ordering::Release);
+    }
+
+    /// Sets the total number of messages; tells whether as many have come already.
+    pub fn set_limit(&self, limit: u64) -> bool {
+        self.limit.store(limit, Ordering::Release);
+        self.received.load(Ordering::Acquire) >= limit
+    }
+
+    pub fn limit(&self) -> Option<u64> {
+        Some(self.limit.load(Ordering::Acquire)).filter(|limit| *limit != UNLIMITED)
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over the engine's side and polls it for the first time. Runtime thread only.
+    pub fn attach(self: &Arc<Self>, subscriber: Subscriber) {
+        self.feed().subscriber = Some(subscriber);
+        self.drain();
+    }
+
+    /// The engine's side, to send it a command. Runtime thread only.
+    pub fn take_subscriber(&self) -> Option<Subscriber> {
+        self.feed().subscriber.take()
+    }
+
+    /// Ends the tap: drops the engine's side, which unsubscribes if need be, and tells the sink.
+    /// Runtime thread only, and never from inside the sink.
+    pub fn end(&self) {
+        self.stop();
+        let mut feed = self.feed();
+        Self::finish(&mut feed);
+    }
+
+    fn finish(feed: &mut Feed) {
+        // Taken out first: dropping it may wake us.
+        let subscriber = feed.subscriber.take();
+        drop(subscriber);
+        let Some(mut sink) = feed.sink.take() else { return };
+        // A panic of ours must not unwind through the engine and silently end the connection.
+        let _ = catch_unwind(AssertUnwindSafe(|| sink.ended()));
+    }
+
+    fn drain(self: &Arc<Self>) {
+        let mut feed = match self.feed.try_lock() {
+            Ok(feed) => feed,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.again.store(true, Ordering::Release);
+                return;
+            }
+        };
+        let waker = Waker::from(self.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            self.again.store(false, Ordering::Release);
+            let ended = self.drain_locked(&mut feed, &mut cx);
+            if ended {
+                (self.on_end)();
+                Self::finish(&mut feed);
+                return;
+            }
+            if !self.again.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+
+    /// Passes on what there is; tells whether the subscription is over.
+    fn drain_locked(&self, feed: &mut Feed, cx: &mut Context<'_>) -> bool {
+        loop {
+            let Some(subscriber) = &mut feed.subscriber else { return false };
+            let next =
+                unconstrained(std::future::poll_fn(|cx| Pin::new(&mut *subscriber).poll_next(cx)));
+            match pin!(next).poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(None) => return true,
+                Poll::Ready(Some(message)) => {
+                    if self.pass(feed, Message::new(message)) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Passes one message on; tells whether it was the last one.
+    fn pass(&self, feed: &mut Feed, message: Message) -> bool {
+        if !self.is_active() {
+            return true;
+        }
+        if self.hidden.as_ref().is_some_and(|prefix| message.subject().starts_with(&**prefix)) {
+            return false;
+        }
+        let Some(sink) = &mut feed.sink else { return true };
+        let received = self.received.fetch_add(1, Ordering::AcqRel) + 1;
+        if catch_unwind(AssertUnwindSafe(|| sink.message(message))).is_err() {
+            return true;
+        }
+        received >= self.limit.load(Ordering::Acquire) || !self.is_active()
+    }
+}
+
+impl Wake for Tap {
+    fn wake(self: Arc<Self>) {
+        self.drain();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.drain();
+    }
+}

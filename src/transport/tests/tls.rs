@@ -1,0 +1,117 @@
+//! TLS against a real server, with certificates made for the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::support::{Server, barrier, need_server, open, settings};
+use crate::error::Kind;
+use crate::transport::{Settings, TlsSettings};
+
+/// A folder with an authority, a certificate for `localhost` and a client's certificate.
+struct Certificates(PathBuf);
+
+impl Certificates {
+    /// `None`, loudly, if there is no openssl to make them with.
+    fn make(test: &str) -> Option<Certificates> {
+        let dir = std::env::temp_dir().join(format!("nats-tls-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("folder");
+        let made = Certificates(dir);
+        let script = "set -e
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 \
+                -subj /CN=test-ca -addext basicConstraints=critical,CA:TRUE
+            echo subjectAltName=DNS:localhost > server.ext
+            echo extendedKeyUsage=clientAuth > client.ext
+            for who in server client; do
+                openssl req -newkey rsa:2048 -nodes -keyout $who.key -out $who.csr -subj /CN=$who
+                openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+                    -out $who.pem -days 2 -extfile $who.ext
+            done";
+        let status = Command::new("sh")
+            .args(["-c", script])
+            .current_dir(&made.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: no openssl to make certificates with");
+            return None;
+        }
+        Some(made)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn server(&self, more: &[&str]) -> Server {
+        let text = |path: &Path| path.display().to_string();
+        let (cert, key) = (self.file("server.pem"), self.file("server.key"));
+        let (cert, key) = (text(&cert), text(&key));
+        let mut args = vec!["--tls", "--tlscert", &cert, "--tlskey", &key];
+        args.extend(more);
+        Server::start(&args)
+    }
+}
+
+impl Drop for Certificates {
+    fn drop(&mut self) {
+        // Left to the system's cleaning if it cannot be removed.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn authorities_names_and_client_certificates() {
+    need_server!();
+    let Some(certificates) = Certificates::make("all") else { return };
+    let ca = certificates.file("ca.pem");
+    let server = certificates.server(&[]);
+    let named = format!("tls://localhost:{}", server.port);
+    let numbered = format!("tls://127.0.0.1:{}", server.port);
+    let plain = format!("localhost:{}", server.port);
+    let default = TlsSettings::default();
+    let with_ca = TlsSettings { cafile: Some(ca.clone()), ..default.clone() };
+    let in_dir = TlsSettings { cadir: Some(certificates.0.clone()), ..default.clone() };
+    let unverified = TlsSettings { verify: false, ..default.clone() };
+    let any_name = TlsSettings { check_name: false, ..with_ca.clone() };
+    let nowhere = TlsSettings { cafile: Some("/nonexistent".into()), ..default.clone() };
+    let bad_key = TlsSettings { certfile: Some(ca), ..default.clone() };
+    for (url, tls, good) in [
+        (&named, &with_ca, true),
+        (&named, &in_dir, true),
+        // The server wants TLS, so it is used without being asked for.
+        (&plain, &with_ca, true),
+        (&numbered, &with_ca, false),
+        (&numbered, &any_name, true),
+        (&numbered, &unverified, true),
+        (&named, &default, false),
+        (&named, &nowhere, false),
+        (&named, &bad_key, false),
+    ] {
+        let (link, recorder) = open(Settings { tls: tls.clone(), ..settings(&[url]) });
+        if good {
+            recorder.wait("connected");
+            barrier(&link);
+        } else {
+            let (kind, text) = recorder.failure(1);
+            assert_eq!(kind, Kind::Tls, "{url} {tls:?}: {text}");
+            let start = format!("TLS handshake with server {} failed: ", &url[6..]);
+            assert!(text.starts_with(&start), "{text}");
+        }
+    }
+
+    let ca_text = certificates.file("ca.pem").display().to_string();
+    let strict = certificates.server(&["--tlsverify", "--tlscacert", &ca_text]);
+    let url = format!("tls://localhost:{}", strict.port);
+    let with_certificate = TlsSettings {
+        certfile: Some(certificates.file("client.pem")),
+        keyfile: Some(certificates.file("client.key")),
+        ..with_ca.clone()
+    };
+    let (link, recorder) = open(Settings { tls: with_certificate, ..settings(&[&url]) });
+    recorder.wait("connected");
+    barrier(&link);
+    let (_link, recorder) = open(Settings { tls: with_ca, ..settings(&[&url]) });
+    let (kind, text) = recorder.failure(1);
+    assert!(matches!(kind, Kind::Tls | Kind::BrokenSocket), "{kind:?} {text}");
+}

@@ -1,0 +1,101 @@
+# Runs every test file in a process of its own and sums up.
+#
+#   tclsh tests/all.tcl          with FILE=glob, MATCH= and SKIP=test name patterns, FILE_TIMEOUT=seconds in the environment
+#
+# A file that crashes, hangs or ends without its summary counts as one failure, named after the file. The last
+# line is `N passed, N failed, N skipped`; the exit code is 0 only if something passed and nothing failed.
+
+set here [file normalize [file dirname [info script]]]
+
+proc setting {name default} {
+    if {[info exists ::env($name)] && $::env($name) ne ""} { return $::env($name) }
+    return $default
+}
+set pattern [setting FILE *.test]
+if {[file extension $pattern] eq "" && ![string match {*[*]} $pattern]} { append pattern .test }
+set match   [setting MATCH *]
+set skip    [setting SKIP {}]
+set limit   [setting FILE_TIMEOUT 600]
+
+if {[catch {exec [file join $here .. scripts nats-server] 2>@stderr} server]} {
+    puts "no nats-server: $server"
+    puts "0 passed, 1 failed, 0 skipped"
+    exit 1
+}
+set env(NATS_SERVER) $server
+
+# Whether the line reports the start or the end of a test; the rest of the output is shown as it is.
+proc digest {line} {
+    upvar #0 run run
+    if {[regexp {^---- (\S+) start$} $line -> run(now)]} return
+    if {[regexp {^\+\+\+\+ (\S+) PASSED$} $line]} { incr run(passed); set run(now) ""; return }
+    if {[regexp {^\+\+\+\+ (\S+) SKIPPED: (.*)$} $line -> name why]} {
+        incr run(skipped)
+        lappend run(why,$why) $name
+        set run(now) ""
+        return
+    }
+    # tcltest writes two such lines around the details of a failure, the second one bare.
+    if {[regexp {^==== (\S+) FAILED$} $line]} { incr run(failed); set run(now) "" }
+    if {[regexp "^$run(file):\tTotal\t" $line]} { set run(complete) 1; return }
+    if {$run(complete) && [regexp {^(Number of tests skipped|\t\d+\t)} $line]} return
+    if {$line eq ""} return
+    puts $line
+}
+
+proc readable {pipe} {
+    while {[gets $pipe line] >= 0} { digest $line }
+    if {[eof $pipe]} { set ::run(end) eof }
+}
+
+proc run_file {path} {
+    global run limit match skip
+    array unset run
+    array set run [list file [file tail $path] passed 0 failed 0 skipped 0 complete 0 now "" end "" status 0]
+    set started [clock milliseconds]
+    set pipe [open |[list [info nameofexecutable] $path -verbose {start pass skip body error} -match $match -skip $skip </dev/null 2>@1]]
+    set pid [pid $pipe]
+    fconfigure $pipe -blocking 0 -encoding utf-8
+    catch {fconfigure $pipe -profile replace}
+    fileevent $pipe readable [list readable $pipe]
+    set timer [after [expr {$limit * 1000}] {set run(end) timeout}]
+    vwait run(end)
+    after cancel $timer
+    if {$run(end) eq "timeout"} {
+        exec sh -c "kill -9 $pid"
+        set problem "still running after $limit s, killed"
+    }
+    fconfigure $pipe -blocking 1
+    catch {close $pipe} problem_text options
+    if {$run(end) eq "eof"} {
+        set code [expr {[dict exists $options -errorcode] ? [dict get $options -errorcode] : "NONE"}]
+        if {[lindex $code 0] eq "CHILDKILLED"} {
+            set problem "killed by [lindex $code 2]"
+        } elseif {[lindex $code 0] eq "CHILDSTATUS"} {
+            set problem "exit code [lindex $code 2]"
+        } elseif {!$run(complete)} {
+            set problem "ended without its summary"
+        }
+    }
+    if {[info exists problem]} {
+        if {$run(now) ne ""} { append problem ", in test $run(now)" }
+        puts "==== $run(file) CRASHED: $problem"
+        incr run(failed)
+    }
+    puts [format "%-28s %4d passed %3d failed %3d skipped   %.1f s" $run(file) $run(passed) $run(failed) $run(skipped) \
+        [expr {([clock milliseconds] - $started) / 1000.0}]]
+    foreach {key names} [array get run why,*] {
+        puts "  skipped for [string range $key 4 end]: [join $names {, }]"
+    }
+}
+
+fconfigure stdout -buffering line
+puts "Tcl [info patchlevel] ([info nameofexecutable]), [lindex [split [exec $server --version] \n] 0]"
+array set total {passed 0 failed 0 skipped 0}
+foreach path [lsort [glob -nocomplain -directory $here $pattern]] {
+    run_file $path
+    foreach kind {passed failed skipped} { incr total($kind) $run($kind) }
+}
+if {$total(passed) + $total(failed) == 0} { puts "no test was run" }
+puts "$total(passed) passed, $total(failed) failed, $total(skipped) skipped"
+exit [expr {$total(failed) > 0 || $total(passed) == 0}]

@@ -1,0 +1,101 @@
+# Waiting for an observed state with a deadline, collecting callbacks, and looking at errors.
+
+namespace eval support {
+    namespace export wait_until wait_var collect collected wait_collected bgerrors code_of error_of elapsed
+    variable collected
+    array set collected {}
+    variable bgerrors {}
+}
+
+# Run the event loop until the expression is true, in the scope of the caller. Throws after $ms.
+proc support::wait_until {expression {ms 5000}} {
+    set deadline [expr {[clock milliseconds] + $ms}]
+    while {![uplevel 1 [list expr $expression]]} {
+        if {[clock milliseconds] >= $deadline} {
+            return -code error -errorcode {SUPPORT DEADLINE} "not true within $ms ms: $expression"
+        }
+        after 5 {set ::support::tick 1}
+        vwait ::support::tick
+    }
+}
+
+# Run the event loop until the variable is written; its new value. Throws after $ms.
+proc support::wait_var {name {ms 5000}} {
+    variable written
+    set name [uplevel 1 [list namespace which -variable $name]]
+    if {$name eq ""} { error "wait_var: no such variable" }
+    set written($name) 0
+    set mark [list ::support::note_write $name]
+    trace add variable $name write $mark
+    set code [catch {wait_until {$::support::written($name)} $ms} text options]
+    trace remove variable $name write $mark
+    if {$code} {
+        return -code error -errorcode {SUPPORT DEADLINE} "$name was not written within $ms ms"
+    }
+    return [set $name]
+}
+proc support::note_write {name args} {
+    variable written
+    set written($name) 1
+}
+
+# A command prefix that stores what it is called with, as one list element for each call. Starts a new list.
+proc support::collect {name} {
+    variable collected
+    set collected($name) {}
+    return [list ::support::collect_add $name]
+}
+proc support::collect_add {name args} {
+    variable collected
+    # One argument, the usual case, is stored as it is and not as a list of one.
+    lappend collected($name) [expr {[llength $args] == 1 ? [lindex $args 0] : $args}]
+}
+proc support::collected {name} {
+    variable collected
+    return $collected($name)
+}
+proc support::wait_collected {name count {ms 5000}} {
+    variable collected
+    if {[catch {wait_until {[llength $::support::collected($name)] >= $count} $ms}]} {
+        return -code error -errorcode {SUPPORT DEADLINE} \
+            "$name: [llength $collected($name)] of $count calls within $ms ms: $collected($name)"
+    }
+    return $collected($name)
+}
+
+# Background errors since the last call: a list of pairs, error code and message.
+proc support::bgerrors {} {
+    variable bgerrors
+    # Tcl calls the handler when it is idle.
+    update idletasks
+    set result $bgerrors
+    set bgerrors {}
+    return $result
+}
+proc support::on_bgerror {message options} {
+    variable bgerrors
+    # A callback that ends by break or continue has no error code.
+    set code [expr {[dict exists $options -errorcode] ? [dict get $options -errorcode] : [dict get $options -code]}]
+    lappend bgerrors [list $code $message]
+}
+interp bgerror {} ::support::on_bgerror
+
+# The -errorcode with which the script fails, or `ok`.
+proc support::code_of {script} {
+    if {[catch {uplevel 1 $script} result options] == 1} { return [dict get $options -errorcode] }
+    return ok
+}
+# The same with the message: {code message}, or {ok result}.
+proc support::error_of {script} {
+    if {[catch {uplevel 1 $script} result options] == 1} { return [list [dict get $options -errorcode] $result] }
+    return [list ok $result]
+}
+
+# Milliseconds that the script takes. Its result and its error are dropped.
+proc support::elapsed {script} {
+    set start [clock milliseconds]
+    catch {uplevel 1 $script}
+    return [expr {[clock milliseconds] - $start}]
+}
+
+namespace eval :: {namespace import -force ::support::*}
