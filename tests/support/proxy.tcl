@@ -12,7 +12,8 @@
 #                                 header payload line) and returns it, changed or not, or "" to swallow it
 #   proxy::inject $p bytes        send these bytes to every client, between two operations
 #   proxy::reset $p               forget drops, alterations, filter, delay and stall
-#   proxy::stats $p               dict: accepted, open, dropped, altered, down (messages), up (bytes)
+#   proxy::stats $p               dict: accepted, open, dropped, altered, down (messages), up (bytes),
+#                                 stalled (none, up, down or both)
 
 namespace eval proxy {
     variable ports

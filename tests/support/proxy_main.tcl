@@ -54,9 +54,10 @@ proc from_client {c s} {
     if {[catch {puts -nonewline $s $data}]} { drop_pair $s }
 }
 
+# A bounded share at a time, as a link has it: a filter that waits does not hold back all that a fast server sent.
 proc from_server {s} {
     global input
-    if {[catch {read $s} data]} {
+    if {[catch {read $s 65536} data]} {
         drop_pair $s
         return
     }
@@ -251,7 +252,7 @@ namespace eval commands {
         return
     }
     proc stats {} {
-        return [dict create {*}[array get ::stats] open [array size ::client]]
+        return [dict create {*}[array get ::stats] open [array size ::client] stalled $::stalled]
     }
 }
 
