@@ -1,7 +1,9 @@
 //! The same work as `bench.tcl`, by a loop on bare async-nats: what the engine alone can do.
 //!
 //! `bare PORT load BUCKET N SIZE` fills a bucket; `bare PORT ROW BUCKET N SIZE` does a row and
-//! prints its seconds. Rows: put get pipeline watch keys history live publish.
+//! prints its seconds. Rows: put get pipeline watch keys history live publish; without a bucket
+//! (any word) core-publish core-self core-headers core-request core-requests, and core-respond,
+//! which answers requests until its input ends.
 
 use async_nats::jetstream::{self, kv};
 use bytes::Bytes;
@@ -24,7 +26,12 @@ fn main() -> Result<(), Failure> {
 }
 
 async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Result<f64, Failure> {
-    let client = async_nats::connect(format!("nats://127.0.0.1:{port}")).await?;
+    // Nothing is dropped while the loop still publishes.
+    let options = async_nats::ConnectOptions::new().subscription_capacity(4_000_000);
+    let client = options.connect(format!("nats://127.0.0.1:{port}")).await?;
+    if let Some(row) = row.strip_prefix("core-") {
+        return core(&client, row, n, &Bytes::from(vec![b'x'; size])).await;
+    }
     let js = jetstream::new(client.clone());
     let store = js.get_key_value(bucket).await?;
     let value = Bytes::from(vec![b'x'; size]);
@@ -86,6 +93,89 @@ async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Resu
             }
         }
         other => return Err(format!("unknown row {other}").into()),
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The rows without JetStream.
+async fn core(
+    client: &async_nats::Client,
+    row: &str,
+    n: usize,
+    value: &Bytes,
+) -> Result<f64, Failure> {
+    let start = Instant::now();
+    match row {
+        "publish" => {
+            for _ in 0..n {
+                client.publish("bench.nobody", value.clone()).await?;
+            }
+            // A round trip: `flush` only means that it is in the socket.
+            let mut own = client.subscribe("bench.end").await?;
+            client.publish("bench.end", Bytes::new()).await?;
+            own.next().await.ok_or("the subscription ended")?;
+        }
+        "self" | "headers" => {
+            let mut own = client.subscribe("bench.self").await?;
+            let mut headers = async_nats::HeaderMap::new();
+            if row == "headers" {
+                for name in ["First", "Second", "Third"] {
+                    headers.insert(name, "the value of a header");
+                }
+            }
+            let publish = async {
+                for _ in 0..n {
+                    if headers.is_empty() {
+                        client.publish("bench.self", value.clone()).await?;
+                    } else {
+                        let headers = headers.clone();
+                        client.publish_with_headers("bench.self", headers, value.clone()).await?;
+                    }
+                }
+                Ok::<(), Failure>(())
+            };
+            let receive = async {
+                for _ in 0..n {
+                    own.next().await.ok_or("the subscription ended")?;
+                }
+                Ok::<(), Failure>(())
+            };
+            futures_util::future::try_join(publish, receive).await?;
+        }
+        "request" => {
+            for _ in 0..n {
+                client.request("bench.service", value.clone()).await?;
+            }
+        }
+        "requests" => {
+            let mut done = 0;
+            while done < n {
+                let asked: FuturesUnordered<_> =
+                    (0..1000).map(|_| client.request("bench.service", value.clone())).collect();
+                done += asked.len();
+                for answer in asked.collect::<Vec<_>>().await {
+                    answer?;
+                }
+            }
+        }
+        "respond" => {
+            let mut requests = client.subscribe("bench.service").await?;
+            client.flush().await?;
+            println!("ready");
+            tokio::spawn(async move {
+                // The process ends with its input.
+                let _ =
+                    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()))
+                        .await;
+                std::process::exit(0);
+            });
+            while let Some(request) = requests.next().await {
+                if let Some(reply) = request.reply {
+                    client.publish(reply, request.payload).await?;
+                }
+            }
+        }
+        other => return Err(format!("unknown row core-{other}").into()),
     }
     Ok(start.elapsed().as_secs_f64())
 }

@@ -138,6 +138,57 @@ proc bare_live {n} {
     return $seconds
 }
 
+# Core NATS, without JetStream. The responder is the same process for both sides.
+proc responder {} {
+    set ::responder [open "|[list $::bare $::port core-respond - 0 0]" r+]
+    gets $::responder
+}
+proc ours_publish {n} {
+    seconds [list apply {n {
+        for {set i 0} {$i < $n} {incr i} { $::conn publish bench.nobody $::value }
+        $::conn ping
+    }} $n]
+}
+proc self {n body args} {
+    set ::count 0
+    set ::goal $n
+    set ::ready 0
+    set id [$::conn subscribe bench.self {*}$args]
+    set seconds [seconds [list apply [list n "$body; if {!\$::ready} { vwait ::ready }"] $n]]
+    $::conn unsubscribe $id
+    return $seconds
+}
+proc on_message {subject message reply} { if {[incr ::count] == $::goal} { set ::ready 1 } }
+proc on_batch {messages} { if {[incr ::count [llength $messages]] == $::goal} { set ::ready 1 } }
+set publish_all {for {set i 0} {$i < $n} {incr i} { $::conn publish bench.self $::value }}
+proc ours_self {n} { self $n $::publish_all -callback on_message }
+proc ours_self_dict {n} { self $n $::publish_all -callback on_message -dictmsg true }
+proc ours_self_batch {n} { self $n $::publish_all -callback on_batch -batch true }
+proc ours_headers {n} {
+    self $n {
+        set header {First {{the value of a header}} Second {{the value of a header}} Third {{the value of a header}}}
+        for {set i 0} {$i < $n} {incr i} { $::conn publish bench.self $::value -header $header }
+    } -callback on_message -dictmsg true
+}
+set large_value [string repeat x 1048576]
+proc ours_self_large {n} {
+    self $n {for {set i 0} {$i < $n} {incr i} { $::conn publish bench.self $::large_value }} -callback on_message \
+        -pending_bytes 0
+}
+proc ours_request {n} {
+    seconds [list apply {n { for {set i 0} {$i < $n} {incr i} { $::conn request bench.service $::value } }} $n]
+}
+proc ours_requests {n} {
+    seconds [list apply {n {
+        set ::left $n
+        for {set done 0} {$done < $n} {incr done 1000} {
+            for {set i 0} {$i < 1000} {incr i} { $::conn request bench.service $::value -callback answered }
+            while {$::left > $n - $done - 1000} { vwait ::left }
+        }
+    }} $n]
+}
+proc answered {timed_out message} { incr ::left -1 }
+
 # ----------------------------------------------------------------------------------- rows
 # name, operations, our procedure, the bare row, its bucket, the target
 set rows [subst {
@@ -152,10 +203,19 @@ set rows [subst {
     keys           $keys ours_keys           keys     large 0.8
     history        $keys ours_history        keys     large 0.8
     live           200000 ours_live          live     live  0.6
+    publish        500000 ours_publish       core-publish  - 0.5
+    self           200000 ours_self          core-self     - 0.5
+    self-dict      200000 ours_self_dict     core-self     - 0.5
+    self-batch     200000 ours_self_batch    core-self     - 0.7
+    self-headers   100000 ours_headers       core-headers  - 0.5
+    self-1MiB      300    ours_self_large    core-self     - 0.8
+    request        10000  ours_request       core-request  - 0.75
+    requests-1000  50000  ours_requests      core-requests - 0.5
 }]
 
 proc median {list} { lindex [lsort -real $list] [expr {[llength $list] / 2}] }
 
+responder
 puts "Tcl [info patchlevel], nats-server [server::version], $keys keys, values of $size bytes"
 puts [format "%-16s %8s %12s %12s %7s  %-13s %s" row n ours/s bare/s ratio spread target]
 foreach {name n ours row bucket target} $rows {
@@ -164,7 +224,11 @@ foreach {name n ours row bucket target} $rows {
     set mine {}
     set theirs {}
     for {set i 0} {$i < [dict get $options -repeat]} {incr i} {
-        set b [expr {$row eq "live" ? [bare_live $n] : [bare $row $bucket $n]}]
+        switch -glob $name {
+            live { set b [bare_live $n] }
+            *-1MiB { set b [exec $bare $port $row $bucket $n 1048576] }
+            default { set b [bare $row $bucket $n] }
+        }
         set a [$ours $n]
         lappend mine [expr {$n / $a}]
         lappend theirs [expr {$n / $b}]
@@ -213,5 +277,7 @@ if {[dict get $options -rows] eq "all"} {
     close $pipe
 }
 $conn destroy
+puts $responder ""
+close $responder
 server::stop_all
 exit

@@ -142,6 +142,8 @@ struct Queue<T> {
     /// Items wait until the receiver starts.
     started: bool,
     open: bool,
+    /// What is in it is still delivered; then the handler goes.
+    last: bool,
 }
 
 struct Shared<T> {
@@ -190,7 +192,8 @@ pub fn feed<T: Send + 'static>(
         open: Cell::new(true),
     });
     DESK.with(|desk| desk.handlers.borrow_mut().insert(key, receiver.clone()));
-    let queue = Queue { items: VecDeque::new(), posted: false, started: false, open: true };
+    let queue =
+        Queue { items: VecDeque::new(), posted: false, started: false, open: true, last: false };
     let shared = Arc::new(Shared { key, queue: Mutex::new(queue) });
     let feed = Feed { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
     (feed, Subscription { shared, receiver })
@@ -206,7 +209,7 @@ impl<T: Send + 'static> Feed<T> {
     /// Sends an item; it is dropped when the receiving end has gone.
     pub fn send(&self, item: T) {
         let mut queue = self.shared.lock();
-        if !queue.open {
+        if !queue.open && !queue.last {
             return;
         }
         queue.items.push_back(item);
@@ -229,7 +232,12 @@ impl<T: Send + 'static> Source for Shared<T> {
         // Once for all items of the slice: that costs something.
         let stay = receiver.home.enter();
         for _ in 0..SLICE {
-            let Some(item) = self.next(receiver) else { return Served::Done };
+            let Some(item) = self.next(receiver) else {
+                if std::mem::take(&mut self.lock().last) {
+                    forget_handler(self.key);
+                }
+                return Served::Done;
+            };
             if stay.is_some() {
                 (receiver.take)(item);
             }
@@ -253,6 +261,14 @@ impl<T: Send + 'static> Source for Shared<T> {
         }
         empty
     }
+}
+
+/// Takes a handler out; what it owns is dropped when nobody uses it any more.
+fn forget_handler(key: Key) {
+    let handler = DESK.try_with(|desk| {
+        desk.handlers.try_borrow_mut().ok().and_then(|mut handlers| handlers.remove(&key))
+    });
+    drop(handler);
 }
 
 impl<T: Send + 'static> Shared<T> {
@@ -280,10 +296,21 @@ impl<T: Send + 'static> Subscription<T> {
             Mailbox::of_this_thread().post(self.shared.clone(), false);
         }
     }
+
+    /// Lets what has been sent so far be delivered, and what is sent meanwhile.
+    pub fn finish(self) {
+        let mut queue = self.shared.lock();
+        queue.open = false;
+        // Not posted means that nothing is left.
+        queue.last = queue.posted;
+    }
 }
 
 impl<T: Send + 'static> Drop for Subscription<T> {
     fn drop(&mut self) {
+        if self.shared.lock().last {
+            return;
+        }
         self.receiver.open.set(false);
         let taken = self.receiver.taken.take();
         drop(taken);
@@ -293,10 +320,6 @@ impl<T: Send + 'static> Drop for Subscription<T> {
             std::mem::take(&mut queue.items)
         };
         drop(items);
-        let key = self.shared.key;
-        let handler = DESK.try_with(|desk| {
-            desk.handlers.try_borrow_mut().ok().and_then(|mut handlers| handlers.remove(&key))
-        });
-        drop(handler);
+        forget_handler(self.shared.key);
     }
 }

@@ -26,6 +26,8 @@ pub enum Type {
     Ms,
     /// A non-empty Tcl list.
     List,
+    /// A dictionary.
+    Dict,
     /// A non-empty dictionary of strings.
     Metadata,
     /// One of these words.
@@ -43,6 +45,7 @@ impl Type {
             Type::Timeout => "timeout",
             Type::Ms => "ms",
             Type::List => "list",
+            Type::Dict => "dict",
             Type::Metadata => "metadata",
             Type::Enum(_) => "enum",
         }
@@ -117,6 +120,7 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
         Type::PosInt | Type::Timeout => integer(&value).is_some_and(|n| n >= 0),
         Type::Ms => milliseconds(&value).is_some(),
         Type::List => interp.aside(|| value.elements(interp).is_ok_and(|all| !all.is_empty())),
+        Type::Dict => interp.aside(|| value.pairs(interp).is_ok()),
         Type::Metadata => !value.pairs(interp)?.is_empty(),
         Type::Enum(words) => {
             let text = value.text();

@@ -19,6 +19,30 @@ pub fn check_publish(subject: &str) -> Result<()> {
     Err(Error::new(Kind::BadSubject, format!("Invalid subject {subject}")))
 }
 
+/// The same for the subject that answers go to.
+pub fn check_reply(subject: &str) -> Result<()> {
+    if subject.split('.').all(token) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::BadSubject, format!("Invalid reply {subject}")))
+}
+
+/// A subject to subscribe to: a token may be a wildcard.
+pub fn check_subscribe(subject: &str) -> Result<()> {
+    if subject.split('.').all(|t| t == "*" || t == ">" || token(t)) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::BadSubject, format!("Invalid subject {subject}")))
+}
+
+/// The name of a queue group: one token, without dots.
+pub fn check_queue(queue: &str) -> Result<()> {
+    if token(queue) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::BadQueueName, format!("Invalid queue {queue}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +60,22 @@ mod tests {
             let error = check_publish(bad).expect_err(bad);
             assert_eq!(error.kind, Kind::BadSubject);
         }
+    }
+
+    #[test]
+    fn subjects_to_subscribe_to_and_queues() {
+        for good in ["foo", "foo.*", "foo.>", "*.foo.*", ">", "*", "foo.>.bar"] {
+            assert!(check_subscribe(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "foo*", "foo>", "foo.*bar", "*foo.*", "a b", "a..b", "a{"] {
+            assert_eq!(check_subscribe(bad).expect_err(bad).kind, Kind::BadSubject);
+        }
+        for good in ["foo@-123", "foo_+bar", "78&foo"] {
+            assert!(check_queue(good).is_ok(), "{good}");
+        }
+        for bad in ["", "foo.*", "foo.>", "*foo", "my.queue", "a b"] {
+            assert_eq!(check_queue(bad).expect_err(bad).kind, Kind::BadQueueName);
+        }
+        assert_eq!(check_reply("a*").expect_err("wildcard").message, "Invalid reply a*");
     }
 }

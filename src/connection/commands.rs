@@ -1,8 +1,9 @@
 //! The commands of `nats::connection`.
 
 use super::config::{self, Config, entry_dict};
+use super::delivery::Delivery;
 use super::log::{self, Level, Logger, Target};
-use super::{Connection, Status, no_connection};
+use super::{Connection, Status, no_connection, publish, request, subscription};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::json;
@@ -42,6 +43,7 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
     };
     let my = Obj::new(&format!("{}::my", object.namespace()));
     interp.call(&[my.clone(), Obj::new("DeclareVariables")])?;
+    let (delivery, items, arrivals) = Delivery::start(interp.home());
     object.attach(|handle| {
         Rc::new_cyclic(|weak| Connection {
             home: interp.home(),
@@ -57,6 +59,11 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
             info: RefCell::new(None),
             connecting: RefCell::default(),
             children: Children::default(),
+            delivery,
+            items,
+            arrivals: RefCell::new(Some(arrivals)),
+            last_sub: Cell::new(0),
+            inbox_sub: Cell::new(None),
             followers: RefCell::default(),
             writing: RefCell::default(),
             missed: RefCell::default(),
@@ -123,8 +130,9 @@ fn ping(call: &Call<'_>) -> Result<Reply> {
     }
     let timeout = given.duration("timeout").unwrap_or(Duration::from_secs(10));
     let (ticket, answer) = bridge::ticket(call.interp);
+    let complete = this.in_order(move |outcome| ticket.complete(outcome));
     this.link()?.fence(Some(timeout), move |outcome| {
-        ticket.complete(outcome.map_err(|error| match error {
+        complete(outcome.map_err(|error| match error {
             RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
             _ => Error::new(Kind::ConnectionClosed, "Connection closed"),
         }));
@@ -162,6 +170,13 @@ fn inbox(call: &Call<'_>) -> Result<Reply> {
 
 const METHODS: &[Method] = &[
     Method { name: "all_servers", usage: "", min: 0, max: 0, body: all_servers },
+    Method {
+        name: "cancel_request",
+        usage: "reqID",
+        min: 1,
+        max: 1,
+        body: request::cancel_request,
+    },
     Method { name: "cget", usage: "option", min: 1, max: 1, body: config::cget },
     Method { name: "configure", usage: "?arg ...?", min: 0, max: ANY, body: config::configure },
     Method { name: "connect", usage: "?arg ...?", min: 0, max: ANY, body: connect },
@@ -169,8 +184,44 @@ const METHODS: &[Method] = &[
     Method { name: "disconnect", usage: "", min: 0, max: 0, body: disconnect },
     Method { name: "inbox", usage: "", min: 0, max: 0, body: inbox },
     Method { name: "ping", usage: "?arg ...?", min: 0, max: ANY, body: ping },
+    Method {
+        name: "publish",
+        usage: "subject message ?arg ...?",
+        min: 2,
+        max: ANY,
+        body: publish::publish,
+    },
+    Method { name: "publish_msg", usage: "msg", min: 1, max: 1, body: publish::publish_msg },
+    Method {
+        name: "request",
+        usage: "subject message ?arg ...?",
+        min: 2,
+        max: ANY,
+        body: request::request,
+    },
+    Method {
+        name: "request_msg",
+        usage: "msg ?arg ...?",
+        min: 1,
+        max: ANY,
+        body: request::request_msg,
+    },
     Method { name: "reset", usage: "?arg ...?", min: 0, max: ANY, body: config::reset },
     Method { name: "server_info", usage: "", min: 0, max: 0, body: server_info },
+    Method {
+        name: "subscribe",
+        usage: "subject ?arg ...?",
+        min: 1,
+        max: ANY,
+        body: subscription::subscribe,
+    },
+    Method {
+        name: "unsubscribe",
+        usage: "subID ?arg ...?",
+        min: 1,
+        max: ANY,
+        body: subscription::unsubscribe,
+    },
 ];
 
 static CONSTRUCTOR: Method = Method {

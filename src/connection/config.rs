@@ -45,7 +45,11 @@ const SPECS: [Spec; TABLE.len()] = {
 };
 
 /// The values, as the user gave them.
-pub struct Config(Vec<Obj>);
+pub struct Config {
+    values: Vec<Obj>,
+    /// Looked at for each message.
+    check_subjects: bool,
+}
 
 fn position(name: &str) -> Option<usize> {
     TABLE.iter().position(|(known, ..)| *known == name)
@@ -53,23 +57,29 @@ fn position(name: &str) -> Option<usize> {
 
 impl Config {
     pub fn new(name: &str) -> Config {
-        let mut config = Config(TABLE.iter().map(|(.., default)| Obj::new(default)).collect());
+        let values = TABLE.iter().map(|(.., default)| Obj::new(default)).collect();
+        let mut config = Config { values, check_subjects: true };
         config.set("name", Obj::new(name));
         config
     }
 
     pub fn get(&self, name: &str) -> Obj {
-        position(name).and_then(|at| self.0.get(at)).cloned().unwrap_or_else(Obj::empty)
+        position(name).and_then(|at| self.values.get(at)).cloned().unwrap_or_else(Obj::empty)
     }
 
     pub fn set(&mut self, name: &str, value: Obj) {
-        if let Some(slot) = position(name).and_then(|at| self.0.get_mut(at)) {
+        if let Some(slot) = position(name).and_then(|at| self.values.get_mut(at)) {
             *slot = value;
         }
+        self.check_subjects = self.flag("check_subjects");
     }
 
     pub fn flag(&self, name: &str) -> bool {
         self.get(name).tcl_bytes() == b"true"
+    }
+
+    pub fn checks_subjects(&self) -> bool {
+        self.check_subjects
     }
 
     fn int(&self, name: &str) -> i64 {

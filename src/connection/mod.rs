@@ -3,13 +3,19 @@
 //! The transport reports what happens as events; they reach this thread in order, and only here
 //! are `status`, `last_error` and `serverInfo` written, once for each transition.
 
+mod backlog;
 mod commands;
 mod config;
+mod delivery;
 pub mod log;
+mod message;
+mod publish;
+mod request;
+mod subscription;
 
 pub use commands::register;
 
-use crate::bridge::{self, Subscription, Ticket};
+use crate::bridge::{self, Feed, Subscription, Ticket};
 use crate::error::{Error, Kind};
 use crate::json;
 use crate::options;
@@ -17,10 +23,11 @@ use crate::tcl::oo::Children;
 use crate::tcl::{Failure, Handle, Home, Interp, Native, Obj, Result, Stay};
 use crate::transport::{DelayCallback, Event, Link, Observer, ServerEntry, ServerInfo};
 use config::{Config, entry_dict};
+use delivery::{Delivery, Item};
 use log::{Level, Logger};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -52,12 +59,15 @@ enum Notice {
     Event(Event),
     /// The user's delay callback is wanted; a dropped sender means the usual wait.
     Delay(ServerEntry, oneshot::Sender<Option<Duration>>),
+    /// This subscription is at its limit.
+    Slow(i64),
 }
 
 /// An open link and our ear on it.
 struct Open {
     link: Link,
-    _notices: Subscription<Notice>,
+    notices: Feed<Notice>,
+    _heard: Subscription<Notice>,
 }
 
 pub struct Connection {
@@ -75,6 +85,13 @@ pub struct Connection {
     info: RefCell<Option<Arc<ServerInfo>>>,
     connecting: RefCell<Vec<Ticket<()>>>,
     children: Children,
+    /// What has arrived for callbacks, and the feed it comes by.
+    delivery: Rc<Delivery>,
+    items: Feed<Item>,
+    arrivals: RefCell<Option<Subscription<Item>>>,
+    last_sub: Cell<i64>,
+    /// The number that the inbox of single requests counts as, since the last `connect`.
+    inbox_sub: Cell<Option<i64>>,
     followers: RefCell<Vec<Weak<dyn Follower>>>,
     /// Variables that are being written, and what was written to them meanwhile.
     writing: RefCell<Vec<&'static str>>,
@@ -89,7 +106,7 @@ pub trait Follower {
     fn resume(&self, link: &Link);
 }
 
-struct Relay(bridge::Feed<Notice>);
+struct Relay(Feed<Notice>);
 
 impl Observer for Relay {
     fn event(&self, event: Event) {
@@ -123,6 +140,25 @@ impl Connection {
         Ok(open.link.clone())
     }
 
+    /// The same for what checks the process by itself.
+    fn with_link<T>(&self, body: impl FnOnce(&Link) -> T) -> crate::error::Result<T> {
+        let open = self.open.borrow();
+        Ok(body(&open.as_ref().ok_or_else(no_connection)?.link))
+    }
+
+    fn check_open(&self) -> crate::error::Result<()> {
+        if self.closed() { Err(no_connection()) } else { Ok(()) }
+    }
+
+    fn this(&self) -> crate::error::Result<Rc<Connection>> {
+        self.weak.upgrade().ok_or_else(no_connection)
+    }
+
+    fn next_sub_id(&self) -> i64 {
+        self.last_sub.set(self.last_sub.get() + 1);
+        self.last_sub.get()
+    }
+
     /// The error of a synchronous call that may have ended because its connection did.
     pub fn ended(&self, error: Error) -> Error {
         if error.kind != Kind::ConnectionClosed {
@@ -140,7 +176,19 @@ impl Connection {
     }
 
     pub fn utf8_convert(&self) -> bool {
-        self.config.borrow().flag("utf8_convert")
+        self.delivery.utf8()
+    }
+
+    fn checks_subjects(&self) -> bool {
+        self.config.borrow().checks_subjects()
+    }
+
+    fn dictmsg(&self) -> bool {
+        self.config.borrow().flag("dictmsg")
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.config.borrow().duration("request_timeout")
     }
 
     /// Refuses a payload that the server would not take, as far as its INFO is known.
@@ -267,6 +315,7 @@ impl Connection {
     }
 
     fn config_changed(&self, interp: Interp<'_>) {
+        self.delivery.set_utf8(self.config.borrow().flag("utf8_convert"));
         let open = self.open.borrow();
         let Some(open) = open.as_ref() else { return };
         // Settings that only a new connection reads may be bad by now: they fail there.
@@ -304,12 +353,12 @@ impl Connection {
             question
         });
         settings.delay_callback = Some(delay);
-        let link = Link::open(settings, Arc::new(Relay(feed)))?;
+        let link = Link::open(settings, Arc::new(Relay(feed.clone())))?;
         notices.start();
         for follower in self.followers.borrow().iter().filter_map(Weak::upgrade) {
             follower.resume(&link);
         }
-        *self.open.borrow_mut() = Some(Open { link, _notices: notices });
+        *self.open.borrow_mut() = Some(Open { link, notices: feed, _heard: notices });
         let turn = self.turn();
         self.status.set(Status::Connecting);
         self.set_last_error(None);
@@ -325,6 +374,7 @@ impl Connection {
             Notice::Delay(entry, answer) => {
                 let _ = answer.send(self.custom_delay(&entry));
             }
+            Notice::Slow(id) => self.slow(id),
         }
     }
 
@@ -451,6 +501,8 @@ impl Connection {
             *self.pool.borrow_mut() = open.link.servers();
             open.link.close(flush);
         }
+        self.delivery.closed();
+        self.inbox_sub.set(None);
     }
 
     /// What waits for the end of `connect` now goes on when the result is dropped. Calls that are
@@ -497,6 +549,9 @@ impl Native for Connection {
         self.status.set(Status::Closed);
         let _waiting = self.end_connect();
         self.close_link(FLUSH_LIMIT);
+        if let Some(arrivals) = self.arrivals.take() {
+            arrivals.finish();
+        }
         if let Some(interp) = self.home.enter() {
             self.children.destroy(*interp);
         }

@@ -137,7 +137,6 @@ impl<'a> Interp<'a> {
         }
     }
 
-    /// Removes an element; one that is not there is no error.
     /// The names of an array's elements; none if it is no array.
     pub fn array_names(self, array: &Obj) -> Vec<String> {
         let words = [Obj::new("::array"), Obj::new("names"), array.clone()];
@@ -145,6 +144,7 @@ impl<'a> Interp<'a> {
         names.unwrap_or_default().iter().map(Obj::string).collect()
     }
 
+    /// Removes an element; one that is not there is no error.
     pub fn unset_element(self, array: &Obj, element: &Obj) {
         // Tcl_UnsetVar2 wants C strings, and Tcl's internal form has no NUL inside.
         let (Ok(array), Ok(element)) =

@@ -28,6 +28,11 @@ impl Message {
         &self.0.payload
     }
 
+    /// Bytes of subject, reply and payload.
+    pub fn size(&self) -> usize {
+        self.0.subject.len() + self.0.reply.as_ref().map_or(0, |r| r.len()) + self.0.payload.len()
+    }
+
     /// The number of a status message, e.g. 503.
     pub fn status(&self) -> Option<u16> {
         self.0.status.map(|status| status.as_u16())
@@ -46,10 +51,21 @@ impl Message {
 
     /// All headers with their values. Names are sorted, since the engine forgets their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        let mut all: Vec<_> = self.0.headers.iter().flat_map(HeaderMap::iter).collect();
-        all.sort_unstable_by_key(|(name, _)| as_str(name));
-        all.into_iter().map(|(name, values)| (as_str(name), values.iter().map(HeaderValue::as_str)))
+        sorted(self.0.headers.as_ref())
     }
+
+    pub(super) fn into_inner(self) -> async_nats::Message {
+        self.0
+    }
+}
+
+/// The headers of a map, sorted by name.
+pub(super) fn sorted(
+    map: Option<&HeaderMap>,
+) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+    let mut all: Vec<_> = map.into_iter().flat_map(HeaderMap::iter).collect();
+    all.sort_unstable_by_key(|(name, _)| as_str(name));
+    all.into_iter().map(|(name, values)| (as_str(name), values.iter().map(HeaderValue::as_str)))
 }
 
 fn as_str(name: &HeaderName) -> &str {

@@ -9,7 +9,7 @@
 //! | `mux` | requests over one inbox, their timeouts, fences |
 //! | `pilot`, `pool`, `failure`, `silence` | which server, when, and what went wrong |
 //! | `server`, `settings`, `tls`, `info` | a server's URL, options, certificates, INFO |
-//! | `message`, `event`, `inbox` | what goes through it |
+//! | `message`, `packed`, `event`, `inbox` | what goes through it |
 //! | `shared` | the state that handles and runtime share |
 
 mod calls;
@@ -21,6 +21,7 @@ mod link;
 mod message;
 mod mux;
 mod outbox;
+mod packed;
 mod pilot;
 mod pool;
 mod pump;
@@ -39,7 +40,8 @@ pub use inbox::new_inbox;
 pub use info::ServerInfo;
 pub use link::{Link, SubId};
 pub use message::{Headers, Message, Outgoing};
-pub use mux::{RequestError, RequestId};
+pub use mux::{Reply as Answer, RequestError, RequestId};
+pub use packed::Packed;
 pub use server::ServerEntry;
 pub use settings::{DelayCallback, Settings, TlsSettings};
 pub use tap::Sink;

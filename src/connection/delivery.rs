@@ -1,0 +1,261 @@
+//! The way of messages and replies to the callbacks of a connection.
+//!
+//! One feed for all of them keeps the order of arrival. It outlives the connection object: what
+//! had arrived before a `disconnect` or `destroy` is still delivered after it.
+
+use super::backlog::{Backlog, Counts};
+use super::message::Words;
+use super::request::{Outcome, Requests};
+use crate::bridge::{self, Feed};
+use crate::tcl::{Home, Interp, Obj};
+use crate::transport::{Message, Packed, Sink, SubId};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the messages of one batch may take to be put into its list.
+const BATCH_TIME: Duration = Duration::from_millis(1);
+/// How many messages are put into a list between two looks at the clock.
+const BATCH_STEP: usize = 64;
+
+/// What the feed carries.
+pub enum Item {
+    /// A turn of this subscription.
+    Turn(Arc<Backlog>),
+    /// A subscription has got its last message.
+    Ended(i64),
+    /// Something became of an asynchronous request.
+    Reply(i64, Outcome),
+    /// To be run when everything before it has been delivered.
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+/// A subscription as the Tcl side knows it.
+pub struct Subscriber {
+    pub id: i64,
+    pub subject: String,
+    pub queue: Option<String>,
+    pub backlog: Arc<Backlog>,
+    pub link_id: Cell<Option<SubId>>,
+    pub callback: Vec<Obj>,
+    pub dictmsg: bool,
+    pub batch: bool,
+    /// Runs before what waits for the event loop returns.
+    pub direct: bool,
+    /// No more than so many callbacks.
+    pub limit: Cell<Option<u64>>,
+    pub delivered: Cell<u64>,
+    /// Known to `unsubscribe`.
+    pub active: Cell<bool>,
+    pub ended: Cell<bool>,
+    pub id_word: Obj,
+    /// The subject of the last message, most likely that of the next one.
+    pub subject_word: RefCell<Obj>,
+    /// The words of the callback, kept from one call to the next; empty while a call runs.
+    pub words: Cell<Vec<Obj>>,
+}
+
+impl Subscriber {
+    fn subject_of(&self, message: &Packed) -> Obj {
+        let mut last = self.subject_word.borrow_mut();
+        if last.tcl_bytes() != message.subject() {
+            *last = Obj::from_encoded(message.subject());
+        }
+        last.clone()
+    }
+
+    fn call<const N: usize>(&self, interp: Interp<'_>, arguments: [Obj; N]) {
+        let mut words = self.words.take();
+        if words.is_empty() {
+            words.clone_from(&self.callback);
+        }
+        words.extend(arguments);
+        interp.call_back(&words);
+        words.truncate(self.callback.len());
+        self.words.set(words);
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.backlog.counts()
+    }
+}
+
+/// Subscriptions and requests of one connection, and what is on its way to them.
+pub struct Delivery {
+    home: Home,
+    pub words: Words,
+    utf8: Cell<bool>,
+    subscribers: RefCell<HashMap<i64, Rc<Subscriber>>>,
+    pub requests: Requests,
+    /// For turns that have to be taken up again.
+    feed: OnceCell<Feed<Item>>,
+}
+
+impl Delivery {
+    /// Delivers while the subscription exists.
+    pub fn start(home: Home) -> (Rc<Delivery>, Feed<Item>, bridge::Subscription<Item>) {
+        let this = Rc::new(Delivery {
+            home: home.clone(),
+            words: Words::new(),
+            utf8: Cell::new(false),
+            subscribers: RefCell::default(),
+            requests: Requests::default(),
+            feed: OnceCell::new(),
+        });
+        let handler = this.clone();
+        let (feed, items) = bridge::feed(home, move |item| handler.item(item));
+        items.start();
+        let _ = this.feed.set(feed.clone());
+        (this, feed, items)
+    }
+
+    pub fn utf8(&self) -> bool {
+        self.utf8.get()
+    }
+
+    pub fn set_utf8(&self, on: bool) {
+        self.utf8.set(on);
+    }
+
+    pub fn add(&self, subscriber: Rc<Subscriber>) {
+        self.subscribers.borrow_mut().insert(subscriber.id, subscriber);
+    }
+
+    pub fn remove(&self, id: i64) {
+        let gone = self.subscribers.borrow_mut().remove(&id);
+        drop(gone);
+    }
+
+    /// The subscription of this number, unless it is over.
+    pub fn active(&self, id: i64) -> Option<Rc<Subscriber>> {
+        self.subscribers.borrow().get(&id).filter(|subscriber| subscriber.active.get()).cloned()
+    }
+
+    /// Whether somebody wants messages before a waiting command returns.
+    pub fn has_direct(&self) -> bool {
+        self.subscribers.borrow().values().any(|subscriber| subscriber.direct)
+    }
+
+    /// The connection is closed: nobody is subscribed any more. What has arrived is delivered.
+    pub fn closed(&self) {
+        for subscriber in self.subscribers.borrow().values() {
+            subscriber.active.set(false);
+        }
+    }
+
+    fn item(&self, item: Item) {
+        match item {
+            Item::Turn(backlog) => self.turn(&backlog),
+            Item::Ended(id) => self.ended(id),
+            Item::Reply(id, outcome) => {
+                if let Some(interp) = self.home.enter() {
+                    self.requests.reply(*interp, self, id, outcome);
+                }
+            }
+            Item::Call(run) => run(),
+        }
+    }
+
+    fn turn(&self, backlog: &Arc<Backlog>) {
+        let subscriber = self.subscribers.borrow().get(&backlog.id).cloned();
+        let (Some(subscriber), Some(interp)) = (subscriber, self.home.enter()) else { return };
+        if subscriber.batch {
+            self.batch(*interp, &subscriber);
+        } else if let Some(message) = backlog.take() {
+            self.message(*interp, &subscriber, &message);
+        }
+        if subscriber.ended.get() && backlog.is_empty() {
+            self.remove(subscriber.id);
+        }
+    }
+
+    /// Counts a message; false if there may be no more.
+    fn count(&self, subscriber: &Subscriber) -> bool {
+        let delivered = subscriber.delivered.get() + 1;
+        match subscriber.limit.get() {
+            Some(limit) if delivered > limit => return false,
+            Some(limit) if delivered == limit => {
+                subscriber.active.set(false);
+                subscriber.delivered.set(delivered);
+            }
+            _ => subscriber.delivered.set(delivered),
+        }
+        true
+    }
+
+    fn message(&self, interp: Interp<'_>, subscriber: &Subscriber, message: &Packed) {
+        if !self.count(subscriber) {
+            return subscriber.backlog.end();
+        }
+        let subject = subscriber.subject_of(message);
+        let utf8 = self.utf8.get();
+        let body = match subscriber.dictmsg {
+            true => self.words.dict(message, &subject, &subscriber.id_word, utf8),
+            false => self.words.payload(message, utf8),
+        };
+        subscriber.call(interp, [subject, body, self.words.reply(message)]);
+    }
+
+    fn batch(&self, interp: Interp<'_>, subscriber: &Rc<Subscriber>) {
+        let list = Obj::list(&[]);
+        let until = Instant::now() + BATCH_TIME;
+        let mut count = 0_usize;
+        while let Some(message) = subscriber.backlog.take_more() {
+            if !self.count(subscriber) {
+                subscriber.backlog.end();
+                break;
+            }
+            let subject = subscriber.subject_of(&message);
+            let utf8 = self.utf8.get();
+            list.push(&self.words.dict(&message, &subject, &subscriber.id_word, utf8));
+            count += 1;
+            if count.is_multiple_of(BATCH_STEP) && Instant::now() >= until {
+                break;
+            }
+        }
+        if count > 0 {
+            subscriber.call(interp, [list]);
+        }
+        if subscriber.backlog.end_batch()
+            && let Some(feed) = self.feed.get()
+        {
+            feed.send(Item::Turn(subscriber.backlog.clone()));
+        }
+    }
+
+    fn ended(&self, id: i64) {
+        let Some(subscriber) = self.subscribers.borrow().get(&id).cloned() else { return };
+        subscriber.active.set(false);
+        subscriber.ended.set(true);
+        if subscriber.backlog.is_empty() {
+            self.remove(id);
+        }
+    }
+}
+
+/// Where the runtime thread puts the messages of a subscription.
+pub struct Inlet {
+    pub backlog: Arc<Backlog>,
+    pub feed: Feed<Item>,
+    /// Tells that a limit was reached.
+    pub slow: Box<dyn Fn(i64) + Send>,
+}
+
+impl Sink for Inlet {
+    fn message(&mut self, message: Message) {
+        let size = message.size();
+        let arrived = self.backlog.arrive(size, || Packed::new(message));
+        if arrived.token {
+            self.feed.send(Item::Turn(self.backlog.clone()));
+        }
+        if arrived.slow {
+            (self.slow)(self.backlog.id);
+        }
+    }
+
+    fn ended(&mut self) {
+        self.feed.send(Item::Ended(self.backlog.id));
+    }
+}

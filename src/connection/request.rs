@@ -1,0 +1,367 @@
+//! `request`, `request_msg` and `cancel_request`.
+
+use super::delivery::{Delivery, Item};
+use super::message;
+use super::publish::Draft;
+use super::{Connection, no_connection};
+use crate::bridge;
+use crate::error::{Error, Kind};
+use crate::options::{self, Options, Type};
+use crate::tcl::{Call, Interp, Obj, Reply, Result};
+use crate::transport::{Link, Outgoing, Packed, RequestError, RequestId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// What became of a request.
+pub enum Outcome {
+    Message(Packed),
+    /// Nobody serves the subject; the server's report.
+    NoResponders(Packed),
+    Timeout,
+    /// The connection was closed by the program.
+    Closed,
+    /// The connection was lost for good.
+    Lost,
+}
+
+impl From<crate::transport::Answer> for Outcome {
+    fn from(answer: crate::transport::Answer) -> Outcome {
+        match answer {
+            Ok(message) => Outcome::Message(Packed::new(message)),
+            Err(RequestError::NoResponders(report)) => Outcome::NoResponders(Packed::new(*report)),
+            Err(RequestError::Timeout) => Outcome::Timeout,
+            Err(RequestError::Lost) => Outcome::Lost,
+            Err(RequestError::Closed | RequestError::Refused(_)) => Outcome::Closed,
+        }
+    }
+}
+
+/// An asynchronous request.
+struct Pending {
+    callback: Vec<Obj>,
+    dictmsg: bool,
+    /// For replies in the form of dicts.
+    sub_id: Obj,
+    /// For several replies; what is left of them, `None` = no limit.
+    many: Option<Cell<Option<u64>>>,
+    sent: Cell<Option<RequestId>>,
+}
+
+/// The asynchronous requests of a connection, by their numbers.
+#[derive(Default)]
+pub struct Requests {
+    last: Cell<i64>,
+    pending: RefCell<HashMap<i64, Pending>>,
+}
+
+impl Requests {
+    fn next_id(&self) -> i64 {
+        self.last.set(self.last.get() + 1);
+        self.last.get()
+    }
+
+    fn take(&self, id: i64) -> Option<Pending> {
+        self.pending.borrow_mut().remove(&id)
+    }
+
+    /// Calls the callback back, if the request is still wanted.
+    pub fn reply(&self, interp: Interp<'_>, delivery: &Delivery, id: i64, outcome: Outcome) {
+        // The callback may cancel requests and make new ones, so nothing is borrowed during it.
+        let pending = self.pending.borrow();
+        let Some(request) = pending.get(&id) else { return };
+        let utf8 = delivery.utf8();
+        let dict = |message: &Packed| {
+            let subject = Obj::from_encoded(message.subject());
+            delivery.words.dict(message, &subject, &request.sub_id, utf8)
+        };
+        let empty = Obj::empty;
+        let (timed_out, reply, last) = match (&outcome, &request.many) {
+            (Outcome::Message(message), None) if !request.dictmsg => {
+                (0, delivery.words.payload(message, utf8), true)
+            }
+            (Outcome::Message(message), None) => (0, dict(message), true),
+            (Outcome::Message(message), Some(left)) => {
+                let more = left.get().map(|left| left.saturating_sub(1));
+                left.set(more);
+                (0, dict(message), more == Some(0))
+            }
+            (Outcome::NoResponders(report), None) if request.dictmsg => (1, dict(report), true),
+            (Outcome::NoResponders(_), None) => (1, empty(), true),
+            (Outcome::NoResponders(report), Some(left)) => (1, dict(report), left.get() == Some(1)),
+            // A deliberate close ends a single request silently, and several with a last word.
+            (Outcome::Closed, None) => {
+                drop(pending);
+                drop(self.take(id));
+                return;
+            }
+            (Outcome::Closed, Some(_)) | (Outcome::Timeout | Outcome::Lost, _) => {
+                (1, empty(), true)
+            }
+        };
+        let mut words = request.callback.clone();
+        drop(pending);
+        words.push(Obj::int(timed_out));
+        words.push(reply);
+        let gone = if last { self.take(id) } else { None };
+        interp.call_back(&words);
+        drop(gone);
+    }
+}
+
+/// How a request is to be made.
+struct Ask {
+    /// For messages.
+    subject: String,
+    timeout: Option<Duration>,
+    callback: Vec<Obj>,
+    dictmsg: bool,
+    /// For several replies; 0 = no limit.
+    many: Option<u64>,
+}
+
+const REQUEST: &[options::Spec] = &[
+    ("timeout", Type::Timeout),
+    ("callback", Type::Str),
+    ("dictmsg", Type::Bool),
+    ("header", Type::Dict),
+    ("max_msgs", Type::PosInt),
+    ("check_subj", Type::Bool),
+];
+
+pub fn request(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    let (subject, data) = (call.arg(0)?, call.arg(1)?);
+    let words = call.args().get(2..).unwrap_or_default();
+    let given = options::parse(call.interp, REQUEST, words)?;
+    let mut draft = Draft::new(subject, data);
+    draft.header = given.get("header").cloned();
+    let many = given.int("max_msgs").map(|n| n.max(0) as u64);
+    let unchecked = given.get("check_subj").is_some() && !given.flag("check_subj");
+    draft.check_subject = many.is_some() || !unchecked;
+    this.make_request(call.interp, draft, &given, many)
+}
+
+pub fn request_msg(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    const OPTIONS: &[options::Spec] =
+        &[("timeout", Type::Timeout), ("callback", Type::Str), ("dictmsg", Type::Bool)];
+    let dict = call.arg(0)?;
+    let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
+    let field = |name| message::field(call.interp, dict, name);
+    let (subject, data, header, reply) =
+        (field("subject")?, field("data")?, field("header")?, field("reply")?);
+    if !reply.is_empty() {
+        let text = format!("request_msg: the reply {} will be ignored", reply.text());
+        this.logger.log(super::log::Level::Warn, &text);
+    }
+    let mut draft = Draft::new(&subject, &data);
+    draft.header = Some(header);
+    this.make_request(call.interp, draft, &given, None)
+}
+
+pub fn cancel_request(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    let word = call.arg(0)?;
+    let request = options::integer(word).and_then(|id| this.delivery.requests.take(id));
+    let Some(request) = request else {
+        return Err(Error::invalid(format!("Invalid request ID {}", word.text())).into());
+    };
+    if let (Some(sent), Ok(link)) = (request.sent.get(), this.link()) {
+        link.cancel(sent);
+    }
+    this.logger.log(super::log::Level::Debug, &format!("Cancelled request {}", word.text()));
+    Ok(Reply::Empty)
+}
+
+impl Connection {
+    fn make_request(
+        &self,
+        interp: Interp<'_>,
+        draft: Draft<'_>,
+        given: &Options,
+        many: Option<u64>,
+    ) -> Result<Reply> {
+        self.check_open()?;
+        let subject = draft.subject.to_string();
+        let out = self.outgoing(interp, draft)?;
+        let timeout = given.duration("timeout").unwrap_or_else(|| self.request_timeout());
+        let callback = match given.non_empty("callback") {
+            Some(callback) => callback.elements(interp)?,
+            None => Vec::new(),
+        };
+        let dictmsg =
+            given.get("dictmsg").map_or_else(|| self.dictmsg(), |_| given.flag("dictmsg"));
+        let ask = Ask {
+            subject,
+            timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+            callback,
+            dictmsg,
+            many,
+        };
+        let link = self.link()?;
+        let id = self.delivery.requests.next_id();
+        match (ask.callback.is_empty(), many) {
+            (false, _) => self.ask_async(&link, out, id, ask),
+            (true, None) => self.ask_one(interp, &link, out, ask),
+            (true, Some(limit)) => self.ask_many(interp, &link, out, ask, limit),
+        }
+    }
+
+    fn ask_async(&self, link: &Link, out: Outgoing, id: i64, ask: Ask) -> Result<Reply> {
+        let feed = self.items.clone();
+        let send =
+            move |answer: crate::transport::Answer| feed.send(Item::Reply(id, answer.into()));
+        let many = ask.many.map(|limit| Cell::new(Some(limit).filter(|limit| *limit > 0)));
+        let pending = Pending {
+            callback: ask.callback,
+            dictmsg: ask.dictmsg,
+            sub_id: self.reply_sub_id(ask.many.is_some()),
+            many,
+            sent: Cell::new(None),
+        };
+        self.delivery.requests.pending.borrow_mut().insert(id, pending);
+        let sent = match ask.many {
+            None => link.request(out, ask.timeout, send),
+            Some(limit) => {
+                let mut left = limit;
+                link.request_many(out, ask.timeout, move |answer| {
+                    let flow = match &answer {
+                        Ok(_) if left == 1 => ControlFlow::Break(()),
+                        Err(RequestError::NoResponders(_)) if left == 1 => ControlFlow::Break(()),
+                        Ok(_) => {
+                            left = left.saturating_sub(1);
+                            ControlFlow::Continue(())
+                        }
+                        Err(_) => ControlFlow::Continue(()),
+                    };
+                    send(answer);
+                    flow
+                })
+            }
+        };
+        match sent {
+            Ok(sent) => {
+                if let Some(pending) = self.delivery.requests.pending.borrow().get(&id) {
+                    pending.sent.set(Some(sent));
+                }
+                Ok(Obj::int(id).into())
+            }
+            Err(error) => {
+                drop(self.delivery.requests.take(id));
+                Err(error.into())
+            }
+        }
+    }
+
+    fn ask_one(&self, interp: Interp<'_>, link: &Link, out: Outgoing, ask: Ask) -> Result<Reply> {
+        let (ticket, answer) = bridge::ticket(interp);
+        let complete = self.in_order(move |outcome| ticket.complete(outcome));
+        let subject = ask.subject;
+        let sub_id = self.reply_sub_id(false);
+        let sent = link.request(out, ask.timeout, move |answer| {
+            complete(match Outcome::from(answer) {
+                Outcome::Message(message) => Ok(message),
+                outcome => Err(failure(outcome, &subject, false)),
+            });
+        });
+        sent?;
+        let (this, dictmsg) = (self.this()?, ask.dictmsg);
+        answer.wait(interp, move |_, outcome| {
+            let message = outcome.map_err(|error| this.ended(error))?;
+            let utf8 = this.delivery.utf8();
+            let words = &this.delivery.words;
+            Ok(match dictmsg {
+                false => words.payload(&message, utf8),
+                true => {
+                    let subject = Obj::from_encoded(message.subject());
+                    words.dict(&message, &subject, &sub_id, utf8)
+                }
+            }
+            .into())
+        })
+    }
+
+    fn ask_many(
+        &self,
+        interp: Interp<'_>,
+        link: &Link,
+        out: Outgoing,
+        ask: Ask,
+        limit: u64,
+    ) -> Result<Reply> {
+        let (ticket, answer) = bridge::ticket(interp);
+        let mut complete = Some(self.in_order(move |outcome| ticket.complete(outcome)));
+        let subject = ask.subject;
+        let sub_id = self.reply_sub_id(true);
+        let mut replies: Vec<Packed> = Vec::new();
+        let sent = link.request_many(out, ask.timeout, move |answer| {
+            let end = match Outcome::from(answer) {
+                Outcome::Message(message) => {
+                    replies.push(message);
+                    if replies.len() as u64 != limit {
+                        return ControlFlow::Continue(());
+                    }
+                    Ok(std::mem::take(&mut replies))
+                }
+                Outcome::Timeout if !replies.is_empty() => Ok(std::mem::take(&mut replies)),
+                outcome => Err(failure(outcome, &subject, true)),
+            };
+            if let Some(complete) = complete.take() {
+                complete(end);
+            }
+            ControlFlow::Break(())
+        });
+        sent?;
+        let this = self.this()?;
+        answer.wait(interp, move |_, outcome| {
+            let replies = outcome.map_err(|error| this.ended(error))?;
+            let utf8 = this.delivery.utf8();
+            let list = Obj::list(&[]);
+            for message in &replies {
+                let subject = Obj::from_encoded(message.subject());
+                list.push(&this.delivery.words.dict(message, &subject, &sub_id, utf8));
+            }
+            Ok(list.into())
+        })
+    }
+
+    /// The answer of a waiting command, after what has arrived before it if somebody wants
+    /// messages as directly as that.
+    pub(super) fn in_order<T: Send + 'static>(
+        &self,
+        complete: impl FnOnce(T) + Send + 'static,
+    ) -> impl FnOnce(T) + Send + 'static {
+        let feed = self.delivery.has_direct().then(|| self.items.clone());
+        move |value| match feed {
+            Some(feed) => feed.send(Item::Call(Box::new(move || complete(value)))),
+            None => complete(value),
+        }
+    }
+
+    /// The number of the subscription that replies come by.
+    fn reply_sub_id(&self, own: bool) -> Obj {
+        if own {
+            return Obj::int(self.next_sub_id());
+        }
+        let id = self.inbox_sub.get().unwrap_or_else(|| self.next_sub_id());
+        self.inbox_sub.set(Some(id));
+        Obj::int(id)
+    }
+}
+
+/// The error of a synchronous request.
+fn failure(outcome: Outcome, subject: &str, many: bool) -> Error {
+    match outcome {
+        Outcome::Timeout => Error::new(Kind::Timeout, format!("Request to {subject} timed out")),
+        Outcome::NoResponders(_) => {
+            let text = "No responders available for request";
+            match many {
+                false => Error::new(Kind::NoResponders, text),
+                true => Error::new(Kind::NoResponders, format!("{text} to {subject}")),
+            }
+        }
+        Outcome::Message(_) | Outcome::Closed | Outcome::Lost => no_connection(),
+    }
+}

@@ -1,0 +1,85 @@
+//! A message that may be kept: one block of its own instead of a piece of the read buffer.
+
+use async_nats::HeaderMap;
+
+use super::message::{Message, sorted};
+
+/// A message from the server, on its way to whoever takes it later. A kept [`Message`] would keep
+/// up to 64 KiB of the read buffer with it.
+#[derive(Debug)]
+pub struct Packed {
+    /// Subject, reply and payload, one behind the other.
+    block: Box<[u8]>,
+    subject: usize,
+    reply: Option<usize>,
+    head: Option<Box<Head>>,
+}
+
+#[derive(Debug)]
+struct Head {
+    status: Option<u16>,
+    description: Option<Box<str>>,
+    map: HeaderMap,
+}
+
+impl Packed {
+    pub fn new(message: Message) -> Packed {
+        let inner = message.into_inner();
+        let (subject, reply) = (inner.subject.as_bytes(), inner.reply.as_ref());
+        let reply_bytes = reply.map_or(&b""[..], |reply| reply.as_bytes());
+        let mut block = Vec::with_capacity(subject.len() + reply_bytes.len() + inner.payload.len());
+        block.extend_from_slice(subject);
+        block.extend_from_slice(reply_bytes);
+        block.extend_from_slice(&inner.payload);
+        let (subject, reply) = (subject.len(), reply.map(|_| reply_bytes.len()));
+        let head = (inner.headers.is_some() || inner.status.is_some()).then(|| {
+            Box::new(Head {
+                status: inner.status.map(|status| status.as_u16()),
+                description: inner.description.as_deref().map(Into::into),
+                map: inner.headers.unwrap_or_default(),
+            })
+        });
+        Packed { block: block.into_boxed_slice(), subject, reply, head }
+    }
+
+    fn part(&self, from: usize, to: usize) -> &[u8] {
+        self.block.get(from..to).unwrap_or_default()
+    }
+
+    pub fn subject(&self) -> &[u8] {
+        self.part(0, self.subject)
+    }
+
+    pub fn reply(&self) -> Option<&[u8]> {
+        self.reply.map(|length| self.part(self.subject, self.subject + length))
+    }
+
+    pub fn payload(&self) -> &[u8] {
+        self.part(self.subject + self.reply.unwrap_or(0), self.block.len())
+    }
+
+    /// Bytes of subject, reply and payload.
+    pub fn len(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Whether there is a header at all, be it only a status line.
+    pub fn has_header(&self) -> bool {
+        self.head.is_some()
+    }
+
+    /// The number of a status message, e.g. 503.
+    pub fn status(&self) -> Option<u16> {
+        self.head.as_ref()?.status
+    }
+
+    /// The text after the status number.
+    pub fn description(&self) -> Option<&str> {
+        self.head.as_ref()?.description.as_deref()
+    }
+
+    /// All headers with their values; names are sorted, since the engine forgets their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        sorted(self.head.as_ref().map(|head| &head.map))
+    }
+}
