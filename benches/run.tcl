@@ -144,35 +144,37 @@ proc responder {} {
     gets $::responder
 }
 proc ours_publish {n} {
-    seconds [list apply {n {
-        for {set i 0} {$i < $n} {incr i} { $::conn publish bench.nobody $::value }
-        $::conn ping
-    }} $n]
+    # Local variables: looking up a qualified name takes Tcl as long as half a publish.
+    seconds [list apply {{n conn value} {
+        for {set i 0} {$i < $n} {incr i} { $conn publish bench.nobody $value }
+        $conn ping
+    }} $n $::conn $::value]
 }
 proc self {n body args} {
     set ::count 0
     set ::goal $n
     set ::ready 0
     set id [$::conn subscribe bench.self {*}$args]
-    set seconds [seconds [list apply [list n "$body; if {!\$::ready} { vwait ::ready }"] $n]]
+    set body "$body; if {!\$::ready} { vwait ::ready }"
+    set seconds [seconds [list apply [list {n conn value large} $body] $n $::conn $::value $::large_value]]
     $::conn unsubscribe $id
     return $seconds
 }
 proc on_message {subject message reply} { if {[incr ::count] == $::goal} { set ::ready 1 } }
 proc on_batch {messages} { if {[incr ::count [llength $messages]] == $::goal} { set ::ready 1 } }
-set publish_all {for {set i 0} {$i < $n} {incr i} { $::conn publish bench.self $::value }}
+set publish_all {for {set i 0} {$i < $n} {incr i} { $conn publish bench.self $value }}
 proc ours_self {n} { self $n $::publish_all -callback on_message }
 proc ours_self_dict {n} { self $n $::publish_all -callback on_message -dictmsg true }
 proc ours_self_batch {n} { self $n $::publish_all -callback on_batch -batch true }
 proc ours_headers {n} {
     self $n {
         set header {First {{the value of a header}} Second {{the value of a header}} Third {{the value of a header}}}
-        for {set i 0} {$i < $n} {incr i} { $::conn publish bench.self $::value -header $header }
+        for {set i 0} {$i < $n} {incr i} { $conn publish bench.self $value -header $header }
     } -callback on_message -dictmsg true
 }
 set large_value [string repeat x 1048576]
 proc ours_self_large {n} {
-    self $n {for {set i 0} {$i < $n} {incr i} { $::conn publish bench.self $::large_value }} -callback on_message \
+    self $n {for {set i 0} {$i < $n} {incr i} { $conn publish bench.self $large }} -callback on_message \
         -pending_bytes 0
 }
 proc ours_request {n} {

@@ -63,6 +63,8 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
             items,
             arrivals: RefCell::new(Some(arrivals)),
             last_sub: Cell::new(0),
+            last_subject: RefCell::default(),
+            block: RefCell::default(),
             inbox_sub: Cell::new(None),
             followers: RefCell::default(),
             writing: RefCell::default(),

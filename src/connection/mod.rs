@@ -21,7 +21,9 @@ use crate::json;
 use crate::options;
 use crate::tcl::oo::Children;
 use crate::tcl::{Failure, Handle, Home, Interp, Native, Obj, Result, Stay};
-use crate::transport::{DelayCallback, Event, Link, Observer, ServerEntry, ServerInfo};
+use crate::transport::{
+    Block, DelayCallback, Event, Link, Observer, ServerEntry, ServerInfo, Subject,
+};
 use config::{Config, entry_dict};
 use delivery::{Delivery, Item};
 use log::{Level, Logger};
@@ -90,6 +92,9 @@ pub struct Connection {
     items: Feed<Item>,
     arrivals: RefCell<Option<Subscription<Item>>>,
     last_sub: Cell<i64>,
+    /// The last subject that was published to, and the memory of payloads.
+    last_subject: RefCell<Option<Subject>>,
+    block: RefCell<Block>,
     /// The number that the inbox of single requests counts as, since the last `connect`.
     inbox_sub: Cell<Option<i64>>,
     followers: RefCell<Vec<Weak<dyn Follower>>>,

@@ -5,13 +5,12 @@ use crate::error::{Error, Kind};
 use crate::options::{self, Type};
 use crate::subject;
 use crate::tcl::{Call, Interp, Obj, Reply, Result};
-use crate::transport::{Headers, Outgoing};
-use bytes::Bytes;
+use crate::transport::{Headers, Outgoing, Subject};
 use std::borrow::Cow;
 
 /// One message as a command got it.
 pub struct Draft<'a> {
-    pub subject: Cow<'a, str>,
+    pub subject: &'a Obj,
     pub data: &'a Obj,
     pub reply: Option<Cow<'a, str>>,
     pub header: Option<Obj>,
@@ -20,7 +19,7 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub fn new(subject: &'a Obj, data: &'a Obj) -> Draft<'a> {
-        Draft { subject: subject.text(), data, reply: None, header: None, check_subject: true }
+        Draft { subject, data, reply: None, header: None, check_subject: true }
     }
 }
 
@@ -39,24 +38,32 @@ impl Connection {
                 message::headers(interp, &header)?
             }
         };
-        if draft.check_subject && self.checks_subjects() {
-            subject::check_publish(&draft.subject)?;
-        }
+        let subject = self.subject(draft.subject, draft.check_subject)?;
         if let Some(reply) = &draft.reply
             && self.checks_subjects()
         {
             subject::check_reply(reply)?;
         }
-        let payload = match payload {
-            Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-            Cow::Owned(bytes) => Bytes::from(bytes),
-        };
-        Ok(Outgoing {
-            subject: draft.subject.into_owned(),
-            reply: draft.reply.map(Cow::into_owned),
-            headers,
-            payload,
-        })
+        let payload = self.block.borrow_mut().copy(&payload);
+        let reply = draft.reply.map(|reply| Subject::from(&*reply));
+        Ok(Outgoing { subject, reply, headers, payload })
+    }
+
+    /// The subject of a message, checked. Programs publish to the same one again and again.
+    fn subject(&self, subject: &Obj, check: bool) -> crate::error::Result<Subject> {
+        if !check || !self.checks_subjects() {
+            return Ok(Subject::from(&*subject.text()));
+        }
+        let mut last = self.last_subject.borrow_mut();
+        let bytes = subject.tcl_bytes();
+        if let Some(last) = last.as_ref().filter(|last| last.as_str().as_bytes() == bytes) {
+            return Ok(last.clone());
+        }
+        let subject = &*subject.text();
+        subject::check_publish(subject)?;
+        let bytes = self.block.borrow_mut().copy(subject.as_bytes());
+        let new = Subject::from_utf8(bytes).unwrap_or_else(|_| Subject::from(subject));
+        Ok(last.insert(new).clone())
     }
 
     fn check_headers(&self) -> crate::error::Result<()> {

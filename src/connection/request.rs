@@ -184,7 +184,7 @@ impl Connection {
         many: Option<u64>,
     ) -> Result<Reply> {
         self.check_open()?;
-        let subject = draft.subject.to_string();
+        let subject = draft.subject.string();
         let out = self.outgoing(interp, draft)?;
         let timeout = given.duration("timeout").unwrap_or_else(|| self.request_timeout());
         let callback = match given.non_empty("callback") {

@@ -50,7 +50,7 @@ impl Store {
     // ------------------------------------------------------------------------------- writing
 
     fn message(&self, key: &str, headers: Headers, payload: Bytes) -> Outgoing {
-        Outgoing { subject: self.bucket.write_subject(key), reply: None, headers, payload }
+        Outgoing { subject: self.bucket.write_subject(key).into(), reply: None, headers, payload }
     }
 
     /// Writes a revision; its number goes to `done`.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::Subject;
+
 use super::link::SubId;
 use super::message::{Outgoing, check_subject, is_word};
 use super::mux::{Again, Handler, MuxSink, RequestError, RequestId};
@@ -96,6 +98,7 @@ impl Shared {
         self.open_inbox()?;
         let handler = Handler::Fence(Box::new(done));
         let (id, inbox) = self.mux.add(timeout, None, handler).map_err(|_| closed())?;
+        let inbox = Subject::from(inbox);
         let out = Outgoing { reply: Some(inbox.clone()), ..Outgoing::new(inbox, "") };
         if let Err(error) = self.publish(out) {
             self.mux.cancel(id);

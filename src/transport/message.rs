@@ -1,5 +1,6 @@
 //! Messages: those that came in, those that go out, and their headers.
 
+use async_nats::Subject;
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use async_nats::message::OutboundMessage;
 use bytes::Bytes;
@@ -124,17 +125,22 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
 }
 
 /// A message to publish.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    pub subject: String,
-    pub reply: Option<String>,
+    pub subject: Subject,
+    pub reply: Option<Subject>,
     pub headers: Headers,
     pub payload: Bytes,
 }
 
 impl Outgoing {
-    pub fn new(subject: impl Into<String>, payload: impl Into<Bytes>) -> Outgoing {
-        Outgoing { subject: subject.into(), payload: payload.into(), ..Outgoing::default() }
+    pub fn new(subject: impl Into<Subject>, payload: impl Into<Bytes>) -> Outgoing {
+        Outgoing {
+            subject: subject.into(),
+            reply: None,
+            headers: Headers::new(),
+            payload: payload.into(),
+        }
     }
 
     /// The engine's form, after the checks without which the text of a subject or header could
@@ -145,8 +151,8 @@ impl Outgoing {
             check_subject("reply", reply)?;
         }
         Ok(OutboundMessage {
-            subject: self.subject.into(),
-            reply: self.reply.map(Into::into),
+            subject: self.subject,
+            reply: self.reply,
             headers: self.headers.into_map()?,
             payload: self.payload,
         })

@@ -9,9 +9,10 @@
 //! | `mux` | requests over one inbox, their timeouts, fences |
 //! | `pilot`, `pool`, `failure`, `silence` | which server, when, and what went wrong |
 //! | `server`, `settings`, `tls`, `info` | a server's URL, options, certificates, INFO |
-//! | `message`, `packed`, `event`, `inbox` | what goes through it |
+//! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
 //! | `shared` | the state that handles and runtime share |
 
+mod block;
 mod calls;
 mod event;
 mod failure;
@@ -35,6 +36,8 @@ mod tls;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use async_nats::Subject;
+pub use block::Block;
 pub use event::{ConnState, Event, Observer};
 pub use inbox::new_inbox;
 pub use info::ServerInfo;

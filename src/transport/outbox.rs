@@ -28,7 +28,8 @@ pub(super) struct Outbox(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    ops: VecDeque<Op>,
+    /// In chunks, so that a long queue is never moved as a whole. Only the last one is not full.
+    chunks: VecDeque<VecDeque<Op>>,
     /// Set while the pump sleeps; whoever takes it wakes the pump, so a burst wakes it once.
     waker: Option<Waker>,
     /// Whether there is a connection. Without one there is nothing to wake the pump for.
@@ -40,6 +41,18 @@ struct State {
     /// Messages and payload bytes ever accepted.
     messages: u64,
     bytes: u64,
+}
+
+/// Entries in one chunk.
+const CHUNK: usize = 512;
+
+impl State {
+    fn add(&mut self, op: Op) {
+        match self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK) {
+            Some(chunk) => chunk.push_back(op),
+            None => self.chunks.push_back(VecDeque::from([op])),
+        }
+    }
 }
 
 /// What the pump is woken for.
@@ -63,14 +76,15 @@ impl Outbox {
             return Ok(false);
         }
         // Asking may cost a system call, so only at the head of a burst and now and then.
-        if state.waker.is_some() || state.ops.len().is_multiple_of(256) {
+        let queued = state.chunks.back().map_or(0, VecDeque::len);
+        if state.waker.is_some() || queued.is_multiple_of(CHUNK) {
             allow()?;
         }
         if let Op::Publish(message) = &op {
             state.messages += 1;
             state.bytes += message.payload.len() as u64;
         }
-        state.ops.push_back(op);
+        state.add(op);
         let waker = if state.open { state.waker.take() } else { None };
         drop(state);
         if let Some(waker) = waker {
@@ -131,11 +145,15 @@ impl Outbox {
         if std::mem::take(&mut state.poked) {
             return Poll::Ready(Wake::Poke);
         }
-        if state.open && !(batch.is_empty() && state.ops.is_empty()) {
-            if batch.is_empty() {
-                std::mem::swap(batch, &mut state.ops);
+        if state.open {
+            if batch.is_empty()
+                && let Some(chunk) = state.chunks.pop_front()
+            {
+                *batch = chunk;
             }
-            return Poll::Ready(Wake::Entries);
+            if !batch.is_empty() {
+                return Poll::Ready(Wake::Entries);
+            }
         }
         state.waker = Some(cx.waker().clone());
         Poll::Pending
@@ -145,9 +163,9 @@ impl Outbox {
     pub fn clear(&self) {
         let mut state = self.state();
         state.sealed = true;
-        let ops = std::mem::take(&mut state.ops);
+        let chunks = std::mem::take(&mut state.chunks);
         drop(state);
-        drop(ops);
+        drop(chunks);
     }
 }
 

@@ -15,9 +15,6 @@ use super::shared::Shared;
 use super::tap::Tap;
 use crate::error::{Error, Kind};
 
-/// Entries for which the buffer of a burst is kept for the next one.
-const KEPT_CAPACITY: usize = 16 * 1024;
-
 /// How many commands the engine may have in its own queue. They survive a reconnect, but each
 /// takes part in the memory of a burst, so this is only as large as throughput wants it.
 pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
@@ -38,9 +35,6 @@ pub(super) async fn run(shared: Arc<Shared>, client: Client) {
             if !hand_over(&shared, &client, op).await {
                 return;
             }
-        }
-        if batch.is_empty() && batch.capacity() > KEPT_CAPACITY {
-            batch = VecDeque::new();
         }
     }
 }
