@@ -18,9 +18,19 @@ mod transport;
 use std::time::Duration;
 use tcl::{Interp, Result};
 
+/// The Tcl half. Each file stands for itself; classes come first.
+const SCRIPTS: [&str; 4] = [
+    include_str!("../tcl/nats.tcl"),
+    include_str!("../tcl/messages.tcl"),
+    include_str!("../tcl/helpers.tcl"),
+    include_str!("../tcl/tcllib.tcl"),
+];
+
 /// Everything that `load` does: classes, commands, the package. No thread, no connection.
 fn init(interp: Interp<'_>) -> Result<()> {
-    interp.eval(include_str!("../tcl/nats.tcl"))?;
+    for script in SCRIPTS {
+        interp.eval(script)?;
+    }
     connection::register(interp)?;
     jetstream::register(interp)?;
     keyvalue::register(interp)?;
