@@ -31,7 +31,7 @@ proc support::folder {name} {
     return $dir
 }
 
-foreach part {wait server child program protocol proxy fake raw} {
+foreach part {wait server child program protocol proxy fake raw nkey certificates} {
     source [file join $::support::here support $part.tcl]
 }
 

@@ -260,8 +260,13 @@ impl Pilot {
         if let Some(heard) = &heard {
             self.shared.tell(Event::Heard(heard.info.clone()));
         }
-        let reason = refusal.or_else(|| Some(failure::tls(&server, &self.tls.failure()?)));
-        let error = reason.unwrap_or_else(|| {
+        let secure = self.wants_tls(&server);
+        let no_tls = heard.as_ref().is_some_and(|heard| !heard.tls_required)
+            && secure
+            && !server.is_websocket()
+            && !self.tls.was_shown_certificate();
+        let unfit = || Some(failure::tls(&server, &self.tls.failure()?)).filter(|_| !no_tls);
+        let error = refusal.or_else(unfit).unwrap_or_else(|| {
             let addr = server_addr(&server);
             let recorded = known
                 .iter()
@@ -273,10 +278,6 @@ impl Pilot {
                 None => recorded.unwrap_or_else(|| "IO error: unknown".to_owned()),
             };
             let tls_first = self.shared.setting(|s| s.tls_first) && !server.is_websocket();
-            let no_tls = heard.as_ref().is_some_and(|heard| !heard.tls_required)
-                && self.wants_tls(&server)
-                && !server.is_websocket()
-                && !self.tls.was_shown_certificate();
             let attempt = Attempt { server: &server, has_info: heard.is_some(), no_tls, tls_first };
             attempt.error(&text)
         });
