@@ -43,9 +43,14 @@ impl Attempt<'_> {
     }
 
     fn tls(&self, reason: &str) -> Error {
-        // What rustls says when the answer to its greeting is the plain text of a NATS server.
-        if self.tls_first && reason.contains("InvalidContentType") {
-            return tls(self.server, "the server does not begin with it");
+        // What rustls says when the answer to its greeting is plain text.
+        if reason.contains("InvalidContentType") {
+            if self.server.is_websocket() {
+                return no_tls(self.server);
+            }
+            if self.tls_first {
+                return tls(self.server, "the server does not begin with it");
+            }
         }
         match reason.strip_prefix("invalid peer certificate: ") {
             Some(why) => tls(self.server, &format!("certificate verify failed: {why}")),
@@ -277,6 +282,7 @@ mod tests {
         assert_eq!(failed("h:1", reset, false, false).0, Kind::ConnectionRefused);
         let http = "IO error: expected HTTP 101 Switching Protocols, got status code 404";
         assert_eq!(failed("ws://h:1", http, false, false).0, Kind::Protocol);
+        assert_eq!(failed("wss://h:1", plain, false, false).0, Kind::SecureConnWanted);
     }
 
     #[test]
