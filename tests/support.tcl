@@ -36,6 +36,7 @@ foreach part {wait server child program protocol proxy fake raw nkey certificate
 }
 
 ::tcltest::configure {*}$argv
+testConstraint openssl [expr {[auto_execok openssl] ne ""}]
 testConstraint tcl9 [package vsatisfies [info patchlevel] 9.0-]
 testConstraint tcl8 [expr {![package vsatisfies [info patchlevel] 9.0-]}]
 # serverVersion2.10, serverVersion2.11, …: the server under test is at least that one.

@@ -6,8 +6,6 @@
 #                                  authority between it and ca, which is in the file), client (by ca)
 # Only with the constraint `openssl`.
 
-testConstraint openssl [expr {[auto_execok openssl] ne ""}]
-
 namespace eval certificates {
     variable key {-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes}
 }

@@ -9,8 +9,6 @@
 #   nkey::config $operator $account ?members?      -> the configuration of a server with this account and its users
 # Only with the constraint `openssl`.
 
-testConstraint openssl [expr {[auto_execok openssl] ne ""}]
-
 namespace eval nkey {
     # The first byte of the public form.
     variable prefix {operator 112 account 0 user 160}
