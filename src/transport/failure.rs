@@ -53,7 +53,12 @@ impl Attempt<'_> {
             }
         }
         match reason.strip_prefix("invalid peer certificate: ") {
-            Some(why) => tls(self.server, &format!("certificate verify failed: {why}")),
+            Some(why) => {
+                // What rustls has no word of its own for.
+                let other = why.strip_prefix("Other(OtherError(");
+                let why = other.and_then(|why| why.strip_suffix("))")).unwrap_or(why);
+                tls(self.server, &format!("certificate verify failed: {why}"))
+            }
             None => tls(self.server, reason),
         }
     }

@@ -3,7 +3,8 @@
 #   certificates::folder        -> a folder with: ca, ca2 (authorities that do not know each other), good (127.0.0.1 and
 #                                  localhost, by ca), other (other.example.org, by ca), strange (127.0.0.1, by ca2),
 #                                  old (127.0.0.1, by ca, expired), own (127.0.0.1, self-signed), chain (127.0.0.1, by an
-#                                  authority between it and ca, which is in the file), client (by ca)
+#                                  authority between it and ca, which is in the file), client (by ca), first (by ca, X.509
+#                                  version 1)
 # Only with the constraint `openssl`.
 
 namespace eval certificates {
@@ -21,6 +22,7 @@ proc certificates::folder {} {
     Signed $dir between ca basicConstraints=critical,CA:true
     Signed $dir chain between subjectAltName=IP:127.0.0.1
     write $dir/chain.pem "[read_all $dir/chain.pem][read_all $dir/between.pem]"
+    Signed $dir first ca ""
     Authority $dir own -addext subjectAltName=IP:127.0.0.1
     return $dir
 }
@@ -32,9 +34,10 @@ proc certificates::Authority {dir name args} {
 proc certificates::Signed {dir name by extension args} {
     variable key
     exec openssl req {*}$key -keyout $dir/$name.key -out $dir/$name.csr -subj /CN=$name 2>@1
-    write $dir/$name.ext $extension\n
+    if {![llength $args]} { set args {-days 30} }
+    if {$extension ne ""} { lappend args -extfile [write $dir/$name.ext $extension\n] }
     exec openssl x509 -req -in $dir/$name.csr -CA $dir/$by.pem -CAkey $dir/$by.key -CAcreateserial \
-        -out $dir/$name.pem -extfile $dir/$name.ext {*}[expr {[llength $args] ? $args : {-days 30}}] 2>@1
+        -out $dir/$name.pem {*}$args 2>@1
 }
 proc certificates::read_all {path} {
     set f [open $path rb]
