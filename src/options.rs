@@ -4,6 +4,7 @@
 //! of the table, and unknown names are reported after all known ones were accepted.
 
 use crate::error::{Error, Kind};
+use crate::subject;
 use crate::tcl::{Interp, Obj, Result};
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ pub enum Type {
     Dict,
     /// A non-empty dictionary of strings.
     Metadata,
+    /// Anything; it is shown as [`MASK`].
+    Secret,
+    /// A subject without wildcards.
+    Subject,
     /// One of these words.
     Enum(&'static [&'static str]),
 }
@@ -47,10 +52,15 @@ impl Type {
             Type::List => "list",
             Type::Dict => "dict",
             Type::Metadata => "metadata",
+            Type::Secret => "secret",
+            Type::Subject => "subject",
             Type::Enum(_) => "enum",
         }
     }
 }
+
+/// What is shown of a secret that is set.
+pub const MASK: &str = "********";
 
 pub type Spec = (&'static str, Type);
 
@@ -122,6 +132,9 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
         Type::List => interp.aside(|| value.elements(interp).is_ok_and(|all| !all.is_empty())),
         Type::Dict => interp.aside(|| value.pairs(interp).is_ok()),
         Type::Metadata => !value.pairs(interp)?.is_empty(),
+        // A secret that was read back is none.
+        Type::Secret => value.tcl_bytes() != MASK.as_bytes(),
+        Type::Subject => subject::check_publish(&value.text()).is_ok(),
         Type::Enum(words) => {
             let text = value.text();
             if !words.contains(&&*text) {

@@ -31,11 +31,12 @@ proc support::folder {name} {
     return $dir
 }
 
-foreach part {wait server child program protocol proxy fake raw} {
+foreach part {wait server child program protocol proxy fake raw nkey certificates} {
     source [file join $::support::here support $part.tcl]
 }
 
 ::tcltest::configure {*}$argv
+testConstraint openssl [expr {[auto_execok openssl] ne ""}]
 testConstraint tcl9 [package vsatisfies [info patchlevel] 9.0-]
 testConstraint tcl8 [expr {![package vsatisfies [info patchlevel] 9.0-]}]
 # serverVersion2.10, serverVersion2.11, …: the server under test is at least that one.

@@ -166,8 +166,9 @@ fn server_info(call: &Call<'_>) -> Result<Reply> {
 }
 
 fn inbox(call: &Call<'_>) -> Result<Reply> {
-    let _this = call.data::<Connection>()?;
-    Ok(Obj::new(&crate::transport::new_inbox()).into())
+    let this = call.data::<Connection>()?;
+    let prefix = this.config.borrow().get("inbox_prefix");
+    Ok(Obj::new(&crate::transport::new_inbox(&prefix.text())).into())
 }
 
 const METHODS: &[Method] = &[

@@ -1,10 +1,10 @@
 //! The options of a connection: `configure`, `cget`, `reset`, and what the transport makes of them.
 
-use super::Connection;
-use crate::error::{Error, Kind, Result};
-use crate::options::{self, Spec, Type, bare, check};
+use super::{Connection, tls_opts};
+use crate::error::Error;
+use crate::options::{self, MASK, Spec, Type, bare, check};
 use crate::tcl::{self, Call, Interp, Obj, Reply};
-use crate::transport::{ServerEntry, Settings, TlsSettings};
+use crate::transport::{Credentials, DEFAULT_PREFIX, LoginSettings, ServerEntry, Settings};
 use rand::seq::SliceRandom;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +32,14 @@ const TABLE: &[(&str, Type, &str)] = &[
     ("dictmsg", Type::Bool, "false"),
     ("utf8_convert", Type::Bool, "false"),
     ("request_timeout", Type::Timeout, "10000"),
+    // What nats-tcl does not have.
+    ("nkey_seed", Type::Secret, ""),
+    ("nkey_seed_file", Type::Str, ""),
+    ("jwt", Type::Secret, ""),
+    ("credentials", Type::Secret, ""),
+    ("auth_callback", Type::Str, ""),
+    ("tls_first", Type::Bool, "false"),
+    ("inbox_prefix", Type::Subject, DEFAULT_PREFIX),
 ];
 
 const SPECS: [Spec; TABLE.len()] = {
@@ -90,66 +98,76 @@ impl Config {
         Duration::from_millis(self.int(name).max(0) as u64)
     }
 
-    /// The settings of the transport, without the pool and without the delay callback.
-    pub fn settings(&self, interp: Interp<'_>) -> Result<Settings> {
+    /// What a program may see of it.
+    fn shown(&self, name: &str) -> Obj {
+        let value = self.get(name);
+        let secret = match name {
+            "nkey_seed" | "jwt" => !value.is_empty(),
+            // The name of a file is no secret.
+            "credentials" => Credentials::is_text(&value.text()),
+            _ => false,
+        };
+        if secret { Obj::new(MASK) } else { value }
+    }
+
+    /// The settings of the transport, without the pool and without callbacks. Names of files are
+    /// those of now.
+    pub fn settings(&self, interp: Interp<'_>) -> Settings {
         let text = |name: &str| self.get(name).string();
-        Ok(Settings {
-            servers: Vec::new(),
+        Settings {
             name: text("name"),
             echo: self.flag("echo"),
             connect_timeout: self.duration("connect_timeout"),
             reconnect_time_wait: self.duration("reconnect_time_wait"),
             max_reconnect_attempts: self.int("max_reconnect_attempts"),
             ping_interval: self.duration("ping_interval"),
+            login: self.login(interp),
+            secure: self.flag("secure"),
+            tls_first: self.flag("tls_first"),
+            tls: tls_opts::read(interp, &self.get("tls_opts")),
+            inbox_prefix: text("inbox_prefix"),
+            ..Settings::default()
+        }
+    }
+
+    fn login(&self, interp: Interp<'_>) -> LoginSettings {
+        let text = |name: &str| self.get(name).string();
+        let credentials = self.get("credentials");
+        LoginSettings {
+            ask: !self.get("auth_callback").is_empty(),
+            credentials: match Credentials::is_text(&credentials.text()) {
+                true => Some(Credentials::Text(credentials.string())),
+                false => file_name(interp, &credentials).map(Credentials::File),
+            },
+            jwt: text("jwt"),
+            nkey_seed: text("nkey_seed"),
+            nkey_seed_file: file_name(interp, &self.get("nkey_seed_file")),
             user: text("user"),
             password: text("password"),
             token: text("token"),
-            secure: self.flag("secure"),
-            tls: tls_settings(interp, &self.get("tls_opts"))?,
-            delay_callback: None,
-        })
+        }
     }
 }
 
-/// The keys of `-tls_opts`, which are those of the Tcl package `tls`.
-fn tls_settings(interp: Interp<'_>, opts: &Obj) -> Result<TlsSettings> {
-    let broken = |text: String| Error::new(Kind::Tls, text);
-    let pairs = interp
-        .aside(|| opts.pairs(interp))
-        .map_err(|_| broken(format!("-tls_opts is not a dictionary: {}", opts.text())))?;
-    let mut tls = TlsSettings::default();
-    for (key, value) in pairs {
-        let path = || (!value.is_empty()).then(|| PathBuf::from(value.string()));
-        let flag = || {
-            options::boolean(&value.text()).ok_or_else(|| {
-                broken(format!(
-                    "{}: expected boolean value but got \"{}\"",
-                    key.text(),
-                    value.text()
-                ))
-            })
-        };
-        match &*key.text() {
-            "-cafile" => tls.cafile = path(),
-            "-cadir" => tls.cadir = path(),
-            "-certfile" => tls.certfile = path(),
-            "-keyfile" => tls.keyfile = path(),
-            "-request" => tls.verify &= flag()?,
-            "-require" => tls.verify &= flag()?,
-            "-servername" | "-command" | "-cipher" | "-ciphersuites" | "-model" | "-password"
-            | "-server" | "-ssl2" | "-ssl3" | "-tls1" | "-tls1.1" | "-tls1.2" | "-tls1.3"
-            | "-cert" | "-key" | "-dhparams" | "-alpn" | "-securitylevel" | "-validatecommand" => {}
-            other => return Err(broken(format!("bad option \"{other}\" in -tls_opts"))),
-        }
+/// The absolute name of a file, as Tcl sees it now; `None` for an empty one.
+pub fn file_name(interp: Interp<'_>, name: &Obj) -> Option<PathBuf> {
+    if name.is_empty() {
+        return None;
     }
-    Ok(tls)
+    let words = [Obj::new("::file"), Obj::new("normalize"), name.clone()];
+    let absolute = interp.aside(|| interp.call(&words).ok());
+    Some(absolute.unwrap_or_else(|| name.clone()).string().into())
 }
 
 /// The pool of a `-servers` list.
 fn parse_pool(interp: Interp<'_>, list: &Obj, randomize: bool) -> tcl::Result<Vec<ServerEntry>> {
-    let mut pool = Vec::new();
+    let mut pool: Vec<ServerEntry> = Vec::new();
     for url in list.elements(interp)? {
         pool.push(ServerEntry::parse(&url.text())?);
+    }
+    if pool.iter().any(ServerEntry::is_websocket) && !pool.iter().all(ServerEntry::is_websocket) {
+        let text = "WebSocket and other servers cannot be mixed";
+        return Err(Error::invalid(text).into());
     }
     if randomize {
         let mut distinct: Vec<ServerEntry> = Vec::with_capacity(pool.len());
@@ -171,7 +189,7 @@ pub fn configure(call: &Call<'_>) -> tcl::Result<Reply> {
             let dict = Obj::dict();
             let config = this.config.borrow();
             for (name, ..) in TABLE {
-                dict.put(name, &config.get(name));
+                dict.put(name, &config.shown(name));
             }
             Ok(dict.into())
         }
@@ -214,7 +232,7 @@ fn read(this: &Connection, word: &Obj) -> tcl::Result<Reply> {
     let word = word.text();
     match bare(&word) {
         "status" => Ok(Obj::new(this.status().word()).into()),
-        name if position(name).is_some() => Ok(this.config.borrow().get(name).into()),
+        name if position(name).is_some() => Ok(this.config.borrow().shown(name).into()),
         _ => Err(Error::invalid(format!("Invalid option {word}")).into()),
     }
 }

@@ -8,10 +8,12 @@ mod commands;
 mod config;
 mod delivery;
 pub mod log;
+mod login;
 mod message;
 mod publish;
 mod request;
 mod subscription;
+mod tls_opts;
 
 pub use commands::register;
 
@@ -22,7 +24,8 @@ use crate::options;
 use crate::tcl::oo::Children;
 use crate::tcl::{Failure, Handle, Home, Interp, Native, Obj, Result, Stay};
 use crate::transport::{
-    Block, DelayCallback, Event, Link, Observer, ServerEntry, ServerInfo, Subject,
+    Block, DelayCallback, Event, Link, Login, LoginCallback, LoginQuestion, Observer, ServerEntry,
+    ServerInfo, Subject,
 };
 use config::{Config, entry_dict};
 use delivery::{Delivery, Item};
@@ -63,6 +66,8 @@ enum Notice {
     Delay(ServerEntry, oneshot::Sender<Option<Duration>>),
     /// This subscription is at its limit.
     Slow(i64),
+    /// The user's login callback is wanted; a dropped sender means that there is no login.
+    Login(LoginQuestion, oneshot::Sender<Option<Login>>),
 }
 
 /// An open link and our ear on it.
@@ -323,22 +328,19 @@ impl Connection {
         self.delivery.set_utf8(self.config.borrow().flag("utf8_convert"));
         let open = self.open.borrow();
         let Some(open) = open.as_ref() else { return };
-        // Settings that only a new connection reads may be bad by now: they fail there.
-        if let Ok(settings) = self.config.borrow().settings(interp) {
-            open.link.update(move |live| {
-                live.reconnect_time_wait = settings.reconnect_time_wait;
-                live.max_reconnect_attempts = settings.max_reconnect_attempts;
-                live.user = settings.user;
-                live.password = settings.password;
-                live.token = settings.token;
-            });
-        }
+        let settings = self.config.borrow().settings(interp);
+        open.link.update(move |live| {
+            live.reconnect_time_wait = settings.reconnect_time_wait;
+            live.max_reconnect_attempts = settings.max_reconnect_attempts;
+            live.login = settings.login;
+            live.tls = settings.tls;
+        });
     }
 
     // ----------------------------------------------------------------------------- state
 
     fn start(&self, interp: Interp<'_>) -> crate::error::Result<()> {
-        let mut settings = self.config.borrow().settings(interp)?;
+        let mut settings = self.config.borrow().settings(interp);
         let mut servers = self.pool.borrow().clone();
         for entry in &mut servers {
             entry.reconnects = 0;
@@ -358,6 +360,13 @@ impl Connection {
             question
         });
         settings.delay_callback = Some(delay);
+        let ask = feed.clone();
+        let login: LoginCallback = Arc::new(move |question| {
+            let (answer, asked) = oneshot::channel();
+            ask.send(Notice::Login(question, answer));
+            asked
+        });
+        settings.login_callback = Some(login);
         let link = Link::open(settings, Arc::new(Relay(feed.clone())))?;
         notices.start();
         for follower in self.followers.borrow().iter().filter_map(Weak::upgrade) {
@@ -380,6 +389,10 @@ impl Connection {
                 let _ = answer.send(self.custom_delay(&entry));
             }
             Notice::Slow(id) => self.slow(id),
+            Notice::Login(question, answer) => {
+                // The attempt may be over.
+                let _ = answer.send(self.custom_login(&question));
+            }
         }
     }
 
@@ -413,6 +426,10 @@ impl Connection {
             Event::Attempt(server) => {
                 let text = format!("Connecting to the server at {}", server.address());
                 self.logger.log(Level::Info, &text);
+            }
+            Event::Heard(info) => {
+                *self.info.borrow_mut() = Some(info.clone());
+                self.put_info(&info);
             }
             Event::AttemptFailed(error) | Event::AsyncError(error) => {
                 self.set_last_error(Some(error));

@@ -36,7 +36,8 @@ impl Shared {
                 shared.forget_tap(id);
             }
         };
-        let hidden = sees_inboxes(subject).then(|| self.mux.fence_prefix().into());
+        let hidden =
+            sees_inbox(subject, &self.mux.fence_prefix()).then(|| self.mux.fence_prefix().into());
         let queue = queue.map(str::to_owned);
         let tap = Tap::new(subject.to_owned(), queue, limit, hidden, sink, on_end);
         self.add_tap(id, tap);
@@ -126,7 +127,8 @@ fn closed() -> Error {
     Error::new(Kind::ConnectionClosed, "No connection to NATS server")
 }
 
-/// Whether messages to inboxes match this subject.
-fn sees_inboxes(subject: &str) -> bool {
-    matches!(subject.split('.').next(), Some(">" | "*" | "_INBOX"))
+/// Whether messages to the inbox may match this subject: what the two begin with decides.
+fn sees_inbox(subject: &str, inbox: &str) -> bool {
+    let (first, own) = (subject.split('.').next(), inbox.split('.').next());
+    matches!(first, Some(">" | "*")) || first == own
 }

@@ -14,6 +14,8 @@ use crate::error::Error;
 pub enum Event {
     /// An attempt at this server begins.
     Attempt(ServerEntry),
+    /// What the server of an attempt that is about to fail has said about itself.
+    Heard(Arc<ServerInfo>),
     /// The attempt that began last has failed.
     AttemptFailed(Error),
     Connected {

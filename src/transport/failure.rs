@@ -11,21 +11,26 @@ use crate::error::{Error, Kind};
 /// What is known of an attempt when it has failed.
 pub(super) struct Attempt<'a> {
     pub server: &'a ServerEntry,
-    /// Whether TLS was demanded by us.
-    pub secure: bool,
-    /// Whether there was anything to log in with; `None` if the server did not even say its INFO.
-    pub had_credentials: Option<bool>,
+    /// Whether the server got as far as to say its INFO.
+    pub has_info: bool,
+    /// Whether we want TLS, and the server does not speak of it and has shown no certificate.
+    pub no_tls: bool,
+    /// Whether TLS was to come before the INFO.
+    pub tls_first: bool,
 }
 
 impl Attempt<'_> {
     /// The error of an attempt whose engine text is `text`, e.g. `IO error: Connection refused
     /// (os error 111)`.
     pub fn error(&self, text: &str) -> Error {
+        if self.no_tls {
+            return no_tls(self.server);
+        }
         if text == "timed out" {
             return timeout(self.server);
         }
         if text.starts_with("authorization violation") {
-            return self.unauthorized("authorization violation");
+            return Error::new(Kind::Authorization, "authorization violation");
         }
         if let Some(reason) = text.strip_prefix("DNS error: ") {
             return unresolved(self.server, reason);
@@ -33,45 +38,41 @@ impl Attempt<'_> {
         let (kind, reason) = text.split_once(": ").unwrap_or((text, text));
         match kind {
             "TLS error" => self.tls(reason),
-            "failed signing nonce" => self.unauthorized(reason),
             _ => self.io(reason),
         }
     }
 
-    fn unauthorized(&self, text: &str) -> Error {
-        if self.had_credentials != Some(false) {
-            return Error::new(Kind::Authorization, text.to_owned());
-        }
-        let place = self.server.address();
-        Error::new(Kind::Authorization, format!("No credentials known for NATS server at {place}"))
-    }
-
     fn tls(&self, reason: &str) -> Error {
-        let place = self.server.address();
-        // What rustls says when the answer to its greeting is the plain text of a NATS server.
-        if self.secure && reason.contains("InvalidContentType") {
-            return Error::new(
-                Kind::SecureConnWanted,
-                format!("Server {place} does not provide TLS"),
-            );
+        // What rustls says when the answer to its greeting is plain text.
+        if reason.contains("InvalidContentType") {
+            if self.server.is_websocket() {
+                return no_tls(self.server);
+            }
+            if self.tls_first {
+                return tls(self.server, "the server does not begin with it");
+            }
         }
-        tls(self.server, reason)
+        match reason.strip_prefix("invalid peer certificate: ") {
+            Some(why) => {
+                // What rustls has no word of its own for.
+                let other = why.strip_prefix("Other(OtherError(");
+                let why = other.and_then(|why| why.strip_suffix("))")).unwrap_or(why);
+                tls(self.server, &format!("certificate verify failed: {why}"))
+            }
+            None => tls(self.server, reason),
+        }
     }
 
     fn io(&self, reason: &str) -> Error {
         let place = self.server.address();
         if let Some(text) = reason.strip_prefix("nats: ") {
-            let error = server_error(text).0;
-            return match error.kind {
-                Kind::Authorization => self.unauthorized(&error.message),
-                _ => error,
-            };
+            return server_error(text).0;
         }
         if let Some((text, number)) = os_error(reason) {
             return match number {
                 // ECONNRESET, EPIPE, ECONNABORTED: there was a connection, and it broke. Without
                 // an INFO it only sat in the queue of a server that was going.
-                104 | 32 | 103 if self.had_credentials.is_some() => {
+                104 | 32 | 103 if self.has_info => {
                     Error::new(Kind::BrokenSocket, format!("Connection to {place} broken - {text}"))
                 }
                 _ => refused(self.server, &text),
@@ -85,10 +86,16 @@ impl Attempt<'_> {
             return Error::new(Kind::Protocol, format!("Invalid protocol {line}"));
         }
         match reason {
-            "expected INFO, got nothing" | "broken pipe" | "connection reset" => {
-                closed(self.server)
-            }
+            "expected INFO, got nothing"
+            | "broken pipe"
+            | "connection reset"
+            | "unexpected end of file"
+            | "WebSocket closed" => closed(self.server),
             _ if is_tls(reason) => self.tls(reason),
+            // Whoever answers there does not speak WebSocket.
+            _ if self.server.is_websocket() && !self.has_info => {
+                Error::new(Kind::Protocol, format!("Invalid protocol {reason}"))
+            }
             _ => Error::new(Kind::BrokenSocket, format!("Connection to {place} broken - {reason}")),
         }
     }
@@ -104,6 +111,25 @@ pub(super) fn refused(server: &ServerEntry, text: &str) -> Error {
 pub(super) fn unresolved(server: &ServerEntry, reason: &str) -> Error {
     let reason = reason.strip_prefix("failed to lookup address information: ").unwrap_or(reason);
     refused(server, &format!("couldn't open socket: {reason}"))
+}
+
+/// There is nothing to log in with.
+pub(super) fn no_credentials(server: &ServerEntry) -> Error {
+    let place = server.address();
+    Error::new(Kind::Authorization, format!("No credentials known for NATS server at {place}"))
+}
+
+/// What there is to log in with is of no use.
+pub(super) fn unauthorized(server: &ServerEntry, reason: &str) -> Error {
+    let place = server.address();
+    let text = format!("Cannot log in to the NATS server at {place}: {reason}");
+    Error::new(Kind::Authorization, text)
+}
+
+/// `Server H:P does not provide TLS`.
+pub(super) fn no_tls(server: &ServerEntry) -> Error {
+    let text = format!("Server {} does not provide TLS", server.address());
+    Error::new(Kind::SecureConnWanted, text)
 }
 
 /// `TLS handshake with server H:P failed: <reason>`.
@@ -164,11 +190,13 @@ fn os_error(reason: &str) -> Option<(String, i32)> {
 
 /// Whether the text comes from rustls; the engine reports its errors as those of the socket.
 fn is_tls(reason: &str) -> bool {
-    const SIGNS: [&str; 12] = [
+    const SIGNS: [&str; 14] = [
         "tls handshake eof",
         "certificate",
         "peer is incompatible",
         "peer misbehaved",
+        "peer sent",
+        "peer doesn't support",
         "fatal alert",
         "corrupt message",
         "received unexpected",
@@ -185,9 +213,9 @@ fn is_tls(reason: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn failed(text: &str, secure: bool, had_credentials: Option<bool>) -> (Kind, String) {
-        let server = ServerEntry::parse("h:1").expect("url");
-        let error = Attempt { server: &server, secure, had_credentials }.error(text);
+    fn failed(url: &str, text: &str, has_info: bool, tls_first: bool) -> (Kind, String) {
+        let server = ServerEntry::parse(url).expect("url");
+        let error = Attempt { server: &server, has_info, no_tls: false, tls_first }.error(text);
         (error.kind, error.message.into_owned())
     }
 
@@ -234,28 +262,32 @@ mod tests {
             (
                 "IO error: invalid peer certificate: UnknownIssuer",
                 Kind::Tls,
-                "TLS handshake with server h:1 failed: invalid peer certificate: UnknownIssuer",
+                "TLS handshake with server h:1 failed: certificate verify failed: UnknownIssuer",
             ),
         ] {
-            assert_eq!(failed(text, false, Some(true)), (kind, wanted.to_owned()), "{text}");
+            assert_eq!(failed("h:1", text, true, false), (kind, wanted.to_owned()), "{text}");
         }
     }
 
     #[test]
-    fn what_depends_on_the_settings() {
-        let refused = "authorization violation: nats: authorization violation";
-        assert_eq!(
-            failed(refused, false, Some(false)).1,
-            "No credentials known for NATS server at h:1"
-        );
+    fn what_depends_on_the_attempt() {
         let plain = "IO error: received corrupt message of type InvalidContentType";
+        let server = ServerEntry::parse("h:1").expect("url");
+        for text in [plain, "timed out", "IO error: tls handshake eof"] {
+            let attempt =
+                Attempt { server: &server, has_info: true, no_tls: true, tls_first: false };
+            assert_eq!(attempt.error(text), no_tls(&server), "{text}");
+        }
+        assert_eq!(failed("h:1", plain, true, false).0, Kind::Tls);
         assert_eq!(
-            failed(plain, true, None),
-            (Kind::SecureConnWanted, "Server h:1 does not provide TLS".into())
+            failed("h:1", plain, false, true).1,
+            "TLS handshake with server h:1 failed: the server does not begin with it"
         );
-        assert_eq!(failed(plain, false, None).0, Kind::Tls);
         let reset = "IO error: Connection reset by peer (os error 104)";
-        assert_eq!(failed(reset, false, None).0, Kind::ConnectionRefused);
+        assert_eq!(failed("h:1", reset, false, false).0, Kind::ConnectionRefused);
+        let http = "IO error: expected HTTP 101 Switching Protocols, got status code 404";
+        assert_eq!(failed("ws://h:1", http, false, false).0, Kind::Protocol);
+        assert_eq!(failed("wss://h:1", plain, false, false).0, Kind::SecureConnWanted);
     }
 
     #[test]

@@ -8,10 +8,14 @@ const LENGTH: usize = 22;
 /// Letters taken from one random number: 62^8 is far below 2^64, so all are equally likely.
 const PER_NUMBER: usize = 8;
 
-/// `_INBOX.` and 22 random letters and digits.
-pub fn new_inbox() -> String {
-    let mut name = String::with_capacity("_INBOX.".len() + LENGTH);
-    name.push_str("_INBOX.");
+/// What inboxes begin with unless something else is wanted.
+pub const DEFAULT_PREFIX: &str = "_INBOX";
+
+/// The prefix, a dot, and 22 random letters and digits.
+pub fn new_inbox(prefix: &str) -> String {
+    let mut name = String::with_capacity(prefix.len() + 1 + LENGTH);
+    name.push_str(prefix);
+    name.push('.');
     let mut left = LENGTH;
     while left > 0 {
         // A keyed hash with fresh keys from the system's randomness: no crate, no failure.
@@ -33,7 +37,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_use_all_letters() {
-        let names: HashSet<String> = (0..10_000).map(|_| new_inbox()).collect();
+        let names: HashSet<String> = (0..10_000).map(|_| new_inbox(DEFAULT_PREFIX)).collect();
         assert_eq!(names.len(), 10_000);
         let mut seen: HashMap<char, usize> = HashMap::new();
         for name in &names {

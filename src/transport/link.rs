@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions};
+use async_nats::{AuthError, Client, ConnectOptions};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -21,7 +21,8 @@ use super::settings::Settings;
 use super::shared::{Shared, lock};
 use super::silence::look_interval;
 use super::tap::Sink;
-use super::{pump, tls};
+use super::tls::Tls;
+use super::{pump, trace};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::{self, Process, Thread};
 
@@ -52,16 +53,11 @@ impl Link {
     /// # Errors
     /// `ErrInternal`, if the system has no thread or no file descriptor left.
     pub fn open(settings: Settings, observer: Arc<dyn Observer>) -> Result<Link> {
-        let (tls, tls_error) = match tls::config(&settings.tls) {
-            Ok(config) => (config, None),
-            Err(error) => (None, Some(error)),
-        };
-        let shared = Arc::new(Shared::new(settings, observer, &new_inbox()));
-        let pilot = Arc::new(Pilot::new(shared.clone(), tls_error));
-        let mut options = engine_options(&shared, &pilot);
-        if let Some(config) = tls {
-            options = options.tls_client_config(config);
-        }
+        let inbox = new_inbox(&settings.inbox_prefix);
+        let shared = Arc::new(Shared::new(settings, observer, &inbox));
+        let (tls, config) = Tls::new(shared.clone())?;
+        let pilot = Arc::new(Pilot::new(shared.clone(), tls));
+        let options = engine_options(&shared, &pilot).tls_client_config(config);
         let (close, closing) = watch::channel(None);
         let main = live(shared.clone(), pilot, options, closing);
         let thread = Thread::start(main).map_err(|e| {
@@ -196,8 +192,10 @@ impl Link {
         self.0.thread.handle().spawn(future);
     }
 
-    pub fn new_inbox(&self) -> String {
-        new_inbox()
+    /// Makes names of inboxes, as this link has them.
+    pub fn inboxes(&self) -> Box<dyn FnMut() -> String + Send> {
+        let prefix = self.0.shared.setting(|settings| settings.inbox_prefix.clone());
+        Box::new(move || new_inbox(&prefix))
     }
 
     /// The latest INFO; `None` before the first connection.
@@ -302,6 +300,7 @@ async fn live(
     options: ConnectOptions,
     mut closing: watch::Receiver<Option<Duration>>,
 ) {
+    let _ear = trace::listen();
     let mut end = TearDown(shared.clone(), End::Closed);
     let mut verdict = pilot.verdict();
     let addrs: Vec<_> = shared.pool().entries().iter().filter_map(server_addr).collect();
@@ -386,13 +385,14 @@ async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
 /// The engine as it is used here: no queue that drops, no pool, waits or checks of its own.
 fn engine_options(shared: &Arc<Shared>, pilot: &Arc<Pilot>) -> ConnectOptions {
     let (for_auth, for_choice, for_events) = (pilot.clone(), pilot.clone(), pilot.clone());
-    let options = ConnectOptions::with_auth_callback(move |_nonce| {
+    // What is asked of us gets a task of its own, because the engine wants futures that are Sync.
+    let options = ConnectOptions::with_auth_callback(move |nonce| {
         let pilot = for_auth.clone();
-        async move { Ok(pilot.credentials()) }
+        let login = tokio::spawn(async move { pilot.login(nonce).await });
+        async move { login.await.unwrap_or_else(|e| Err(AuthError::new(e))) }
     })
     .reconnect_to_server_callback(move |known, _info| {
         let pilot = for_choice.clone();
-        // A task of its own, because the engine wants a future that is Sync.
         let choice = tokio::spawn(async move { pilot.choose(known).await });
         async move {
             match choice.await {
@@ -419,6 +419,7 @@ fn engine_options(shared: &Arc<Shared>, pilot: &Arc<Pilot>) -> ConnectOptions {
             .connection_timeout(settings.connect_timeout)
             // An interval of zero is a panic in tokio.
             .ping_interval(settings.ping_interval.max(Duration::from_millis(1)));
+        let options = if settings.tls_first { options.tls_first() } else { options };
         if settings.echo { options } else { options.no_echo() }
     })
 }

@@ -8,7 +8,8 @@
 //! | `tap` | a subscription's way from the engine into a sink |
 //! | `mux` | requests over one inbox, their timeouts, fences |
 //! | `pilot`, `pool`, `failure`, `silence` | which server, when, and what went wrong |
-//! | `server`, `settings`, `tls`, `info` | a server's URL, options, certificates, INFO |
+//! | `server`, `settings`, `login`, `tls` | a server's URL, options, credentials, certificates |
+//! | `info`, `trace` | what a server says about itself, and how we hear it |
 //! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
 //! | `shared` | the state that handles and runtime share |
 
@@ -19,6 +20,7 @@ mod failure;
 mod inbox;
 mod info;
 mod link;
+mod login;
 mod message;
 mod mux;
 mod outbox;
@@ -32,6 +34,7 @@ mod shared;
 mod silence;
 mod tap;
 mod tls;
+mod trace;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -39,12 +42,15 @@ pub(crate) mod tests;
 pub use async_nats::Subject;
 pub use block::Block;
 pub use event::{ConnState, Event, Observer};
-pub use inbox::new_inbox;
+pub use inbox::{DEFAULT_PREFIX, new_inbox};
 pub use info::ServerInfo;
 pub use link::{Link, SubId};
+pub use login::{
+    Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
+};
 pub use message::{Headers, Message, Outgoing};
 pub use mux::{Reply as Answer, RequestError, RequestId};
 pub use packed::Packed;
 pub use server::ServerEntry;
-pub use settings::{DelayCallback, Settings, TlsSettings};
+pub use settings::{DelayCallback, Material, Settings, TlsOptions, TlsSettings};
 pub use tap::Sink;

@@ -11,21 +11,29 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_nats::{Auth, Client, ClientError, ReconnectToServer, Server, ServerAddr, ServerError};
+use async_nats::{
+    Auth, AuthError, Client, ClientError, ReconnectToServer, Server, ServerAddr, ServerError,
+};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::event::{ConnState, Event};
 use super::failure::{self, Attempt};
 use super::info::ServerInfo;
+use super::login::{Login, LoginQuestion};
 use super::pool::{self, Next};
 use super::server::ServerEntry;
 use super::shared::{Shared, lock};
 use super::silence::is_stale;
+use super::tls::Tls;
+use super::trace;
 use crate::error::Error;
 
 /// How long the user's delay callback may take before the usual wait is taken instead.
 const DELAY_ANSWER: Duration = Duration::from_secs(5);
+
+/// How long the user's login callback may take. The limit of the attempt may be shorter.
+const LOGIN_ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a server that reported a fatal error has to end the connection itself.
 const ERROR_GRACE: Duration = Duration::from_millis(10);
@@ -33,8 +41,7 @@ const ERROR_GRACE: Duration = Duration::from_millis(10);
 pub(super) struct Pilot {
     shared: Arc<Shared>,
     course: Mutex<Course>,
-    /// Why no TLS configuration could be made; fails the attempts that need one.
-    tls_error: Option<Error>,
+    tls: Arc<Tls>,
     /// Why it is all over, once it is.
     verdict: watch::Sender<Option<&'static str>>,
 }
@@ -44,8 +51,10 @@ struct Course {
     client: Option<Client>,
     /// The attempt that the engine is making.
     attempt: Option<ServerEntry>,
-    /// What the attempt had to log in with; `None` before the server's INFO.
-    had_credentials: Option<bool>,
+    /// Counts attempts.
+    attempts: u64,
+    /// Why we did not even try to log in.
+    refusal: Option<Error>,
     /// The connection in use.
     connected: Option<ServerEntry>,
     /// Counts connections.
@@ -57,9 +66,9 @@ struct Course {
 }
 
 impl Pilot {
-    pub fn new(shared: Arc<Shared>, tls_error: Option<Error>) -> Pilot {
+    pub fn new(shared: Arc<Shared>, tls: Arc<Tls>) -> Pilot {
         let verdict = watch::Sender::new(None);
-        Pilot { shared, course: Mutex::default(), tls_error, verdict }
+        Pilot { shared, course: Mutex::default(), tls, verdict }
     }
 
     /// Becomes the reason when there is no server left to try.
@@ -73,31 +82,69 @@ impl Pilot {
         lock(&self.course).client = Some(client);
     }
 
-    /// The credentials for the server being tried, those of its URL first.
-    pub fn credentials(&self) -> Auth {
-        let mut course = lock(&self.course);
-        let server = course.attempt.clone();
-        let url = |read: fn(&ServerEntry) -> &Option<String>| {
-            server.as_ref().and_then(|s| read(s).clone())
+    /// What the server being tried is to be told about us.
+    ///
+    /// # Errors
+    /// Ends the attempt before anything is told. The reason is kept for what becomes of it.
+    pub async fn login(&self, nonce: Vec<u8>) -> std::result::Result<Auth, AuthError> {
+        let (server, attempt) = {
+            let course = lock(&self.course);
+            (course.attempt.clone(), course.attempts)
         };
-        let mut auth = Auth::new();
-        let (user, password) = (url(|s| &s.user), url(|s| &s.password));
-        if user.is_some() {
-            (auth.username, auth.password) = (user, password);
-        } else if let Some(token) = url(|s| &s.auth_token) {
-            auth.token = Some(token);
-        } else {
-            self.shared.setting(|settings| {
-                if !settings.user.is_empty() && !settings.password.is_empty() {
-                    auth.username = Some(settings.user.clone());
-                    auth.password = Some(settings.password.clone());
-                } else if !settings.token.is_empty() {
-                    auth.token = Some(settings.token.clone());
-                }
-            });
+        let Some(server) = server else { return Ok(Auth::new()) };
+        let outcome = self.find_login(&server, nonce, attempt).await;
+        self.refuse(attempt, outcome.as_ref().err().cloned());
+        outcome.map_err(AuthError::new)
+    }
+
+    /// Notes why an attempt has no login, or that it has one.
+    fn refuse(&self, attempt: u64, reason: Option<Error>) {
+        let mut course = lock(&self.course);
+        // It may be over, by its time limit.
+        if course.attempts == attempt {
+            course.refusal = reason;
         }
-        course.had_credentials = Some(auth.username.is_some() || auth.token.is_some());
-        auth
+    }
+
+    async fn find_login(
+        &self,
+        server: &ServerEntry,
+        nonce: Vec<u8>,
+        attempt: u64,
+    ) -> std::result::Result<Auth, Error> {
+        let heard = trace::last();
+        let (settings, ask) = self.shared.setting(|s| (s.login.clone(), s.login_callback.clone()));
+        let of_url = Login::of_url(server);
+        let asked = heard.as_ref().is_none_or(|heard| heard.auth_required);
+        // A server that lets anybody in may still know some of them by their keys.
+        let signs = of_url.is_none() && settings.signs() && !nonce.is_empty();
+        if !asked && !signs {
+            return Ok(Auth::new());
+        }
+        let unusable = |text: String| failure::unauthorized(server, &text);
+        let login = match (of_url, ask) {
+            (Some(login), _) => Some(login),
+            (None, Some(ask)) if settings.ask => {
+                let silent = unusable("the -auth_callback gave no answer".into());
+                self.refuse(attempt, Some(silent.clone()));
+                let nonce = String::from_utf8_lossy(&nonce).into_owned();
+                let answer = ask(LoginQuestion { nonce, server: server.clone() });
+                match timeout(LOGIN_ANSWER, answer).await {
+                    Ok(Ok(Some(login))) => Some(login),
+                    _ => return Err(silent),
+                }
+            }
+            _ => {
+                // It may read files.
+                let read = tokio::task::spawn_blocking(move || settings.read()).await;
+                read.unwrap_or(Ok(None)).map_err(unusable)?
+            }
+        };
+        match login.filter(|login| !login.is_empty()) {
+            Some(login) => login.sign(&nonce).map_err(unusable),
+            None if heard.is_none() => Ok(Auth::new()),
+            None => Err(failure::no_credentials(server)),
+        }
     }
 
     /// The engine wants to know where to connect. Does not return when there is nothing left.
@@ -116,9 +163,12 @@ impl Pilot {
             self.shared.tell(Event::Attempt(server.clone()));
             match self.address(&server, &known).await {
                 Ok(addr) => {
+                    trace::forget();
+                    self.tls.begin();
                     let mut course = lock(&self.course);
                     course.attempt = Some(server);
-                    course.had_credentials = None;
+                    course.attempts += 1;
+                    course.refusal = None;
                     course.client_error = None;
                     return ReconnectToServer { addr, delay: Some(Duration::ZERO) };
                 }
@@ -182,8 +232,9 @@ impl Pilot {
         let Some(addr) = server_addr(server).filter(|a| known.iter().any(|s| s.addr == *a)) else {
             return Err(failure::refused(server, "invalid address"));
         };
-        if let Some(error) = self.tls_error.as_ref().filter(|_| self.wants_tls(server)) {
-            return Err(failure::tls(server, &error.message));
+        // The engine would take it without TLS.
+        if server.scheme == "ws" && self.wants_tls(server) {
+            return Err(failure::no_tls(server));
         }
         let host = server.bare_host();
         if host.parse::<std::net::IpAddr>().is_err() {
@@ -202,26 +253,39 @@ impl Pilot {
     fn attempt_failed(&self, known: &[Server]) {
         let mut course = lock(&self.course);
         let Some(server) = course.attempt.take() else { return };
-        let had_credentials = course.had_credentials;
+        let refusal = course.refusal.take();
         let client_error = course.client_error.take();
         drop(course);
-        let addr = server_addr(&server);
-        let recorded = known
-            .iter()
-            .find(|s| Some(&s.addr) == addr.as_ref())
-            .and_then(|s| s.last_error.clone());
-        // A failure to resolve the name is not recorded, so the record may be an older one.
-        let text = match client_error.filter(|text| text == "DNS error") {
-            Some(text) => format!("{text}: Name or service not known"),
-            None => recorded.unwrap_or_else(|| "IO error: unknown".to_owned()),
-        };
+        let heard = trace::last();
+        if let Some(heard) = &heard {
+            self.shared.tell(Event::Heard(heard.info.clone()));
+        }
         let secure = self.wants_tls(&server);
-        let attempt = Attempt { server: &server, secure, had_credentials };
-        self.count_failure(attempt.error(&text));
+        let no_tls = heard.as_ref().is_some_and(|heard| !heard.tls_required)
+            && secure
+            && !server.is_websocket()
+            && !self.tls.was_shown_certificate();
+        let unfit = || Some(failure::tls(&server, &self.tls.failure()?)).filter(|_| !no_tls);
+        let error = refusal.or_else(unfit).unwrap_or_else(|| {
+            let addr = server_addr(&server);
+            let recorded = known
+                .iter()
+                .find(|s| Some(&s.addr) == addr.as_ref())
+                .and_then(|s| s.last_error.clone());
+            // A failure to resolve the name is not recorded, so the record may be an older one.
+            let text = match client_error.filter(|text| text == "DNS error") {
+                Some(text) => format!("{text}: Name or service not known"),
+                None => recorded.unwrap_or_else(|| "IO error: unknown".to_owned()),
+            };
+            let tls_first = self.shared.setting(|s| s.tls_first) && !server.is_websocket();
+            let attempt = Attempt { server: &server, has_info: heard.is_some(), no_tls, tls_first };
+            attempt.error(&text)
+        });
+        self.count_failure(error);
     }
 
     fn wants_tls(&self, server: &ServerEntry) -> bool {
-        server.scheme == "tls" || self.shared.setting(|s| s.secure)
+        server.is_secure() || self.shared.setting(|s| s.secure)
     }
 
     fn count_failure(&self, error: Error) {
@@ -279,21 +343,25 @@ impl Pilot {
         // First, since who hears of the connection may put up a fence for what he says then.
         self.shared.mux.pass_all_fences();
         self.shared.state.send_replace(ConnState::Connected(generation));
-        self.shared.tell(Event::Connected { server, info });
+        self.shared.tell(Event::Connected { server: server.clone(), info });
         if generation > 1 {
             self.shared.ask_again();
         }
         self.shared.set_up(true);
-        self.discover(client, raw.connect_urls);
+        self.discover(client, &server, &raw.connect_urls);
     }
 
     /// Adds servers that the pool does not know. The engine must know them first, or it would not
     /// take them from [`Pilot::choose`].
-    fn discover(self: &Arc<Self>, client: Client, urls: Vec<String>) {
+    fn discover(self: &Arc<Self>, client: Client, from: &ServerEntry, urls: &[String]) {
         let mut bad = Vec::new();
-        let fresh = self.shared.pool().unknown(&urls, |url| bad.push(url.to_owned()));
+        let mut fresh = self.shared.pool().unknown(urls, |url| bad.push(url.to_owned()));
         for url in bad {
             self.shared.tell(Event::BadServerUrl(url));
+        }
+        if from.is_websocket() {
+            // Over a WebSocket a server tells the WebSocket addresses of the others.
+            fresh.iter_mut().for_each(|entry| entry.scheme.clone_from(&from.scheme));
         }
         let fresh: Vec<_> = fresh.into_iter().filter(|s| server_addr(s).is_some()).collect();
         if fresh.is_empty() {

@@ -1,16 +1,18 @@
 //! One server of the pool: its URL syntax and what is remembered about it.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::error::{Error, Result};
 
-/// The port of a URL that names none.
-const DEFAULT_PORT: &str = "4222";
+/// The schemes of a URL, and the port of one that names none.
+const SCHEMES: [(&str, &str); 4] =
+    [("nats", "4222"), ("tls", "4222"), ("ws", "80"), ("wss", "443")];
 
 /// A server as the user wrote it, with the counters of its failed attempts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServerEntry {
-    /// `nats` or `tls`.
+    /// `nats`, `tls`, `ws` or `wss`.
     pub scheme: String,
     /// As written; an IPv6 literal keeps its brackets.
     pub host: String,
@@ -27,8 +29,16 @@ pub struct ServerEntry {
     pub auth_token: Option<String>,
 }
 
+impl fmt::Debug for ServerEntry {
+    /// Leaves out the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServerEntry { scheme, reconnects, .. } = self;
+        write!(f, "{scheme}://{} ({reconnects})", self.address())
+    }
+}
+
 impl ServerEntry {
-    /// Reads `[nats://|tls://][user[:password]@]host[:port][/]`.
+    /// Reads `[nats://|tls://|ws://|wss://][user[:password]@]host[:port][/]`.
     ///
     /// # Errors
     /// `ErrInvalidArg`, `Invalid URL <url>`.
@@ -51,6 +61,16 @@ impl ServerEntry {
         self.port.parse().ok()
     }
 
+    /// Whether it is reached by WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.scheme.as_str(), "ws" | "wss")
+    }
+
+    /// Whether its URL demands TLS.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.scheme.as_str(), "tls" | "wss")
+    }
+
     /// Same host (compared as text) and same port (compared as number).
     pub fn same_address(&self, other: &ServerEntry) -> bool {
         let digits = |port: &str| port.trim_start_matches('0').to_owned();
@@ -71,10 +91,11 @@ impl ServerEntry {
 fn read(url: &str) -> Option<ServerEntry> {
     let url = url.trim_end();
     let (scheme, rest) = match url.split_once("://") {
-        Some((scheme @ ("nats" | "tls"), rest)) => (scheme, rest),
-        Some((other, _)) if !other.contains(['/', '?', '#']) => return None,
-        _ => ("nats", url),
+        Some((other, _)) if other.contains(['/', '?', '#']) => ("nats", url),
+        Some(split) => split,
+        None => ("nats", url),
     };
+    let usual_port = SCHEMES.iter().find(|(known, _)| *known == scheme)?.1;
     // `?` and `#` end the URL. Before an `@` they would silently turn a user into a host.
     let rest = match rest.split_once(['?', '#']) {
         Some((_, ignored)) if ignored.contains('@') => return None,
@@ -94,7 +115,7 @@ fn read(url: &str) -> Option<ServerEntry> {
     if !is_credential(user) || !is_credential(password) {
         return None;
     }
-    let (host, port) = split_port(place)?;
+    let (host, port) = split_port(place, usual_port)?;
     let some = |text: &str| Some(text.to_owned());
     let (user, password, auth_token) = match (user, password) {
         ("", _) => (None, None, None),
@@ -115,7 +136,7 @@ fn read(url: &str) -> Option<ServerEntry> {
 }
 
 /// Splits `host[:port]` and checks both parts.
-fn split_port(place: &str) -> Option<(&str, &str)> {
+fn split_port<'a>(place: &'a str, usual_port: &'a str) -> Option<(&'a str, &'a str)> {
     let (host, port) = if place.starts_with('[') {
         let end = place.find(']')?;
         place[1..end].parse::<Ipv6Addr>().ok()?;
@@ -131,7 +152,7 @@ fn split_port(place: &str) -> Option<(&str, &str)> {
     if !port.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
-    Some((host, if port.is_empty() { DEFAULT_PORT } else { port }))
+    Some((host, if port.is_empty() { usual_port } else { port }))
 }
 
 /// A DNS name or a dotted IPv4 address; a trailing dot is fine.
@@ -188,6 +209,9 @@ mod tests {
             ("h", want("nats", "h", "4222")),
             ("nats://h", want("nats", "h", "4222")),
             ("tls://h", want("tls", "h", "4222")),
+            ("ws://h", want("ws", "h", "80")),
+            ("wss://h:/", want("wss", "h", "443")),
+            ("ws://h:8080", want("ws", "h", "8080")),
             ("h:", want("nats", "h", "4222")),
             ("h:1", want("nats", "h", "1")),
             ("h:0", want("nats", "h", "0")),
@@ -239,7 +263,8 @@ mod tests {
             "nats://",
             "tls://",
             "NATS://h",
-            "ws://h",
+            "WS://h",
+            "ws://h/path",
             "http://h",
             "nats:h",
             "://h",

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::inbox::DEFAULT_PREFIX;
+use super::login::{LoginCallback, LoginSettings};
 use super::server::ServerEntry;
 
 /// Asks the user how long to wait before the next attempt at a server. `None` as the answer, or a
@@ -17,8 +19,9 @@ pub type DelayCallback =
 /// Settings of a connection.
 ///
 /// Read at each use, so [`Link::update`](super::Link::update) changes them at any time:
-/// `reconnect_time_wait`, `max_reconnect_attempts`, `delay_callback`, `user`, `password`, `token`.
-/// Fixed when the link is opened, because the engine copies them: everything else.
+/// `reconnect_time_wait`, `max_reconnect_attempts`, `delay_callback`, `login`, and of `tls` all but
+/// protocol versions, cipher suites and ALPN. Fixed when the link is opened, because the engine
+/// copies them: everything else.
 #[derive(Clone)]
 pub struct Settings {
     /// The pool, already in the order in which it shall be tried.
@@ -33,13 +36,16 @@ pub struct Settings {
     /// Failures after which a server leaves the pool; negative = never.
     pub max_reconnect_attempts: i64,
     pub ping_interval: Duration,
-    pub user: String,
-    pub password: String,
-    pub token: String,
-    /// Demand TLS from every server, not only from those with `tls://`.
+    pub login: LoginSettings,
+    /// Demand TLS from every server, not only from those with `tls://` and `wss://`.
     pub secure: bool,
-    pub tls: TlsSettings,
+    /// Begin with the TLS handshake, before the server says anything.
+    pub tls_first: bool,
+    pub tls: TlsOptions,
+    /// What the subjects of inboxes begin with.
+    pub inbox_prefix: String,
     pub delay_callback: Option<DelayCallback>,
+    pub login_callback: Option<LoginCallback>,
 }
 
 impl Default for Settings {
@@ -52,12 +58,13 @@ impl Default for Settings {
             reconnect_time_wait: Duration::from_secs(2),
             max_reconnect_attempts: 60,
             ping_interval: Duration::from_secs(120),
-            user: String::new(),
-            password: String::new(),
-            token: String::new(),
+            login: LoginSettings::default(),
             secure: false,
-            tls: TlsSettings::default(),
+            tls_first: false,
+            tls: Ok(TlsSettings::default()),
+            inbox_prefix: DEFAULT_PREFIX.to_owned(),
             delay_callback: None,
+            login_callback: None,
         }
     }
 }
@@ -69,20 +76,41 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// How servers are verified and which certificate is shown to them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The TLS settings, or what is wrong with them, which is the failure of each TLS handshake.
+pub type TlsOptions = std::result::Result<TlsSettings, String>;
+
+/// How servers are verified and which certificate is shown to them. Files are read at each
+/// handshake.
+#[derive(Clone, PartialEq, Eq)]
 pub struct TlsSettings {
     /// PEM file with further authorities.
     pub cafile: Option<PathBuf>,
     /// Directory of PEM files with further authorities.
     pub cadir: Option<PathBuf>,
-    pub certfile: Option<PathBuf>,
-    /// Where the key is; absent = in `certfile`.
-    pub keyfile: Option<PathBuf>,
+    pub certificate: Option<Material>,
+    /// Where the key is; absent = together with the certificate.
+    pub key: Option<Material>,
     /// Whether the server's certificate must be signed by a known authority.
     pub verify: bool,
-    /// Whether it must also have been made for the host of the URL.
-    pub check_name: bool,
+    /// Whether it must also have been made for the name of the server. Without a word on it: if it
+    /// is an authority of the system that signed it, or if there is a `server_name`.
+    pub check_name: Option<bool>,
+    /// The name to look for instead of the host of the URL.
+    pub server_name: Option<String>,
+    pub tls12: bool,
+    pub tls13: bool,
+    /// Cipher suites of TLS 1.2 and of TLS 1.3, as OpenSSL names them; empty = all.
+    pub ciphers: String,
+    pub ciphers13: String,
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// A certificate or a key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Material {
+    File(PathBuf),
+    /// PEM or DER.
+    Data(Vec<u8>),
 }
 
 impl Default for TlsSettings {
@@ -90,10 +118,16 @@ impl Default for TlsSettings {
         TlsSettings {
             cafile: None,
             cadir: None,
-            certfile: None,
-            keyfile: None,
+            certificate: None,
+            key: None,
             verify: true,
-            check_name: true,
+            check_name: None,
+            server_name: None,
+            tls12: true,
+            tls13: true,
+            ciphers: String::new(),
+            ciphers13: String::new(),
+            alpn: Vec::new(),
         }
     }
 }

@@ -9,8 +9,8 @@
 #       serve                          # answer PINGs and swallow the rest until the client goes
 #   }]
 # Other steps: pause (until `fake::go`), wait ms, close, handshake (= info, expect CONNECT*, expect PING, pong).
-# fake::port, fake::url, fake::lines (all that clients sent), fake::connections, fake::send $f bytes (to whoever is
-# connected now), fake::close_all $f, fake::wait_line $f glob ?ms?.
+# fake::port, fake::url, fake::lines (all that clients sent), fake::connections, fake::open_now (those that are still
+# connected), fake::send $f bytes (to whoever is connected now), fake::close_all $f, fake::wait_line $f glob ?ms?.
 
 namespace eval fake {
     variable ports
@@ -28,7 +28,7 @@ proc fake::port {h} {
     return $ports($h)
 }
 proc fake::url {h} { return nats://127.0.0.1:[port $h] }
-foreach name {lines connections send go close_all scripts} {
+foreach name {lines connections open_now send go close_all scripts} {
     proc fake::$name {h args} "child::ask \$h \[list $name {*}\$args\]"
 }
 # Run the event loop until a client has sent a line like this; the line.

@@ -100,6 +100,7 @@ namespace eval commands {
     }
     proc lines {} { return $::lines }
     proc connections {} { return $::accepted }
+    proc open_now {} { return [array size ::open] }
     proc send {data} {
         foreach c [array names ::open] { catch {puts -nonewline $c $data} }
     }

@@ -20,7 +20,7 @@ use crate::jetstream::ack::{self, Meta};
 use crate::jetstream::api::Api;
 use crate::jetstream::reply;
 use crate::jetstream::stored::Stored;
-use crate::transport::{ConnState, Link, Message, Outgoing, Sink, SubId, new_inbox};
+use crate::transport::{ConnState, Link, Message, Outgoing, Sink, SubId};
 
 /// Is told what happens, on the runtime thread. Must not block.
 pub trait Observer: Send {
@@ -60,7 +60,7 @@ impl OrderedConsumer {
             api_prefix: api.prefix.clone(),
             timeout: api.timeout,
             connection: connection(*link.connected().borrow()),
-            new_inbox: Box::new(new_inbox),
+            new_inbox: link.inboxes(),
             seed: RandomState::new().build_hasher().finish(),
         };
         let cell = Arc::new(Mutex::new(Driver {
@@ -88,7 +88,11 @@ impl OrderedConsumer {
             return;
         }
         lock(&self.cell).api.link = link.clone();
-        self.drive(link, Machine::revive);
+        let inboxes = link.inboxes();
+        self.drive(link, |machine, connection, now, out| {
+            machine.use_inboxes(inboxes);
+            machine.revive(connection, now, out);
+        });
     }
 
     fn drive(

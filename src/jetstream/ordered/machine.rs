@@ -535,6 +535,11 @@ impl Machine {
         self.settle(now, out);
     }
 
+    /// The names of inboxes depend on the link.
+    pub fn use_inboxes(&mut self, inboxes: Box<dyn FnMut() -> String + Send>) {
+        self.around.new_inbox = inboxes;
+    }
+
     /// Goes on over a new connection, after the last one was closed and the user was told so. What
     /// has stopped for another reason, or never began, stays as it is.
     pub fn revive(&mut self, connection: Connection, now: Instant, out: &mut Vec<Action>) {

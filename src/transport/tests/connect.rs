@@ -12,7 +12,7 @@ use super::support::{
 };
 use crate::error::Kind;
 use crate::transport::tests::support::Seen;
-use crate::transport::{ConnState, Event, Settings};
+use crate::transport::{ConnState, Event, LoginSettings, Settings};
 
 #[test]
 fn connects_and_tells_about_the_server() {
@@ -93,8 +93,9 @@ fn credentials_of_the_url_win_and_missing_ones_are_told() {
         // Both are needed.
         (place.clone(), "u", "", Some(format!("No credentials known for NATS server at {place}"))),
     ] {
-        let (link, recorder) =
-            open(Settings { user: user.into(), password: password.into(), ..settings(&[&url]) });
+        let (user, password) = (user.into(), password.into());
+        let login = LoginSettings { user, password, ..LoginSettings::default() };
+        let (link, recorder) = open(Settings { login, ..settings(&[&url]) });
         match wanted {
             None => drop(recorder.wait("connected")),
             Some(text) => assert_eq!(recorder.failure(1), (Kind::Authorization, text), "{url}"),
@@ -112,8 +113,8 @@ fn a_token_of_the_settings_is_used_and_another_server_follows_a_refusal() {
     recorder.wait("connected");
     assert_eq!(recorder.count("failed ErrAuthorization"), 1);
     assert_eq!(link.current().expect("current").address(), opened.url());
-    let token = Settings { token: "secret".into(), ..settings(&[&closed.url()]) };
-    let (_link, recorder) = open(token);
+    let login = LoginSettings { token: "secret".into(), ..LoginSettings::default() };
+    let (_link, recorder) = open(Settings { login, ..settings(&[&closed.url()]) });
     recorder.wait("connected");
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::support::{Server, barrier, need_server, open, settings};
 use crate::error::Kind;
-use crate::transport::{Settings, TlsSettings};
+use crate::transport::{Material, Settings, TlsSettings};
 
 /// A folder with an authority, a certificate for `localhost` and a client's certificate.
 struct Certificates(PathBuf);
@@ -73,28 +73,34 @@ fn authorities_names_and_client_certificates() {
     let with_ca = TlsSettings { cafile: Some(ca.clone()), ..default.clone() };
     let in_dir = TlsSettings { cadir: Some(certificates.0.clone()), ..default.clone() };
     let unverified = TlsSettings { verify: false, ..default.clone() };
-    let any_name = TlsSettings { check_name: false, ..with_ca.clone() };
+    let strict = TlsSettings { check_name: Some(true), ..with_ca.clone() };
+    let renamed = TlsSettings { server_name: Some("localhost".into()), ..with_ca.clone() };
+    let misnamed = TlsSettings { server_name: Some("elsewhere".into()), ..with_ca.clone() };
     let nowhere = TlsSettings { cafile: Some("/nonexistent".into()), ..default.clone() };
-    let bad_key = TlsSettings { certfile: Some(ca), ..default.clone() };
+    let bad_key = TlsSettings { certificate: Some(Material::File(ca)), ..default.clone() };
     for (url, tls, good) in [
         (&named, &with_ca, true),
         (&named, &in_dir, true),
         // The server wants TLS, so it is used without being asked for.
         (&plain, &with_ca, true),
-        (&numbered, &with_ca, false),
-        (&numbered, &any_name, true),
+        // For authorities of one's own the name is looked at only if that is asked for.
+        (&numbered, &with_ca, true),
+        (&numbered, &strict, false),
+        (&numbered, &renamed, true),
+        (&named, &strict, true),
+        (&named, &misnamed, false),
         (&numbered, &unverified, true),
         (&named, &default, false),
         (&named, &nowhere, false),
         (&named, &bad_key, false),
     ] {
-        let (link, recorder) = open(Settings { tls: tls.clone(), ..settings(&[url]) });
+        let (link, recorder) = open(Settings { tls: Ok(tls.clone()), ..settings(&[url]) });
         if good {
             recorder.wait("connected");
             barrier(&link);
         } else {
             let (kind, text) = recorder.failure(1);
-            assert_eq!(kind, Kind::Tls, "{url} {tls:?}: {text}");
+            assert_eq!(kind, Kind::Tls, "{url}: {text}");
             let start = format!("TLS handshake with server {} failed: ", &url[6..]);
             assert!(text.starts_with(&start), "{text}");
         }
@@ -104,14 +110,14 @@ fn authorities_names_and_client_certificates() {
     let strict = certificates.server(&["--tlsverify", "--tlscacert", &ca_text]);
     let url = format!("tls://localhost:{}", strict.port);
     let with_certificate = TlsSettings {
-        certfile: Some(certificates.file("client.pem")),
-        keyfile: Some(certificates.file("client.key")),
+        certificate: Some(Material::File(certificates.file("client.pem"))),
+        key: Some(Material::File(certificates.file("client.key"))),
         ..with_ca.clone()
     };
-    let (link, recorder) = open(Settings { tls: with_certificate, ..settings(&[&url]) });
+    let (link, recorder) = open(Settings { tls: Ok(with_certificate), ..settings(&[&url]) });
     recorder.wait("connected");
     barrier(&link);
-    let (_link, recorder) = open(Settings { tls: with_ca, ..settings(&[&url]) });
+    let (_link, recorder) = open(Settings { tls: Ok(with_ca), ..settings(&[&url]) });
     let (kind, text) = recorder.failure(1);
     assert!(matches!(kind, Kind::Tls | Kind::BrokenSocket), "{kind:?} {text}");
 }

@@ -1,0 +1,149 @@
+//! TLS: the engine's configuration for what the settings say.
+//!
+//! The engine copies the configuration when the link is opened. What may change later (files, whom
+//! to trust, the name to look for) is therefore looked up by the two callbacks that rustls calls in
+//! each handshake: the verifier of the server's certificate, and the resolver of ours.
+
+mod ciphers;
+mod files;
+mod verifier;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_nats::rustls::client::{ResolvesClientCert, Resumption};
+use async_nats::rustls::crypto::{CryptoProvider, ring};
+use async_nats::rustls::sign::CertifiedKey;
+use async_nats::rustls::version::{TLS12, TLS13};
+use async_nats::rustls::{ClientConfig, ConfigBuilder, SignatureScheme, WantsVerifier};
+
+use super::settings::TlsSettings;
+use super::shared::{Shared, lock};
+use crate::error::{Error, Kind, Result};
+use files::Files;
+use verifier::Verifier;
+
+/// What a handshake looks at.
+pub(super) struct Tls {
+    shared: Arc<Shared>,
+    provider: Arc<CryptoProvider>,
+    /// Why the engine's configuration is not what the settings say.
+    unfit: Option<String>,
+    current: Mutex<Current>,
+}
+
+/// What belongs to one attempt.
+#[derive(Default)]
+struct Current {
+    /// Read at the first need.
+    files: Option<Arc<Files>>,
+    /// Why the handshake was given up.
+    failure: Option<String>,
+    /// Whether the server has shown its certificate.
+    shown: bool,
+}
+
+impl Tls {
+    /// The engine's configuration, and what it will look at. Reads no file: whatever is wrong with
+    /// the settings fails the handshakes, not this.
+    ///
+    /// # Errors
+    /// `ErrTLS`, if the library below has no TLS at all.
+    pub fn new(shared: Arc<Shared>) -> Result<(Arc<Tls>, ClientConfig)> {
+        let settings = shared.setting(|settings| settings.tls.clone()).unwrap_or_default();
+        let (builder, unfit) = match builder(&settings) {
+            Ok(builder) => (builder, None),
+            Err(text) => {
+                let usual = builder(&TlsSettings::default());
+                (usual.map_err(|text| Error::new(Kind::Tls, text))?, Some(text))
+            }
+        };
+        let provider = Arc::new(ring::default_provider());
+        let tls = Arc::new(Tls { shared, provider, unfit, current: Mutex::default() });
+        let mut config = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier(tls.clone())))
+            .with_client_cert_resolver(Arc::new(Resolver(tls.clone())));
+        config.alpn_protocols = settings.alpn;
+        // A resumed session would skip the look at the certificates.
+        config.resumption = Resumption::disabled();
+        Ok((tls, config))
+    }
+
+    /// An attempt begins.
+    pub fn begin(&self) {
+        *lock(&self.current) = Current::default();
+    }
+
+    /// Why the handshake of this attempt was given up, if it was for a reason of ours.
+    pub fn failure(&self) -> Option<String> {
+        lock(&self.current).failure.clone()
+    }
+
+    /// Whether the server of this attempt has shown its certificate.
+    pub fn was_shown_certificate(&self) -> bool {
+        lock(&self.current).shown
+    }
+
+    fn note_certificate(&self) {
+        lock(&self.current).shown = true;
+    }
+
+    /// The files, read once for each attempt.
+    fn files(&self) -> std::result::Result<Arc<Files>, String> {
+        let mut current = lock(&self.current);
+        if let Some(files) = &current.files {
+            return Ok(files.clone());
+        }
+        let settings = self.shared.setting(|settings| settings.tls.clone());
+        let read = match &self.unfit {
+            Some(text) => Err(text.clone()),
+            None => settings.and_then(|settings| Files::read(&settings, &self.provider)),
+        };
+        match read {
+            Ok(files) => Ok(current.files.insert(Arc::new(files)).clone()),
+            Err(text) => Err(current.failure.insert(text).clone()),
+        }
+    }
+}
+
+/// The fixed part of a configuration.
+fn builder(
+    settings: &TlsSettings,
+) -> std::result::Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    let mut versions = Vec::new();
+    if settings.tls13 {
+        versions.push(&TLS13);
+    }
+    if settings.tls12 {
+        versions.push(&TLS12);
+    }
+    if versions.is_empty() {
+        return Err("no protocols available: there are TLS 1.2 and TLS 1.3".into());
+    }
+    let mut provider = ring::default_provider();
+    ciphers::keep(&mut provider.cipher_suites, settings)?;
+    ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&versions)
+        .map_err(|e| e.to_string())
+}
+
+/// Shows our certificate, if there is one.
+struct Resolver(Arc<Tls>);
+
+impl ResolvesClientCert for Resolver {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        // Files that cannot be read are an error of the verifier, which comes next.
+        self.0.files().ok()?.client.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.files().is_ok_and(|files| files.client.is_some())
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
+}
