@@ -38,13 +38,14 @@ proc changed {entry} {
         set ::ready 1
     } else {
         puts "[dict get $entry operation] [dict get $entry key] = [dict get $entry value]"
-        set ::changed 1
+        set ::last [dict get $entry key]
     }
 }
-vwait ready
+if {![info exists ready]} { vwait ready }
 
 $kv put db.user alice
-vwait changed
+# The callback may have come during the put.
+while {![info exists last] || $last ne "db.user"} { vwait last }
 puts "config(db.user) = $config(db.user)"
 
 # All values that a key has had.

@@ -445,9 +445,9 @@ impl Connection {
                     self.set_status(Status::Reconnecting);
                 }
             }
-            Event::GaveUp { reason, discarded, hold } => {
+            Event::GaveUp { reason, hold } => {
                 let _waiting = self.end_connect();
-                self.gave_up(reason, discarded);
+                self.gave_up(reason);
                 // Whoever waits for an answer finds the connection closed.
                 drop(hold);
             }
@@ -487,9 +487,10 @@ impl Connection {
         }
     }
 
-    fn gave_up(&self, reason: &'static str, discarded: u64) {
+    fn gave_up(&self, reason: &'static str) {
         let turn = self.turn();
         self.logger.log(Level::Error, reason);
+        let discarded = self.with_link(Link::unsent).unwrap_or_default();
         if discarded > 0 {
             let text = format!("Discarded {discarded} buffered messages");
             self.logger.log(Level::Warn, &text);

@@ -40,6 +40,7 @@ impl Connection {
         };
         let subject = self.subject(draft.subject, draft.check_subject)?;
         if let Some(reply) = &draft.reply
+            && draft.check_subject
             && self.checks_subjects()
         {
             subject::check_reply(reply)?;

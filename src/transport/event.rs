@@ -26,12 +26,12 @@ pub enum Event {
     Lost(Error),
     /// An error that ends nothing.
     AsyncError(Error),
-    /// There are no servers left to try; this is the last event. `discarded` messages had been
-    /// published and not yet sent. Requests and subscriptions end when `hold` is let go of, so that
-    /// the owner can tell of the end before they do.
+    /// There are no servers left to try; this is the last event. The link still takes messages, as
+    /// its owner has not heard of the end, and drops them when `hold` is let go of:
+    /// [`Link::unsent`](super::Link::unsent) tells how many. Requests and subscriptions end then,
+    /// too, so that the owner can tell of the end before they do.
     GaveUp {
         reason: &'static str,
-        discarded: u64,
         hold: Hold,
     },
     /// The server is about to shut down; `Link::info` has the flag.

@@ -198,6 +198,11 @@ impl Link {
         Box::new(move || new_inbox(&prefix))
     }
 
+    /// Messages that were published and not sent.
+    pub fn unsent(&self) -> u64 {
+        self.0.shared.unsent()
+    }
+
     /// The latest INFO; `None` before the first connection.
     pub fn info(&self) -> Option<Arc<ServerInfo>> {
         self.0.shared.info()
@@ -316,9 +321,8 @@ async fn live(
         reason = first(&mut verdict) => {
             if let Some(reason) = reason {
                 end.1 = End::Lost;
-                shared.outbox.seal();
                 let (hold, released) = Hold::new();
-                shared.tell(Event::GaveUp { reason, discarded: shared.unsent(), hold });
+                shared.tell(Event::GaveUp { reason, hold });
                 tokio::select! {
                     _ = released => {}
                     _ = first(&mut closing) => {}

@@ -30,6 +30,8 @@ pub(super) struct Outbox(Mutex<State>);
 struct State {
     /// In chunks, so that a long queue is never moved as a whole. Only the last one is not full.
     chunks: VecDeque<VecDeque<Op>>,
+    /// What was subscribed and unsubscribed without a connection: it goes before the messages.
+    early: VecDeque<Op>,
     /// Set while the pump sleeps; whoever takes it wakes the pump, so a burst wakes it once.
     waker: Option<Waker>,
     /// Whether there is a connection. Without one there is nothing to wake the pump for.
@@ -84,7 +86,10 @@ impl Outbox {
             state.messages += 1;
             state.bytes += message.payload.len() as u64;
         }
-        state.add(op);
+        match op {
+            Op::Subscribe(_) | Op::Unsubscribe(..) if !state.open => state.early.push_back(op),
+            op => state.add(op),
+        }
         let waker = if state.open { state.waker.take() } else { None };
         drop(state);
         if let Some(waker) = waker {
@@ -146,6 +151,9 @@ impl Outbox {
             return Poll::Ready(Wake::Poke);
         }
         if state.open {
+            while let Some(op) = state.early.pop_back() {
+                batch.push_front(op);
+            }
             if batch.is_empty()
                 && let Some(chunk) = state.chunks.pop_front()
             {
@@ -163,9 +171,9 @@ impl Outbox {
     pub fn clear(&self) {
         let mut state = self.state();
         state.sealed = true;
-        let chunks = std::mem::take(&mut state.chunks);
+        let ops = (std::mem::take(&mut state.chunks), std::mem::take(&mut state.early));
         drop(state);
-        drop(chunks);
+        drop(ops);
     }
 }
 
@@ -227,6 +235,29 @@ mod tests {
         outbox.clear();
         assert!(!push(&outbox));
         count.wake();
+    }
+
+    #[test]
+    fn subscriptions_made_without_a_connection_go_first() {
+        let outbox = Outbox::default();
+        let waker = Waker::noop();
+        let mut cx = Context::from_waker(waker);
+        let mut batch = VecDeque::from([op()]);
+        assert!(push(&outbox));
+        for id in 1..=2 {
+            let pushed = outbox.push(Op::Subscribe(SubId(id)), || Ok::<(), ()>(()));
+            assert_eq!(pushed, Ok(true));
+        }
+        outbox.set_open(true);
+        assert!(outbox.poll_take(&mut cx, &mut batch).is_ready());
+        let firsts: Vec<_> = batch
+            .iter()
+            .map(|op| match op {
+                Op::Subscribe(id) => id.0,
+                _ => 0,
+            })
+            .collect();
+        assert_eq!(firsts, [1, 2, 0]);
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Observer for Recorder {
             Event::Connected { .. } => "connected".into(),
             Event::Lost(error) => format!("lost {}", error.kind.code()),
             Event::AsyncError(error) => format!("error {}", error.kind.code()),
-            Event::GaveUp { reason, discarded, .. } => format!("gave up {reason} {discarded}"),
+            Event::GaveUp { reason, .. } => format!("gave up {reason}"),
             Event::LameDuck => "lame duck".into(),
             Event::Waiting(_) => "waiting".into(),
             Event::PoolAdded(address) => format!("added {address}"),
