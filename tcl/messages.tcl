@@ -88,7 +88,7 @@ proc ::nats::header::add {varName key value} {
     if {[info exists message] && [dict exists $message header $key]} {
         ::set values [dict get $message header $key]
     }
-    dict set message header $key [lappend values $value]
+    dict set message header $key [list {*}$values $value]
     return
 }
 
