@@ -88,6 +88,8 @@ pub struct Delivery {
     pub words: Words,
     utf8: Cell<bool>,
     subscribers: RefCell<HashMap<i64, Rc<Subscriber>>>,
+    /// How many of them are direct.
+    direct: Cell<usize>,
     pub requests: Requests,
     /// For turns that have to be taken up again.
     feed: OnceCell<Feed<Item>>,
@@ -101,6 +103,7 @@ impl Delivery {
             words: Words::new(),
             utf8: Cell::new(false),
             subscribers: RefCell::default(),
+            direct: Cell::new(0),
             requests: Requests::default(),
             feed: OnceCell::new(),
         });
@@ -120,11 +123,15 @@ impl Delivery {
     }
 
     pub fn add(&self, subscriber: Rc<Subscriber>) {
+        self.direct.set(self.direct.get() + usize::from(subscriber.direct));
         self.subscribers.borrow_mut().insert(subscriber.id, subscriber);
     }
 
     pub fn remove(&self, id: i64) {
         let gone = self.subscribers.borrow_mut().remove(&id);
+        if gone.as_ref().is_some_and(|gone| gone.direct) {
+            self.direct.set(self.direct.get().saturating_sub(1));
+        }
         drop(gone);
     }
 
@@ -135,7 +142,7 @@ impl Delivery {
 
     /// Whether somebody wants messages before a waiting command returns.
     pub fn has_direct(&self) -> bool {
-        self.subscribers.borrow().values().any(|subscriber| subscriber.direct)
+        self.direct.get() > 0
     }
 
     /// The connection is closed: nobody is subscribed any more. What has arrived is delivered.
@@ -143,6 +150,7 @@ impl Delivery {
         for subscriber in self.subscribers.borrow().values() {
             subscriber.active.set(false);
         }
+        self.requests.closed();
     }
 
     fn item(&self, item: Item) {
@@ -215,13 +223,14 @@ impl Delivery {
                 break;
             }
         }
-        if count > 0 {
-            subscriber.call(interp, [list]);
-        }
+        // Before the callback: it may wait in the event loop for what comes next.
         if subscriber.backlog.end_batch()
             && let Some(feed) = self.feed.get()
         {
             feed.send(Item::Turn(subscriber.backlog.clone()));
+        }
+        if count > 0 {
+            subscriber.call(interp, [list]);
         }
     }
 

@@ -47,6 +47,8 @@ struct Pending {
     /// For several replies; what is left of them, `None` = no limit.
     many: Option<Cell<Option<u64>>>,
     sent: Cell<Option<RequestId>>,
+    /// Its connection was closed: it cannot be cancelled any more, and its end is on the way.
+    over: Cell<bool>,
 }
 
 /// The asynchronous requests of a connection, by their numbers.
@@ -64,6 +66,20 @@ impl Requests {
 
     fn take(&self, id: i64) -> Option<Pending> {
         self.pending.borrow_mut().remove(&id)
+    }
+
+    /// The same for a request that may be cancelled.
+    fn take_open(&self, id: i64) -> Option<Pending> {
+        let mut pending = self.pending.borrow_mut();
+        pending.get(&id).filter(|request| !request.over.get())?;
+        pending.remove(&id)
+    }
+
+    /// All requests end with the connection; what has arrived for them is still delivered.
+    pub fn closed(&self) {
+        for request in self.pending.borrow().values() {
+            request.over.set(true);
+        }
     }
 
     /// Calls the callback back, if the request is still wanted.
@@ -164,7 +180,7 @@ pub fn request_msg(call: &Call<'_>) -> Result<Reply> {
 pub fn cancel_request(call: &Call<'_>) -> Result<Reply> {
     let this = call.data::<Connection>()?;
     let word = call.arg(0)?;
-    let request = options::integer(word).and_then(|id| this.delivery.requests.take(id));
+    let request = options::integer(word).and_then(|id| this.delivery.requests.take_open(id));
     let Some(request) = request else {
         return Err(Error::invalid(format!("Invalid request ID {}", word.text())).into());
     };
@@ -220,6 +236,7 @@ impl Connection {
             sub_id: self.reply_sub_id(ask.many.is_some()),
             many,
             sent: Cell::new(None),
+            over: Cell::new(false),
         };
         self.delivery.requests.pending.borrow_mut().insert(id, pending);
         let sent = match ask.many {

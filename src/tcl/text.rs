@@ -68,11 +68,24 @@ pub fn decode_tolerant(bytes: &[u8], nine: bool) -> Cow<'_, [u8]> {
         return from_utf8(text, nine);
     }
     let mut out = Vec::with_capacity(bytes.len() + 8);
-    for chunk in bytes.utf8_chunks() {
+    let mut rest = bytes;
+    while let Some(chunk) = rest.utf8_chunks().next() {
         out.extend_from_slice(&from_utf8(chunk.valid(), nine));
-        for &byte in chunk.invalid() {
-            push_char(&mut out, char::from(byte), nine);
+        rest = rest.get(chunk.valid().len()..).unwrap_or_default();
+        // Tcl 8.6 takes its own forms of NUL and of lone surrogates from outside, too.
+        let own = match rest {
+            _ if nine => 0,
+            [0xC0, 0x80, ..] => 2,
+            [0xED, 0xA0..=0xBF, 0x80..=0xBF, ..] => 3,
+            _ => 0,
+        };
+        let (taken, left) = rest.split_at(if own > 0 { own } else { chunk.invalid().len() });
+        if own > 0 {
+            out.extend_from_slice(taken);
+        } else {
+            taken.iter().for_each(|&byte| push_char(&mut out, char::from(byte), nine));
         }
+        rest = left;
     }
     Cow::Owned(out)
 }
@@ -148,6 +161,13 @@ mod tests {
     fn bytes_that_are_not_utf8_become_their_numbers() {
         assert_eq!(to_utf8(&decode_tolerant(b"a\xFFb", false)), "aÿb");
         assert_eq!(to_utf8(&decode_tolerant(b"\xC3", true)), "Ã");
+    }
+
+    #[test]
+    fn the_old_tcl_reads_its_own_forms() {
+        assert_eq!(&*decode_tolerant(b"a\xC0\x80b\xED\xA0\xBD", false), b"a\xC0\x80b\xED\xA0\xBD");
+        assert_eq!(to_utf8(&decode_tolerant(b"\xED\xC0\x80\xE2\xFF", false)), "í\0âÿ");
+        assert_eq!(to_utf8(&decode_tolerant(b"\xC0\x80", true)), "À\u{80}");
     }
 
     #[test]

@@ -29,9 +29,12 @@ impl Message {
         &self.0.payload
     }
 
-    /// Bytes of subject, reply and payload.
+    /// Bytes of subject, reply, header and payload.
     pub fn size(&self) -> usize {
-        self.0.subject.len() + self.0.reply.as_ref().map_or(0, |r| r.len()) + self.0.payload.len()
+        let reply = self.0.reply.as_ref().map_or(0, |reply| reply.len());
+        let rest = self.0.subject.len() + reply + self.0.payload.len();
+        // The engine counts the header with it, of what it has read itself.
+        rest.max(self.0.length)
     }
 
     /// The number of a status message, e.g. 503.

@@ -12,6 +12,7 @@ pub struct Packed {
     block: Box<[u8]>,
     subject: usize,
     reply: Option<usize>,
+    size: usize,
     head: Option<Box<Head>>,
 }
 
@@ -24,6 +25,7 @@ struct Head {
 
 impl Packed {
     pub fn new(message: Message) -> Packed {
+        let size = message.size();
         let inner = message.into_inner();
         let (subject, reply) = (inner.subject.as_bytes(), inner.reply.as_ref());
         let reply_bytes = reply.map_or(&b""[..], |reply| reply.as_bytes());
@@ -39,7 +41,7 @@ impl Packed {
                 map: inner.headers.unwrap_or_default(),
             })
         });
-        Packed { block: block.into_boxed_slice(), subject, reply, head }
+        Packed { block: block.into_boxed_slice(), subject, reply, size, head }
     }
 
     fn part(&self, from: usize, to: usize) -> &[u8] {
@@ -58,9 +60,9 @@ impl Packed {
         self.part(self.subject + self.reply.unwrap_or(0), self.block.len())
     }
 
-    /// Bytes of subject, reply and payload.
+    /// Bytes of subject, reply, header and payload.
     pub fn len(&self) -> usize {
-        self.block.len()
+        self.size
     }
 
     /// Whether there is a header at all, be it only a status line.
@@ -81,5 +83,30 @@ impl Packed {
     /// All headers with their values; names are sorted, since the engine forgets their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
         sorted(self.head.as_ref().map(|head| &head.map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_has_the_header_in_it() {
+        let message = |length| {
+            Message::new(async_nats::Message {
+                subject: "s".into(),
+                reply: Some("r".into()),
+                payload: "xyz".into(),
+                headers: None,
+                status: None,
+                description: None,
+                length,
+            })
+        };
+        // What the engine has read has its length; what we make ourselves may have none.
+        for (length, size) in [(0, 5), (5, 5), (505, 505)] {
+            assert_eq!(message(length).size(), size);
+            assert_eq!(Packed::new(message(length)).len(), size);
+        }
     }
 }
