@@ -32,6 +32,8 @@ const TABLE: &[(&str, Type, &str)] = &[
     ("dictmsg", Type::Bool, "false"),
     ("utf8_convert", Type::Bool, "false"),
     ("request_timeout", Type::Timeout, "10000"),
+    ("event_callback", Type::Str, ""),
+    ("log_level", Type::ValidStr, "warn"),
 ];
 
 const SPECS: [Spec; TABLE.len()] = {
@@ -183,6 +185,9 @@ pub fn configure(call: &Call<'_>) -> tcl::Result<Reply> {
 fn assign(interp: Interp<'_>, this: &Connection, words: &[Obj]) -> tcl::Result<Reply> {
     // All or nothing: everything is checked before anything is stored.
     let given = options::parse(interp, &SPECS, words)?;
+    if let Some(level) = given.string("log_level") {
+        super::log::Level::parse(&level)?;
+    }
     let pool = match given.get("servers") {
         None => None,
         Some(_) if !this.closed() => {

@@ -89,6 +89,8 @@ pub struct Delivery {
     utf8: Cell<bool>,
     subscribers: RefCell<HashMap<i64, Rc<Subscriber>>>,
     pub requests: Requests,
+    /// Messages that subscriptions dropped that are over.
+    dropped: Cell<u64>,
     /// For turns that have to be taken up again.
     feed: OnceCell<Feed<Item>>,
 }
@@ -102,6 +104,7 @@ impl Delivery {
             utf8: Cell::new(false),
             subscribers: RefCell::default(),
             requests: Requests::default(),
+            dropped: Cell::new(0),
             feed: OnceCell::new(),
         });
         let handler = this.clone();
@@ -125,12 +128,30 @@ impl Delivery {
 
     pub fn remove(&self, id: i64) {
         let gone = self.subscribers.borrow_mut().remove(&id);
-        drop(gone);
+        if let Some(gone) = gone {
+            self.dropped.set(self.dropped.get() + gone.counts().dropped);
+        }
     }
 
     /// The subscription of this number, unless it is over.
     pub fn active(&self, id: i64) -> Option<Rc<Subscriber>> {
         self.subscribers.borrow().get(&id).filter(|subscriber| subscriber.active.get()).cloned()
+    }
+
+    /// Those that messages may still be on the way to, in the order in which they were made.
+    pub fn all(&self) -> Vec<Rc<Subscriber>> {
+        let mut all: Vec<_> = self.subscribers.borrow().values().cloned().collect();
+        all.sort_unstable_by_key(|subscriber| subscriber.id);
+        all
+    }
+
+    pub fn all_active(&self) -> Vec<Rc<Subscriber>> {
+        self.all().into_iter().filter(|subscriber| subscriber.active.get()).collect()
+    }
+
+    /// What subscriptions have dropped that are over.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.get()
     }
 
     /// Whether somebody wants messages before a waiting command returns.

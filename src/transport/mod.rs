@@ -44,4 +44,5 @@ pub use mux::{Reply as Answer, RequestError, RequestId};
 pub use packed::Packed;
 pub use server::ServerEntry;
 pub use settings::{DelayCallback, Settings, TlsSettings};
+pub use shared::Traffic;
 pub use tap::Sink;
