@@ -120,9 +120,8 @@ impl Connection {
     pub(super) fn slow(&self, id: i64) {
         let Some(subscriber) = self.delivery.active(id) else { return };
         let text = format!(
-            "Slow consumer: subscription {id} on {} has {} messages waiting, {}",
+            "Slow consumer: subscription {id} on {} is at its limit, {}",
             subscriber.subject,
-            subscriber.counts().pending,
             subscriber.backlog.what_happens()
         );
         if subscriber.backlog.ends_at_limit() {
