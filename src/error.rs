@@ -25,6 +25,7 @@ pub enum Kind {
     /// `BucketNotFound`, without `Err`: status, watch, keys and history, as the contract fixes it.
     BucketNotFoundBare,
     ConnectionClosed,
+    ConnectionDraining,
     ConnectionRefused,
     ConnectionTimeout,
     ConsumerNotActive,
@@ -73,6 +74,7 @@ impl Kind {
             Kind::BucketNotFound => "ErrBucketNotFound",
             Kind::BucketNotFoundBare => "BucketNotFound",
             Kind::ConnectionClosed => "ErrConnectionClosed",
+            Kind::ConnectionDraining => "ErrConnectionDraining",
             Kind::ConnectionRefused => "ErrConnectionRefused",
             Kind::ConnectionTimeout => "ErrConnectionTimeout",
             Kind::ConsumerNotActive => "ErrConsumerNotActive",

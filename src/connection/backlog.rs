@@ -261,3 +261,72 @@ impl Backlog {
         self.limits.overflow == Overflow::End
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Packed;
+
+    const POLICIES: [Overflow; 4] =
+        [Overflow::DropNew, Overflow::DropOld, Overflow::LatestPerSubject, Overflow::End];
+
+    /// A message of so many bytes with one of a few subjects.
+    fn packed(subject: u64, size: usize) -> Packed {
+        Packed::of(&format!("s{subject}"), &vec![b'x'; size.saturating_sub(2)])
+    }
+
+    /// Numbers that look random and are the same each time.
+    fn next(seed: &mut u64) -> u64 {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *seed >> 33
+    }
+
+    #[test]
+    fn limits_hold_tokens_suffice_and_counts_add_up() {
+        for (case, overflow) in POLICIES.into_iter().cycle().take(200).enumerate() {
+            let mut seed = case as u64 + 1;
+            let limits = Limits {
+                messages: (next(&mut seed) % 20) as usize,
+                bytes: (next(&mut seed) % 200) as usize,
+                overflow,
+            };
+            let backlog = Backlog::new(1, limits, false);
+            let (mut arrived, mut tokens) = (0_u64, 0_usize);
+            for _ in 0..500 {
+                if next(&mut seed) % 3 > 0 {
+                    let size = 2 + (next(&mut seed) % 30) as usize;
+                    let subject = next(&mut seed) % 5;
+                    tokens += usize::from(backlog.arrive(size, || packed(subject, size)).token);
+                    arrived += 1;
+                } else if tokens > 0 {
+                    tokens -= 1;
+                    let _ = backlog.take();
+                }
+                let counts = backlog.counts();
+                assert!(limits.messages == 0 || counts.pending <= limits.messages, "{limits:?}");
+                assert!(limits.bytes == 0 || counts.pending_bytes <= limits.bytes, "{limits:?}");
+                assert!(tokens >= counts.pending, "{limits:?}");
+                assert_eq!(counts.delivered + counts.dropped + counts.pending as u64, arrived);
+            }
+            while tokens > 0 {
+                tokens -= 1;
+                let _ = backlog.take();
+            }
+            assert!(backlog.is_empty());
+            assert_eq!(backlog.counts().pending_bytes, 0);
+        }
+    }
+
+    #[test]
+    fn a_batch_needs_one_token() {
+        let backlog = Backlog::new(1, Limits::default(), true);
+        let tokens = (0..10).filter(|_| backlog.arrive(4, || packed(1, 4)).token).count();
+        assert_eq!(tokens, 1);
+        assert!(backlog.take_more().is_some());
+        assert!(backlog.end_batch());
+        while backlog.take_more().is_some() {}
+        assert!(!backlog.end_batch());
+        assert!(backlog.arrive(4, || packed(1, 4)).token);
+    }
+}

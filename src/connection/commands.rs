@@ -2,8 +2,9 @@
 
 use super::config::{self, Config, entry_dict};
 use super::delivery::Delivery;
+use super::events::Events;
 use super::log::{self, Level, Logger, Target};
-use super::{Connection, Status, no_connection, publish, request, subscription};
+use super::{Connection, Status, drain, no_connection, publish, request, subscription, traffic};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::json;
@@ -33,9 +34,13 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
         }
         None => Target::Channel {
             name: given.string("log_chan").unwrap_or_else(|| "stdout".into()),
-            level: Level::parse(given.string("log_level").as_deref().unwrap_or("warn"))?,
+            level: Cell::new(Level::parse(given.string("log_level").as_deref().unwrap_or("warn"))?),
         },
     };
+    let mut config = Config::new(&name);
+    if let Target::Channel { level, .. } = &target {
+        config.set("log_level", Obj::new(level.get().word()));
+    }
     let command = object.command(interp).string();
     let shown = match name.as_str() {
         "" => command.rsplit("::").next().unwrap_or_default().to_owned(),
@@ -51,7 +56,7 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
             my,
             weak: weak.clone(),
             logger: Logger::new(interp.home(), shown, target),
-            config: RefCell::new(Config::new(&name)),
+            config: RefCell::new(config),
             status: Cell::new(Status::Closed),
             last_error: RefCell::new(None),
             pool: RefCell::default(),
@@ -71,6 +76,12 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
             missed: RefCell::default(),
             turn: Cell::new(0),
             gone: Cell::new(false),
+            events: Events::start(interp.home()),
+            drains: RefCell::default(),
+            draining: Cell::new(false),
+            last_drain: Cell::new(0),
+            past: Cell::default(),
+            reconnects: Cell::new(0),
         })
     });
     Ok(Reply::Empty)
@@ -131,6 +142,7 @@ fn ping(call: &Call<'_>) -> Result<Reply> {
         return Err(no_connection().into());
     }
     let timeout = given.duration("timeout").unwrap_or(Duration::from_secs(10));
+    this.logger.log(Level::Debug, "sending PING");
     let (ticket, answer) = bridge::ticket(call.interp);
     let complete = this.in_order(move |outcome| ticket.complete(outcome));
     this.link()?.fence(Some(timeout), move |outcome| {
@@ -139,8 +151,10 @@ fn ping(call: &Call<'_>) -> Result<Reply> {
             _ => Error::new(Kind::ConnectionClosed, "Connection closed"),
         }));
     })?;
-    answer.wait(call.interp, |_, outcome| {
+    answer.wait(call.interp, move |_, outcome| {
         outcome?;
+        let text = format!("received PONG, status: {}", this.status().word());
+        this.logger.log(Level::Debug, &text);
         Ok(Obj::word(true).into())
     })
 }
@@ -185,6 +199,9 @@ const METHODS: &[Method] = &[
     Method { name: "connect", usage: "?arg ...?", min: 0, max: ANY, body: connect },
     Method { name: "current_server", usage: "", min: 0, max: 0, body: current_server },
     Method { name: "disconnect", usage: "", min: 0, max: 0, body: disconnect },
+    Method { name: "drain", usage: "?subID? ?arg ...?", min: 0, max: ANY, body: drain::drain },
+    Method { name: "flush", usage: "?arg ...?", min: 0, max: ANY, body: traffic::flush },
+    Method { name: "force_reconnect", usage: "", min: 0, max: 0, body: traffic::force_reconnect },
     Method { name: "inbox", usage: "", min: 0, max: 0, body: inbox },
     Method { name: "ping", usage: "?arg ...?", min: 0, max: ANY, body: ping },
     Method {
@@ -210,7 +227,9 @@ const METHODS: &[Method] = &[
         body: request::request_msg,
     },
     Method { name: "reset", usage: "?arg ...?", min: 0, max: ANY, body: config::reset },
+    Method { name: "rtt", usage: "?arg ...?", min: 0, max: ANY, body: traffic::rtt },
     Method { name: "server_info", usage: "", min: 0, max: 0, body: server_info },
+    Method { name: "statistics", usage: "", min: 0, max: 0, body: traffic::statistics },
     Method {
         name: "subscribe",
         usage: "subject ?arg ...?",

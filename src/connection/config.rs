@@ -40,6 +40,8 @@ const TABLE: &[(&str, Type, &str)] = &[
     ("auth_callback", Type::Str, ""),
     ("tls_first", Type::Bool, "false"),
     ("inbox_prefix", Type::Subject, DEFAULT_PREFIX),
+    ("event_callback", Type::Str, ""),
+    ("log_level", Type::ValidStr, "warn"),
 ];
 
 const SPECS: [Spec; TABLE.len()] = {
@@ -201,6 +203,9 @@ pub fn configure(call: &Call<'_>) -> tcl::Result<Reply> {
 fn assign(interp: Interp<'_>, this: &Connection, words: &[Obj]) -> tcl::Result<Reply> {
     // All or nothing: everything is checked before anything is stored.
     let given = options::parse(interp, &SPECS, words)?;
+    if let Some(level) = given.string("log_level") {
+        super::log::Level::parse(&level)?;
+    }
     let pool = match given.get("servers") {
         None => None,
         Some(_) if !this.closed() => {

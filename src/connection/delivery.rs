@@ -91,6 +91,8 @@ pub struct Delivery {
     /// How many of them are direct.
     direct: Cell<usize>,
     pub requests: Requests,
+    /// Messages that subscriptions dropped that are over.
+    dropped: Cell<u64>,
     /// For turns that have to be taken up again.
     feed: OnceCell<Feed<Item>>,
 }
@@ -105,6 +107,7 @@ impl Delivery {
             subscribers: RefCell::default(),
             direct: Cell::new(0),
             requests: Requests::default(),
+            dropped: Cell::new(0),
             feed: OnceCell::new(),
         });
         let handler = this.clone();
@@ -129,15 +132,30 @@ impl Delivery {
 
     pub fn remove(&self, id: i64) {
         let gone = self.subscribers.borrow_mut().remove(&id);
-        if gone.as_ref().is_some_and(|gone| gone.direct) {
-            self.direct.set(self.direct.get().saturating_sub(1));
-        }
-        drop(gone);
+        let Some(gone) = gone else { return };
+        self.direct.set(self.direct.get().saturating_sub(usize::from(gone.direct)));
+        self.dropped.set(self.dropped.get() + gone.counts().dropped);
     }
 
     /// The subscription of this number, unless it is over.
     pub fn active(&self, id: i64) -> Option<Rc<Subscriber>> {
         self.subscribers.borrow().get(&id).filter(|subscriber| subscriber.active.get()).cloned()
+    }
+
+    /// Those that messages may still be on the way to, in the order in which they were made.
+    pub fn all(&self) -> Vec<Rc<Subscriber>> {
+        let mut all: Vec<_> = self.subscribers.borrow().values().cloned().collect();
+        all.sort_unstable_by_key(|subscriber| subscriber.id);
+        all
+    }
+
+    pub fn all_active(&self) -> Vec<Rc<Subscriber>> {
+        self.all().into_iter().filter(|subscriber| subscriber.active.get()).collect()
+    }
+
+    /// What subscriptions have dropped that are over.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.get()
     }
 
     /// Whether somebody wants messages before a waiting command returns.

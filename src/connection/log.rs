@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::tcl::{Home, Interp, Obj};
+use std::cell::Cell;
 
 /// From the most severe to the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +24,7 @@ impl Level {
         }
     }
 
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Level::Error => "error",
             Level::Warn => "warn",
@@ -34,7 +35,7 @@ impl Level {
 }
 
 pub enum Target {
-    Channel { name: String, level: Level },
+    Channel { name: String, level: Cell<Level> },
     Service(String),
 }
 
@@ -52,8 +53,15 @@ impl Logger {
     /// Whether a message of this level can appear; a service decides by itself at each message.
     pub fn wants(&self, level: Level) -> bool {
         match &self.target {
-            Target::Channel { level: limit, .. } => level <= *limit,
+            Target::Channel { level: limit, .. } => level <= limit.get(),
             Target::Service(_) => true,
+        }
+    }
+
+    /// A service has a level of its own, which stays.
+    pub fn set_level(&self, new: Level) {
+        if let Target::Channel { level, .. } = &self.target {
+            level.set(new);
         }
     }
 

@@ -7,6 +7,8 @@ mod backlog;
 mod commands;
 mod config;
 mod delivery;
+mod drain;
+mod events;
 pub mod log;
 mod login;
 mod message;
@@ -14,6 +16,7 @@ mod publish;
 mod request;
 mod subscription;
 mod tls_opts;
+mod traffic;
 
 pub use commands::register;
 
@@ -25,10 +28,12 @@ use crate::tcl::oo::Children;
 use crate::tcl::{Failure, Handle, Home, Interp, Native, Obj, Result, Stay};
 use crate::transport::{
     Block, DelayCallback, Event, Link, Login, LoginCallback, LoginQuestion, Observer, ServerEntry,
-    ServerInfo, Subject,
+    ServerInfo, Subject, Traffic,
 };
 use config::{Config, entry_dict};
 use delivery::{Delivery, Item};
+use drain::Drain;
+use events::Events;
 use log::{Level, Logger};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -68,6 +73,9 @@ enum Notice {
     Slow(i64),
     /// The user's login callback is wanted; a dropped sender means that there is no login.
     Login(LoginQuestion, oneshot::Sender<Option<Login>>),
+    /// A step of this drain is done.
+    Drained(u64),
+    DrainExpired(u64),
 }
 
 /// An open link and our ear on it.
@@ -109,6 +117,13 @@ pub struct Connection {
     /// Counts changes of state; see [`Connection::turn`].
     turn: Cell<u64>,
     gone: Cell<bool>,
+    events: Events,
+    drains: RefCell<Vec<Drain>>,
+    draining: Cell<bool>,
+    last_drain: Cell<u64>,
+    /// What has gone through earlier links.
+    past: Cell<Traffic>,
+    reconnects: Cell<u64>,
 }
 
 /// Something that goes on when a closed connection is opened again.
@@ -162,6 +177,15 @@ impl Connection {
 
     fn this(&self) -> crate::error::Result<Rc<Connection>> {
         self.weak.upgrade().ok_or_else(no_connection)
+    }
+
+    fn turn_of_drain(&self) -> u64 {
+        self.last_drain.set(self.last_drain.get() + 1);
+        self.last_drain.get()
+    }
+
+    fn notices(&self) -> Option<Feed<Notice>> {
+        self.open.borrow().as_ref().map(|open| open.notices.clone())
     }
 
     fn next_sub_id(&self) -> i64 {
@@ -326,6 +350,10 @@ impl Connection {
 
     fn config_changed(&self, interp: Interp<'_>) {
         self.delivery.set_utf8(self.config.borrow().flag("utf8_convert"));
+        self.events.set_prefix(self.config.borrow().get("event_callback"));
+        if let Ok(level) = Level::parse(&self.config.borrow().get("log_level").text()) {
+            self.logger.set_level(level);
+        }
         let open = self.open.borrow();
         let Some(open) = open.as_ref() else { return };
         let settings = self.config.borrow().settings(interp);
@@ -393,6 +421,8 @@ impl Connection {
                 // The attempt may be over.
                 let _ = answer.send(self.custom_login(&question));
             }
+            Notice::Drained(number) => self.drained(number),
+            Notice::DrainExpired(number) => self.drain_expired(number),
         }
     }
 
@@ -425,13 +455,27 @@ impl Connection {
         match event {
             Event::Attempt(server) => {
                 let text = format!("Connecting to the server at {}", server.address());
+                let name = match self.status() {
+                    Status::Reconnecting => "reconnecting",
+                    _ => "connecting",
+                };
+                self.events.tell(name, &[("server", &server.address())], None);
                 self.logger.log(Level::Info, &text);
             }
             Event::Heard(info) => {
                 *self.info.borrow_mut() = Some(info.clone());
                 self.put_info(&info);
             }
-            Event::AttemptFailed(error) | Event::AsyncError(error) => {
+            Event::AttemptFailed(error) => {
+                self.events.tell("async_error", &[], Some(&error));
+                let turn = self.turn.get();
+                self.set_last_error(Some(error));
+                if self.is(turn) {
+                    self.log_attempt(false);
+                }
+            }
+            Event::AsyncError(error) => {
+                self.events.tell("async_error", &[], Some(&error));
                 self.set_last_error(Some(error));
             }
             Event::Connected { server, info } => {
@@ -440,6 +484,8 @@ impl Connection {
             }
             Event::Lost(error) => {
                 let turn = self.turn();
+                let server = self.current_address();
+                self.events.tell("disconnected", &[("server", &server)], Some(&error));
                 self.set_last_error(Some(error));
                 if self.is(turn) {
                     self.set_status(Status::Reconnecting);
@@ -451,7 +497,11 @@ impl Connection {
                 // Whoever waits for an answer finds the connection closed.
                 drop(hold);
             }
-            Event::LameDuck => self.put("serverInfo(ldm)", Obj::word(true)),
+            Event::LameDuck => {
+                let server = self.current_address();
+                self.events.tell("lame_duck", &[("server", &server)], None);
+                self.put("serverInfo(ldm)", Obj::word(true));
+            }
             Event::Waiting(delay) => {
                 let text = format!(
                     "Waiting for {} ms before connecting to the next server",
@@ -460,12 +510,14 @@ impl Connection {
                 self.logger.log(Level::Debug, &text);
             }
             Event::PoolAdded(address) => {
+                self.events.tell("discovered_server", &[("server", &address)], None);
                 self.logger.log(Level::Debug, &format!("Added {address} to the server pool"));
             }
             Event::BadServerUrl(url) => {
                 self.logger.log(Level::Warn, &format!("Invalid URL {url}"));
             }
             Event::PoolRemoved(address) => {
+                self.events.tell("removed_server", &[("server", &address)], None);
                 self.logger.log(Level::Debug, &format!("Removed {address} from the server pool"));
             }
         }
@@ -474,10 +526,17 @@ impl Connection {
     fn connected(&self, server: &ServerEntry, info: &Arc<ServerInfo>) {
         let turn = self.turn();
         *self.info.borrow_mut() = Some(info.clone());
+        let again = self.status() == Status::Reconnecting;
+        self.reconnects.set(self.reconnects.get() + u64::from(again));
+        let name = if again { "reconnected" } else { "connected" };
+        self.events.tell(name, &[("server", &server.address())], None);
         self.put_info(info);
         if self.is(turn) {
             let text = format!("Connected to the server at {}", server.address());
             self.logger.log(Level::Info, &text);
+        }
+        if self.is(turn) {
+            self.log_attempt(true);
         }
         if self.is(turn) {
             self.set_last_error(None);
@@ -503,7 +562,27 @@ impl Connection {
         if !first_pass {
             self.pool.borrow_mut().clear();
         }
+        let error = self.last_error.borrow().clone();
+        self.events.tell("closed", &[], error.as_ref());
         self.set_status(Status::Closed);
+    }
+
+    fn current_address(&self) -> String {
+        let open = self.open.borrow();
+        open.as_ref().and_then(|open| open.link.current()).map_or_else(String::new, |s| s.address())
+    }
+
+    /// The end of an attempt at a server.
+    fn log_attempt(&self, ok: bool) {
+        if !self.logger.wants(Level::Debug) {
+            return;
+        }
+        let current = self.open.borrow().as_ref().and_then(|open| open.link.current());
+        if let Some(server) = current {
+            let (address, failures) = (server.address(), server.reconnects);
+            let text = format!("Current server ok={ok}: {address} {failures} reconnects");
+            self.logger.log(Level::Debug, &text);
+        }
     }
 
     /// Begins a change of state of several steps. Each step may run traces and log services of
@@ -523,7 +602,12 @@ impl Connection {
         if let Some(open) = open {
             *self.pool.borrow_mut() = open.link.servers();
             open.link.close(flush);
+            self.past.set(traffic::sum(self.past.get(), open.link.traffic()));
         }
+        self.draining.set(false);
+        // Whoever waits for a drain hears of it.
+        let drains = self.drains.take();
+        drop(drains);
         self.delivery.closed();
         self.inbox_sub.set(None);
     }
@@ -542,6 +626,7 @@ impl Connection {
         let _waiting = self.end_connect();
         let current = self.open.borrow().as_ref().and_then(|open| open.link.current());
         let was = self.status.replace(Status::Closed);
+        self.events.tell("closed", &[], None);
         self.close_link(FLUSH_LIMIT);
         if let (Some(server), Status::Connected) = (current, was) {
             let text = format!("Closing connection to {}", server.address());
@@ -575,6 +660,7 @@ impl Native for Connection {
         if let Some(arrivals) = self.arrivals.take() {
             arrivals.finish();
         }
+        self.events.finish();
         if let Some(interp) = self.home.enter() {
             self.children.destroy(*interp);
         }

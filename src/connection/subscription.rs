@@ -26,6 +26,10 @@ const OPTIONS: &[options::Spec] = &[
 pub fn subscribe(call: &Call<'_>) -> Result<Reply> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
+    if this.draining.get() {
+        let text = "The connection is draining";
+        return Err(Error::new(Kind::ConnectionDraining, text).into());
+    }
     let subject = call.arg(0)?.string();
     let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
     if this.checks_subjects() {
@@ -116,19 +120,22 @@ impl Connection {
     pub(super) fn slow(&self, id: i64) {
         let Some(subscriber) = self.delivery.active(id) else { return };
         let text = format!(
-            "Slow consumer: subscription {id} on {} has {} messages waiting, {}",
+            "Slow consumer: subscription {id} on {} is at its limit, {}",
             subscriber.subject,
-            subscriber.counts().pending,
             subscriber.backlog.what_happens()
         );
         if subscriber.backlog.ends_at_limit() {
             self.end_subscription(&subscriber);
         }
-        self.set_last_error(Some(Error::new(Kind::SlowConsumer, text)));
+        let error = Error::new(Kind::SlowConsumer, text);
+        let fields = [("sub_id", id.to_string()), ("subject", subscriber.subject.clone())];
+        let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
+        self.events.tell("slow_consumer", &fields, Some(&error));
+        self.set_last_error(Some(error));
     }
 
     /// Ends a subscription now; what has arrived is still delivered.
-    fn end_subscription(&self, subscriber: &Subscriber) {
+    pub(super) fn end_subscription(&self, subscriber: &Subscriber) {
         subscriber.active.set(false);
         if let (Some(link_id), Ok(link)) = (subscriber.link_id.get(), self.link()) {
             link.unsubscribe(link_id, None);

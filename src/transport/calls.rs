@@ -96,8 +96,20 @@ impl Shared {
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
+        self.mark(timeout, Handler::Fence(Box::new(done)))
+    }
+
+    /// The same, and what is queued now has been sent before, over whichever connection.
+    pub fn flush(
+        self: &Arc<Self>,
+        timeout: Option<Duration>,
+        done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
+    ) -> Result<RequestId> {
+        self.mark(timeout, Handler::Flush(Box::new(done)))
+    }
+
+    fn mark(self: &Arc<Self>, timeout: Option<Duration>, handler: Handler) -> Result<RequestId> {
         self.open_inbox()?;
-        let handler = Handler::Fence(Box::new(done));
         let (id, inbox) = self.mux.add(timeout, None, handler).map_err(|_| closed())?;
         let inbox = Subject::from(inbox);
         let out = Outgoing { reply: Some(inbox.clone()), ..Outgoing::new(inbox, "") };

@@ -143,6 +143,12 @@ pub(super) fn timeout(server: &ServerEntry) -> Error {
     Error::new(Kind::ConnectionTimeout, format!("Connection timeout for {}", server.address()))
 }
 
+/// The owner of the connection wanted another one.
+pub(super) fn unwanted(server: &ServerEntry) -> Error {
+    let text = format!("Connection to {} broken - reconnect requested", server.address());
+    Error::new(Kind::BrokenSocket, text)
+}
+
 /// The server ended the connection without a word.
 pub(super) fn closed(server: &ServerEntry) -> Error {
     let place = server.address();

@@ -18,7 +18,7 @@ use super::outbox::Op;
 use super::pilot::{Pilot, server_addr};
 use super::server::ServerEntry;
 use super::settings::Settings;
-use super::shared::{Shared, lock};
+use super::shared::{Shared, Traffic, lock};
 use super::silence::look_interval;
 use super::tap::Sink;
 use super::tls::Tls;
@@ -185,6 +185,59 @@ impl Link {
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
         self.0.shared.fence(timeout, done)
+    }
+
+    /// A round trip behind everything that is queued now: when `done` is called with `Ok`, the
+    /// server has got it. While there is no connection it waits for the next one.
+    ///
+    /// # Errors
+    /// As [`Link::fence`].
+    pub fn flush(
+        &self,
+        timeout: Option<Duration>,
+        done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
+    ) -> Result<RequestId> {
+        self.0.shared.flush(timeout, done)
+    }
+
+    /// Ends subscriptions as soon as all that the server had sent for them until now has arrived,
+    /// or after the timeout; then calls `done` on the runtime thread.
+    ///
+    /// # Errors
+    /// As [`Link::fence`].
+    pub fn drain(
+        &self,
+        ids: Vec<SubId>,
+        timeout: Option<Duration>,
+        done: impl FnOnce() + Send + 'static,
+    ) -> Result<RequestId> {
+        // Not a handle: it would keep the link open.
+        let shared = Arc::downgrade(&self.0.shared);
+        self.0.shared.fence(timeout, move |_| {
+            if let Some(shared) = shared.upgrade() {
+                for id in ids {
+                    shared.unsubscribe(id, None);
+                }
+            }
+            done();
+        })
+    }
+
+    /// Leaves the connection for another one, behind everything that is queued now; without a
+    /// connection, ends the wait for the next attempt.
+    ///
+    /// # Errors
+    /// `ErrConnectionClosed` after the end of the link.
+    pub fn force_reconnect(&self) -> Result<()> {
+        if self.0.shared.is_up() {
+            return self.0.shared.push(Op::Reconnect);
+        }
+        self.0.shared.hurry.notify_waiters();
+        Ok(())
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        self.0.shared.traffic()
     }
 
     /// Runs a future on this link's runtime, until the link ends.

@@ -53,4 +53,5 @@ pub use mux::{Reply as Answer, RequestError, RequestId};
 pub use packed::Packed;
 pub use server::ServerEntry;
 pub use settings::{DelayCallback, Material, Settings, TlsOptions, TlsSettings};
+pub use shared::Traffic;
 pub use tap::Sink;

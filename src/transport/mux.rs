@@ -43,6 +43,8 @@ pub(super) enum Handler {
     Once(Box<dyn FnOnce(Reply) + Send>),
     Many(Box<dyn FnMut(Reply) -> ControlFlow<()> + Send>),
     Fence(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
+    /// The same, but a new connection does not count: it is sent again over that.
+    Flush(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
 }
 
 impl Handler {
@@ -53,7 +55,7 @@ impl Handler {
             Handler::Many(mut on_reply) => {
                 let _ = on_reply(Err(error));
             }
-            Handler::Fence(done) => done(Err(error)),
+            Handler::Fence(done) | Handler::Flush(done) => done(Err(error)),
         }
     }
 }
@@ -149,6 +151,7 @@ impl Mux {
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let fence = matches!(handler, Handler::Fence(_));
+        let mark = if fence || matches!(handler, Handler::Flush(_)) { "p" } else { "" };
         let mut state = self.state();
         if let Some(end) = state.over {
             return Err((handler, end.error()));
@@ -169,7 +172,6 @@ impl Mux {
         if wake {
             self.earlier.notify_one();
         }
-        let mark = if fence { "p" } else { "" };
         Ok((RequestId(token), format!("{}{mark}{token}", self.prefix)))
     }
 
@@ -177,6 +179,10 @@ impl Mux {
     pub fn questions(&self) -> Vec<(Outgoing, String)> {
         let state = self.state();
         let again = state.pending.iter().filter_map(|(token, pending)| {
+            if let Some(Handler::Flush(_)) = pending.handler {
+                let inbox = format!("{}p{token}", self.prefix);
+                return Some((Outgoing::new(inbox.clone(), ""), inbox));
+            }
             let question = pending.again.as_ref()?;
             Some((question(), format!("{}{token}", self.prefix)))
         });
@@ -229,7 +235,7 @@ impl Mux {
 
     fn pass_fence(&self, token: u64) {
         let pending = self.state().remove(token);
-        if let Some(Pending { handler: Some(Handler::Fence(done)), .. }) = pending {
+        if let Some(Handler::Fence(done) | Handler::Flush(done)) = pending.and_then(|p| p.handler) {
             done(Ok(()));
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Op {
     Unsubscribe(SubId, Option<u64>),
     /// Tells that everything before it has been handed to the engine.
     Mark(oneshot::Sender<()>),
+    /// Give up the connection and make another one.
+    Reconnect,
 }
 
 #[derive(Default)]

@@ -44,6 +44,12 @@ impl Packed {
         Packed { block: block.into_boxed_slice(), subject, reply, size, head }
     }
 
+    #[cfg(test)]
+    pub fn of(subject: &str, payload: &[u8]) -> Packed {
+        let block = [subject.as_bytes(), payload].concat().into_boxed_slice();
+        Packed { block, subject: subject.len(), reply: None, head: None }
+    }
+
     fn part(&self, from: usize, to: usize) -> &[u8] {
         self.block.get(from..to).unwrap_or_default()
     }

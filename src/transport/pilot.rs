@@ -200,7 +200,10 @@ impl Pilot {
             let wait = pool::remaining(&server, self.wait_for(&server).await, now());
             if !wait.is_zero() {
                 self.shared.tell(Event::Waiting(wait));
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.shared.hurry.notified() => {}
+                }
             }
             // The pool may have been cleared meanwhile.
             let current = self.shared.pool().current().is_some_and(|c| c.same_url(&server));
@@ -297,8 +300,11 @@ impl Pilot {
     fn lost(&self) {
         let mut course = lock(&self.course);
         let Some(server) = course.connected.take() else { return };
-        let fatal = course.fatal.take();
+        let mut fatal = course.fatal.take();
         drop(course);
+        if self.shared.take_forced() {
+            fatal.get_or_insert_with(|| failure::unwanted(&server));
+        }
         let interval = self.shared.setting(|settings| settings.ping_interval);
         let error = fatal.unwrap_or_else(|| match is_stale(self.shared.silence(), interval) {
             true => failure::stale(),

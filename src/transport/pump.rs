@@ -48,6 +48,16 @@ async fn hand_over(shared: &Shared, client: &Client, op: Op) -> bool {
         },
         Op::Subscribe(id) => subscribe(shared, client, id).await,
         Op::Unsubscribe(id, max) => unsubscribe(shared, id, max).await,
+        Op::Reconnect => {
+            // The engine would throw away what it has not written yet.
+            let flushed = client.flush().await.is_ok() && shared.is_up();
+            if flushed {
+                shared.set_forced();
+                // Fails only if the engine has ended.
+                let _ = client.force_reconnect().await;
+            }
+            true
+        }
         Op::Mark(done) => {
             // Nobody may wait any more.
             let _ = done.send(());

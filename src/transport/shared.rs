@@ -40,6 +40,22 @@ pub(super) struct Shared {
     /// The engine's counters, to know what it has really sent.
     statistics: OnceLock<Arc<Statistics>>,
     silence: Silence,
+    /// The owner wanted another connection.
+    forced: AtomicBool,
+    /// Ends the wait for the next attempt.
+    pub hurry: tokio::sync::Notify,
+}
+
+/// What has gone through a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub connects: u64,
+    /// Messages that came, those of the client's own inbox too, and bytes read.
+    pub in_msgs: u64,
+    pub in_bytes: u64,
+    /// Messages that were queued, and the bytes of their payloads.
+    pub out_msgs: u64,
+    pub out_bytes: u64,
 }
 
 impl Shared {
@@ -61,6 +77,8 @@ impl Shared {
             inbox_queued: Mutex::default(),
             statistics: OnceLock::new(),
             silence: Silence::default(),
+            forced: AtomicBool::new(false),
+            hurry: tokio::sync::Notify::new(),
         }
     }
 
@@ -121,6 +139,27 @@ impl Shared {
     pub fn unsent(&self) -> u64 {
         let sent = self.statistics.get().map_or(0, |s| s.out_messages.load(Ordering::Relaxed));
         self.outbox.totals().0.saturating_sub(sent)
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        let count = |read: fn(&Statistics) -> u64| self.statistics.get().map_or(0, |s| read(s));
+        let (out_msgs, out_bytes) = self.outbox.totals();
+        Traffic {
+            connects: count(|s| s.connects.load(Ordering::Relaxed)),
+            in_msgs: count(|s| s.in_messages.load(Ordering::Relaxed)),
+            in_bytes: count(|s| s.in_bytes.load(Ordering::Relaxed)),
+            out_msgs,
+            out_bytes,
+        }
+    }
+
+    pub fn set_forced(&self) {
+        self.forced.store(true, Ordering::Release);
+    }
+
+    /// Whether the loss of the connection was wanted; asked once for each.
+    pub fn take_forced(&self) -> bool {
+        self.forced.swap(false, Ordering::AcqRel)
     }
 
     /// Whether so little was said that one write has surely taken it: nothing came in that a close

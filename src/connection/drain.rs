@@ -1,0 +1,177 @@
+//! `drain`: ending subscriptions, or the connection, without losing what has been sent.
+//!
+//! A drain is a row of steps on the Tcl thread, so that it goes on without the command that began
+//! it: a round trip, UNSUB (on the runtime thread, at once), delivery of what has arrived, and for
+//! the whole connection another round trip and `disconnect`.
+
+use super::delivery::{Item, Subscriber};
+use super::{Connection, Notice};
+use crate::bridge::{self, Answer, Ticket};
+use crate::error::{Error, Kind};
+use crate::options::{self, Type};
+use crate::tcl::{Call, Interp, Obj, Reply, Result};
+use std::rc::Rc;
+use std::time::Duration;
+
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A drain under way.
+pub struct Drain {
+    number: u64,
+    /// Of the connection.
+    whole: bool,
+    /// Everything is delivered; what is queued goes out.
+    flushing: bool,
+    subscribers: Vec<Rc<Subscriber>>,
+    waiting: Vec<Ticket<()>>,
+}
+
+pub fn drain(call: &Call<'_>) -> Result<Reply> {
+    let this = call.data::<Connection>()?;
+    this.check_open()?;
+    let (word, rest) = match call.args() {
+        [word, rest @ ..] if rest.len() % 2 == 0 => (Some(word), rest),
+        all => (None, all),
+    };
+    const OPTIONS: &[options::Spec] = &[("timeout", Type::Timeout)];
+    if let Some(dangling) = word.filter(|word| rest.is_empty() && word.text().starts_with("-t")) {
+        return Err(options::missing_value(dangling).into());
+    }
+    let given = options::parse(call.interp, OPTIONS, rest)?;
+    let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
+    let answer = match word {
+        None => this.drain_all(call.interp, timeout)?,
+        Some(word) => {
+            let known = options::integer(word).and_then(|id| this.delivery.active(id));
+            let Some(subscriber) = known else {
+                let text = format!("Invalid subscription ID {}", word.text());
+                return Err(Error::new(Kind::BadSubscription, text).into());
+            };
+            this.begin_drain(call.interp, vec![subscriber], false, timeout)?
+        }
+    };
+    answer.wait(call.interp, move |_, outcome| {
+        outcome.map_err(|error| this.ended(error))?;
+        Ok(Reply::Empty)
+    })
+}
+
+impl Connection {
+    fn drain_all(&self, interp: Interp<'_>, timeout: Duration) -> Result<Answer<()>> {
+        if let Some(drain) = self.drains.borrow_mut().iter_mut().find(|drain| drain.whole) {
+            let (ticket, answer) = bridge::ticket(interp);
+            drain.waiting.push(ticket);
+            return Ok(answer);
+        }
+        let answer = self.begin_drain(interp, self.delivery.all_active(), true, timeout)?;
+        self.draining.set(true);
+        self.events.tell("draining", &[], None);
+        Ok(answer)
+    }
+
+    fn begin_drain(
+        &self,
+        interp: Interp<'_>,
+        subscribers: Vec<Rc<Subscriber>>,
+        whole: bool,
+        timeout: Duration,
+    ) -> Result<Answer<()>> {
+        let link = self.link()?;
+        let number = self.turn_of_drain();
+        let (ticket, answer) = bridge::ticket(interp);
+        let ids = subscribers.iter().filter_map(|subscriber| subscriber.link_id.get()).collect();
+        let step = self.drain_step(number);
+        link.drain(ids, Some(timeout), step)?;
+        if let Some(notices) = self.notices() {
+            link.spawn(async move {
+                tokio::time::sleep(timeout).await;
+                notices.send(Notice::DrainExpired(number));
+            });
+        }
+        let waiting = vec![ticket];
+        let drain = Drain { number, whole, flushing: false, subscribers, waiting };
+        self.drains.borrow_mut().push(drain);
+        Ok(answer)
+    }
+
+    /// Goes on with a drain when everything that has arrived by then was delivered.
+    fn drain_step(&self, number: u64) -> impl FnOnce() + Send + 'static {
+        let (items, notices) = (self.items.clone(), self.notices());
+        move || {
+            items.send(Item::Call(Box::new(move || {
+                if let Some(notices) = notices {
+                    notices.send(Notice::Drained(number));
+                }
+            })));
+        }
+    }
+
+    /// A step of a drain is done.
+    pub(super) fn drained(&self, number: u64) {
+        let mut drains = self.drains.borrow_mut();
+        let Some(drain) = drains.iter_mut().find(|drain| drain.number == number) else { return };
+        if drain.flushing {
+            drop(drains);
+            return self.end_drain(number, Ok(()));
+        }
+        let mut left = false;
+        for subscriber in &drain.subscribers {
+            if !subscriber.backlog.is_empty() {
+                left = true;
+                // Somebody may wait inside a callback that has the turn.
+                self.items.send(Item::Turn(subscriber.backlog.clone()));
+            }
+        }
+        if left {
+            drop(drains);
+            return self.drain_step(number)();
+        }
+        for subscriber in &drain.subscribers {
+            subscriber.active.set(false);
+        }
+        let whole = drain.whole;
+        drain.flushing = whole;
+        drop(drains);
+        if !whole {
+            return self.end_drain(number, Ok(()));
+        }
+        if let (Ok(link), Some(notices)) = (self.link(), self.notices()) {
+            // Without a link the drain has ended, and the timer ends it if nothing else does.
+            let _ = link.flush(None, move |_| notices.send(Notice::Drained(number)));
+        }
+    }
+
+    pub(super) fn drain_expired(&self, number: u64) {
+        self.end_drain(number, Err(Error::new(Kind::Timeout, "Drain timeout")));
+    }
+
+    fn end_drain(&self, number: u64, outcome: crate::error::Result<()>) {
+        let mut drains = self.drains.borrow_mut();
+        let Some(at) = drains.iter().position(|drain| drain.number == number) else { return };
+        let drain = drains.remove(at);
+        drop(drains);
+        for subscriber in drain.subscribers.iter().filter(|subscriber| subscriber.active.get()) {
+            self.end_subscription(subscriber);
+        }
+        if drain.whole {
+            self.disconnect();
+        }
+        for ticket in drain.waiting {
+            ticket.complete(outcome.clone());
+        }
+    }
+}
+
+/// The dict of a subscription in `statistics`.
+pub fn subscription_dict(subscriber: &Subscriber) -> Obj {
+    let (dict, counts) = (Obj::dict(), subscriber.counts());
+    let int = |n: u64| Obj::int(i64::try_from(n).unwrap_or(i64::MAX));
+    dict.put("subject", &Obj::new(&subscriber.subject));
+    dict.put("queue", &Obj::new(subscriber.queue.as_deref().unwrap_or_default()));
+    dict.put("delivered", &int(counts.delivered));
+    dict.put("pending", &int(counts.pending as u64));
+    dict.put("pending_bytes", &int(counts.pending_bytes as u64));
+    dict.put("dropped", &int(counts.dropped));
+    dict.put("max", &int(subscriber.limit.get().unwrap_or(0)));
+    dict
+}
