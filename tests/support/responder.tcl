@@ -2,8 +2,8 @@
 #
 #   set a [responder::start [server::port $s]]       responder::stop $a
 #   responder::on $a subject body     subscribe; the body runs for each message, with the dict `m` (subject reply header
-#                                     payload) and these commands: reply data ?headers?, later ms body (the same body
-#                                     rules, some time later), hold (keep the message)
+#                                     payload) and these commands: reply data ?headers? ?reply?, later ms body (the
+#                                     same, some time later), hold (keep the message)
 #   responder::release $a body ?count?    run the body for the messages that were kept, oldest first
 #   responder::seen $a glob           payloads of all messages with subjects like that
 #   responder::count $a glob          their number

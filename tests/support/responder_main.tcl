@@ -11,30 +11,32 @@ set held {}
 
 proc ready {} {
     global client bodies taken seen
-    if {[catch {
-        foreach id [lsort -integer [array names bodies]] {
-            foreach m [lrange [raw::messages $client $id] $taken($id) end] {
-                incr taken($id)
-                lappend seen $m
-                react $m $bodies($id)
-            }
+    foreach id [lsort -integer [array names bodies]] {
+        if {[catch {raw::messages $client $id} messages]} { set raw::R($client,open) 0 }
+        if {!$raw::R($client,open)} {
+            # The server is gone: nothing more will come.
+            fileevent $raw::R($client,socket) readable ""
+            return
         }
-    } text options]} {
-        # The server is gone: nothing more will come.
-        fileevent $raw::R($client,socket) readable ""
-        puts stderr "responder: [dict get $options -errorinfo]"
-        return
+        foreach m [lrange $messages $taken($id) end] {
+            incr taken($id)
+            lappend seen $m
+            react $m $bodies($id)
+        }
     }
-    if {!$raw::R($client,open)} { fileevent $raw::R($client,socket) readable "" }
 }
-proc react {m body} { apply [list m $body ::reactions] $m }
+proc react {m body} {
+    if {[catch {apply [list m $body ::reactions] $m} text options]} {
+        puts stderr "responder: [dict get $options -errorinfo]"
+    }
+}
 
 namespace eval reactions {
-    proc reply {data {headers ""}} {
+    proc reply {data {headers ""} {reply ""}} {
         upvar 1 m m
         # A body that answers a message which is no request is a mistake of the test.
         if {[dict get $m reply] eq ""} { error "no reply subject in $m" }
-        raw::publish $::client [dict get $m reply] $data $headers
+        raw::publish $::client [dict get $m reply] $data $headers $reply
     }
     proc later {ms body} {
         upvar 1 m m
