@@ -31,7 +31,7 @@ proc support::folder {name} {
     return $dir
 }
 
-foreach part {wait server child program protocol proxy fake raw nkey certificates} {
+foreach part {wait server child program protocol proxy fake raw responder nkey certificates} {
     source [file join $::support::here support $part.tcl]
 }
 
@@ -49,6 +49,7 @@ proc support::done {} {
     variable root
     proxy::stop_all
     fake::stop_all
+    responder::stop_all
     raw::close_all
     server::stop_all
     if {$root ne ""} { file delete -force $root }

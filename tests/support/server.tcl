@@ -3,7 +3,7 @@
 #   set s [server::start]                 with JetStream, on a free port, its store in a folder of its own
 #   nats … [server::url $s]   server::port / pid / store / log / running $s
 #   server::kill $s                       SIGKILL, as a power failure       server::stop $s    as an administrator
-#   server::restart $s                    same port, same store
+#   server::restart $s ?config?           same port, same store
 #
 # Options of start: -jetstream bool, -port n, -store dir, -name text, -config text (appended to the
 # configuration file; %DIR% in it is the server's own folder).
@@ -148,10 +148,11 @@ proc server::End {h name} {
 proc server::kill {h} { End $h KILL }
 proc server::stop {h} { End $h TERM }
 
-# Start it again on the same port and store, killing it first if it runs.
-proc server::restart {h} {
+# Start it again on the same port and store, killing it first if it runs; with another -config text, if there is one.
+proc server::restart {h args} {
     variable S
     kill $h
+    if {[llength $args]} { set S($h,config) [string map [list %DIR% $S($h,dir)] [lindex $args 0]] }
     for {set try 1} 1 {incr try} {
         if {![catch {Launch $h} text options]} return
         if {[dict get $options -errorcode] ne "SUPPORT PORT_TAKEN" || $try == 100} { return -options $options $text }
