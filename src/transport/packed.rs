@@ -47,7 +47,8 @@ impl Packed {
     #[cfg(test)]
     pub fn of(subject: &str, payload: &[u8]) -> Packed {
         let block = [subject.as_bytes(), payload].concat().into_boxed_slice();
-        Packed { block, subject: subject.len(), reply: None, head: None }
+        let size = block.len();
+        Packed { block, subject: subject.len(), reply: None, size, head: None }
     }
 
     fn part(&self, from: usize, to: usize) -> &[u8] {

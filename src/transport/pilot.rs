@@ -349,11 +349,12 @@ impl Pilot {
         // First, since who hears of the connection may put up a fence for what he says then.
         self.shared.mux.pass_all_fences();
         self.shared.state.send_replace(ConnState::Connected(generation));
-        self.shared.tell(Event::Connected { server: server.clone(), info });
         if generation > 1 {
             self.shared.ask_again();
         }
+        // What the program says from the moment when it hears of the connection keeps its order.
         self.shared.set_up(true);
+        self.shared.tell(Event::Connected { server: server.clone(), info });
         self.discover(client, &server, &raw.connect_urls);
     }
 

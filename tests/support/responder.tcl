@@ -18,10 +18,9 @@ proc responder::start {port} {
     lappend all $h
     return $h
 }
-foreach name {on release seen} {
+foreach name {on release seen count} {
     proc responder::$name {h args} "child::ask \$h \[list $name {*}\$args\]"
 }
-proc responder::count {h glob} { return [llength [seen $h $glob]] }
 # Run the event loop until so many have come.
 proc responder::wait {h glob count {ms 5000}} {
     support::wait_until {[count $h $glob] >= $count} $ms

@@ -5,22 +5,22 @@ source [file join [file dirname [info script]] raw.tcl]
 
 set client [raw::connect [lindex $argv 0]]
 array set bodies {}         ;# subscription id -> what to do
-array set taken {}          ;# subscription id -> how many messages were looked at
-set seen {}                 ;# all messages, in order of arrival
+array set seen {}           ;# subject -> number in the order of arrival and payload of each message
+set arrived 0
 set held {}
 
 proc ready {} {
-    global client bodies taken seen
+    global client bodies seen arrived
+    if {[catch {raw::Pump $client}] || !$raw::R($client,open)} {
+        # The server is gone: nothing more will come.
+        fileevent $raw::R($client,socket) readable ""
+    }
+    # One read may bring messages of all subscriptions.
     foreach id [lsort -integer [array names bodies]] {
-        if {[catch {raw::messages $client $id} messages]} { set raw::R($client,open) 0 }
-        if {!$raw::R($client,open)} {
-            # The server is gone: nothing more will come.
-            fileevent $raw::R($client,socket) readable ""
-            return
-        }
-        foreach m [lrange $messages $taken($id) end] {
-            incr taken($id)
-            lappend seen $m
+        set messages $raw::R($client,messages,$id)
+        set raw::R($client,messages,$id) {}
+        foreach m $messages {
+            lappend seen([dict get $m subject]) [incr arrived] [dict get $m payload]
             react $m $bodies($id)
         }
     }
@@ -51,7 +51,6 @@ namespace eval commands {
     proc on {subject body} {
         set id [raw::subscribe $::client $subject]
         set ::bodies($id) $body
-        set ::taken($id) 0
         raw::flush $::client
         return
     }
@@ -65,11 +64,17 @@ namespace eval commands {
     }
     proc seen {glob} {
         ::ready
+        set found {}
+        foreach {subject list} [array get ::seen $glob] { lappend found {*}$list }
         set result {}
-        foreach m $::seen {
-            if {[string match $glob [dict get $m subject]]} { lappend result [dict get $m payload] }
-        }
+        foreach {number payload} [lsort -integer -stride 2 $found] { lappend result $payload }
         return $result
+    }
+    proc count {glob} {
+        ::ready
+        set count 0
+        foreach {subject list} [array get ::seen $glob] { incr count [expr {[llength $list] / 2}] }
+        return $count
     }
 }
 fileevent $raw::R($client,socket) readable ready
