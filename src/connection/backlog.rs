@@ -294,7 +294,7 @@ mod tests {
             let backlog = Backlog::new(1, limits, false);
             let (mut arrived, mut tokens) = (0_u64, 0_usize);
             for _ in 0..500 {
-                if next(&mut seed) % 3 > 0 {
+                if !next(&mut seed).is_multiple_of(3) {
                     let size = 2 + (next(&mut seed) % 30) as usize;
                     let subject = next(&mut seed) % 5;
                     tokens += usize::from(backlog.arrive(size, || packed(subject, size)).token);
