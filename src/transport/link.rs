@@ -201,7 +201,7 @@ impl Link {
     }
 
     /// Ends subscriptions as soon as all that the server had sent for them until now has arrived,
-    /// or after the timeout; then calls `done` on the runtime thread.
+    /// or after the timeout; calls `done` on the runtime thread if it was in time.
     ///
     /// # Errors
     /// As [`Link::fence`].
@@ -213,13 +213,15 @@ impl Link {
     ) -> Result<RequestId> {
         // Not a handle: it would keep the link open.
         let shared = Arc::downgrade(&self.0.shared);
-        self.0.shared.fence(timeout, move |_| {
+        self.0.shared.fence(timeout, move |outcome| {
             if let Some(shared) = shared.upgrade() {
                 for id in ids {
                     shared.unsubscribe(id, None);
                 }
             }
-            done();
+            if outcome.is_ok() {
+                done();
+            }
         })
     }
 
