@@ -231,7 +231,8 @@ impl Link {
     /// # Errors
     /// `ErrConnectionClosed` after the end of the link.
     pub fn force_reconnect(&self) -> Result<()> {
-        if self.0.shared.is_up() {
+        // Not `is_up`: who hears of the connection may be quicker than the pump is started.
+        if matches!(*self.0.shared.state.borrow(), ConnState::Connected(_)) {
             return self.0.shared.push(Op::Reconnect);
         }
         self.0.shared.hurry.notify_waiters();
