@@ -8,7 +8,7 @@ use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::tcl::{Call, Interp, Obj, Reply, Result};
-use crate::transport::{Link, Outgoing, Packed, RequestError, RequestId};
+use crate::transport::{Answer, Link, Outgoing, Packed, RequestError, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -26,8 +26,8 @@ pub enum Outcome {
     Lost,
 }
 
-impl From<crate::transport::Answer> for Outcome {
-    fn from(answer: crate::transport::Answer) -> Outcome {
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Outcome {
         match answer {
             Ok(message) => Outcome::Message(Packed::new(message)),
             Err(RequestError::NoResponders(report)) => Outcome::NoResponders(Packed::new(*report)),
@@ -35,6 +35,16 @@ impl From<crate::transport::Answer> for Outcome {
             Err(RequestError::Lost) => Outcome::Lost,
             Err(RequestError::Closed | RequestError::Refused(_)) => Outcome::Closed,
         }
+    }
+}
+
+/// A reply with a header `Status` of 503 says that nobody is there, however it got it.
+fn heard(answer: Answer) -> Answer {
+    let message = answer?;
+    let status = message.header("Status").and_then(|text| text.trim().parse::<f64>().ok());
+    match status {
+        Some(503.0) => Err(RequestError::NoResponders(Box::new(message))),
+        _ => Ok(message),
     }
 }
 
@@ -227,8 +237,7 @@ impl Connection {
 
     fn ask_async(&self, link: &Link, out: Outgoing, id: i64, ask: Ask) -> Result<Reply> {
         let feed = self.items.clone();
-        let send =
-            move |answer: crate::transport::Answer| feed.send(Item::Reply(id, answer.into()));
+        let send = move |answer: Answer| feed.send(Item::Reply(id, answer.into()));
         let many = ask.many.map(|limit| Cell::new(Some(limit).filter(|limit| *limit > 0)));
         let pending = Pending {
             callback: ask.callback,
@@ -240,10 +249,11 @@ impl Connection {
         };
         self.delivery.requests.pending.borrow_mut().insert(id, pending);
         let sent = match ask.many {
-            None => link.request(out, ask.timeout, send),
+            None => link.request(out, ask.timeout, move |answer| send(heard(answer))),
             Some(limit) => {
                 let mut left = limit;
                 link.request_many(out, ask.timeout, move |answer| {
+                    let answer = heard(answer);
                     let flow = match &answer {
                         Ok(_) if left == 1 => ControlFlow::Break(()),
                         Err(RequestError::NoResponders(_)) if left == 1 => ControlFlow::Break(()),
@@ -278,7 +288,7 @@ impl Connection {
         let subject = ask.subject;
         let sub_id = self.reply_sub_id(false);
         let sent = link.request(out, ask.timeout, move |answer| {
-            complete(match Outcome::from(answer) {
+            complete(match Outcome::from(heard(answer)) {
                 Outcome::Message(message) => Ok(message),
                 outcome => Err(failure(outcome, &subject, false)),
             });
@@ -314,7 +324,7 @@ impl Connection {
         let sub_id = self.reply_sub_id(true);
         let mut replies: Vec<Packed> = Vec::new();
         let sent = link.request_many(out, ask.timeout, move |answer| {
-            let end = match Outcome::from(answer) {
+            let end = match Outcome::from(heard(answer)) {
                 Outcome::Message(message) => {
                     replies.push(message);
                     if replies.len() as u64 != limit {

@@ -327,17 +327,9 @@ impl Mux {
     }
 }
 
-/// Whether the first status of a message is 503, on its first line or in a header.
-fn says_no_responders(message: &Message) -> bool {
-    match message.status() {
-        Some(status) => status == 503,
-        None => message.header("Status").is_some_and(|text| text.trim().parse() == Ok(503.0)),
-    }
-}
-
 /// Tells a reply from the server's report that nobody is there.
 fn checked(message: Message) -> Reply {
-    if says_no_responders(&message) {
+    if message.status() == Some(503) {
         return Err(RequestError::NoResponders(Box::new(message)));
     }
     Ok(message)
