@@ -25,10 +25,10 @@ oo::class create ::nats::connection {
         return
     }
 
-    # The array itself stays, and with it the traces on it.
-    method PutInfo {fields} {
+    # The array itself stays, and with it the traces on it. A later INFO only adds to it.
+    method PutInfo {fields later} {
         foreach name [array names serverInfo] {
-            if {![dict exists $fields $name]} {
+            if {!$later && ![dict exists $fields $name]} {
                 unset serverInfo($name)
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::info::ServerInfo;
@@ -34,7 +35,9 @@ pub enum Event {
         reason: &'static str,
         hold: Hold,
     },
-    /// The server is about to shut down; `Link::info` has the flag.
+    /// The server has told more about itself; what it said is in `Link::info` already.
+    Updated(Map<String, Value>),
+    /// The server is about to shut down; it has told so before.
     LameDuck,
     /// The next attempt begins after this time.
     Waiting(Duration),

@@ -1,12 +1,15 @@
 //! From the engine's words to the error kinds and texts of the contract.
 //!
-//! The engine tells of a failed attempt only as text, and of a lost connection nothing at all but
-//! an earlier `-ERR`. Whatever is matched here is therefore text of async-nats 0.51, of rustls or
-//! of the system; what matches nothing still becomes a sensible error.
+//! The engine tells of a failed attempt only as text, and of a lost connection only in its trace.
+//! Whatever is matched here is therefore text of async-nats 0.51, of rustls or of the system; what
+//! matches nothing still becomes a sensible error.
 
 use super::server::ServerEntry;
-use super::silence::UNANSWERED_PINGS;
+use super::trace;
 use crate::error::{Error, Kind};
+
+/// The engine gives up when it would have to send one PING more than this.
+const UNANSWERED_PINGS: u32 = 2;
 
 /// What is known of an attempt when it has failed.
 pub(super) struct Attempt<'a> {
@@ -81,9 +84,8 @@ impl Attempt<'_> {
         if let Some(line) = reason.strip_prefix("expected INFO, got ").filter(|l| *l != "nothing") {
             return Error::new(Kind::Protocol, format!("Invalid protocol {line}"));
         }
-        if let Some(line) = reason.strip_prefix("invalid server operation: '") {
-            let line = line.strip_suffix('\'').unwrap_or(line);
-            return Error::new(Kind::Protocol, format!("Invalid protocol {line}"));
+        if let Some(error) = unknown_operation(reason) {
+            return error;
         }
         match reason {
             "expected INFO, got nothing"
@@ -155,6 +157,73 @@ pub(super) fn closed(server: &ServerEntry) -> Error {
     Error::new(Kind::BrokenSocket, format!("Server {place} closed the connection"))
 }
 
+/// The engine has ended in the middle of its work: there are answers that it does not survive, such
+/// as an `-ERR` without a text.
+pub(super) fn unreadable() -> Error {
+    Error::new(Kind::Server, "error without a text")
+}
+
+/// The one error of the engine's parser that has a kind of its own.
+const BAD_STATUS: &str = "could not parse status parameter";
+
+/// Why a connection was lost. `reason` is the `Debug` form of an `Option<io::Error>`.
+pub(super) fn lost(server: &ServerEntry, reason: &str, reading: bool) -> Error {
+    let place = server.address();
+    let reason = reason.strip_prefix("Some(").and_then(|r| r.strip_suffix(')')).unwrap_or("None");
+    let member = |name: &str| reason.split_once(&format!("{name}: ")).map(|(_, rest)| rest);
+    if reason.starts_with("Os {") {
+        let text = member("message").and_then(|rest| trace::string(rest.strip_prefix('"')?));
+        let text = text.map_or_else(|| reason.to_owned(), |(text, _)| tcl_spelling(&text));
+        let text = match reading {
+            true => format!("Connection to {place} broken - {text}"),
+            false => format!("Failed to send data to {place}: {text}"),
+        };
+        return Error::new(Kind::BrokenSocket, text);
+    }
+    let Some(text) = member("error").filter(|_| reason.starts_with("Custom {")) else {
+        // The end of the stream, also in the middle of something.
+        return closed(server);
+    };
+    let text = plain(text.strip_suffix(" }").unwrap_or(text));
+    match member("kind").and_then(|rest| rest.split(',').next()) {
+        Some("UnexpectedEof" | "ConnectionReset" | "BrokenPipe") => closed(server),
+        Some("InvalidInput") => malformed(&text),
+        Some("Other") if text == BAD_STATUS => malformed(&text),
+        _ => Error::new(Kind::BrokenSocket, format!("Connection to {place} broken - {text}")),
+    }
+}
+
+/// The server said something that is no protocol.
+fn malformed(text: &str) -> Error {
+    if let Some(error) = unknown_operation(text) {
+        return error;
+    }
+    if text == "header version line does not begin with `NATS/1.0`" {
+        return Error::new(Kind::BadHeaderMsg, "Unknown header version");
+    }
+    const OF_HEADERS: [&str; 5] =
+        ["header isn't", "no header version", "ParseHeaderName", "ParseHeaderValue", BAD_STATUS];
+    if OF_HEADERS.iter().any(|start| text.starts_with(start)) {
+        return Error::new(Kind::BadHeaderMsg, format!("Invalid header: {text}"));
+    }
+    Error::new(Kind::Protocol, format!("Invalid protocol: {text}"))
+}
+
+/// `Invalid protocol <line>`.
+fn unknown_operation(text: &str) -> Option<Error> {
+    let line = text.strip_prefix("invalid server operation: '")?;
+    let line = line.strip_suffix('\'').unwrap_or(line).trim_end_matches(['\r', '\n']);
+    Some(Error::new(Kind::Protocol, format!("Invalid protocol {line}")))
+}
+
+/// What the `Debug` form of an error says: the text in quotes, else its name.
+fn plain(debug: &str) -> String {
+    match debug.split_once('"').and_then(|(_, rest)| trace::string(rest)) {
+        Some((text, _)) => text,
+        None => debug.split([' ', '(']).next().unwrap_or(debug).to_owned(),
+    }
+}
+
 /// The server left the keep-alive unanswered.
 pub(super) fn stale() -> Error {
     let text = format!("The server did not respond to {UNANSWERED_PINGS} PINGs");
@@ -188,10 +257,13 @@ pub(super) fn server_error(text: &str) -> (Error, bool) {
 /// Splits `Connection refused (os error 111)` into Tcl's spelling of the text and the number.
 fn os_error(reason: &str) -> Option<(String, i32)> {
     let (text, number) = reason.strip_suffix(')')?.rsplit_once(" (os error ")?;
-    let number = number.parse().ok()?;
+    Some((tcl_spelling(text), number.parse().ok()?))
+}
+
+fn tcl_spelling(text: &str) -> String {
     let mut chars = text.chars();
-    let first = chars.next()?.to_lowercase();
-    Some((first.chain(chars).collect(), number))
+    let first = chars.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(chars).collect()
 }
 
 /// Whether the text comes from rustls; the engine reports its errors as those of the socket.
@@ -272,6 +344,81 @@ mod tests {
             ),
         ] {
             assert_eq!(failed("h:1", text, true, false), (kind, wanted.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn lost_connections() {
+        use std::io::{Error as Io, ErrorKind};
+        let server = ServerEntry::parse("h:1").expect("url");
+        let invalid = |text: &str| Io::new(ErrorKind::InvalidInput, text);
+        let utf8 = String::from_utf8(vec![0xff]).map_err(|e| e.utf8_error()).expect_err("no text");
+        let json = serde_json::from_str::<Vec<u8>>("{").expect_err("no JSON");
+        for (reason, reading, kind, wanted) in [
+            (None, true, Kind::BrokenSocket, "Server h:1 closed the connection"),
+            (
+                Some(ErrorKind::ConnectionReset.into()),
+                true,
+                Kind::BrokenSocket,
+                "Server h:1 closed the connection",
+            ),
+            (
+                Some(Io::from_raw_os_error(104)),
+                true,
+                Kind::BrokenSocket,
+                "Connection to h:1 broken - connection reset by peer",
+            ),
+            (
+                Some(Io::from_raw_os_error(32)),
+                false,
+                Kind::BrokenSocket,
+                "Failed to send data to h:1: broken pipe",
+            ),
+            (
+                Some(invalid("invalid server operation: 'HELLO \"x\"\r\n'")),
+                false,
+                Kind::Protocol,
+                "Invalid protocol HELLO \"x\"",
+            ),
+            (
+                Some(invalid("header isn't valid utf-8")),
+                false,
+                Kind::BadHeaderMsg,
+                "Invalid header: header isn't valid utf-8",
+            ),
+            (
+                Some(invalid("header version line does not begin with `NATS/1.0`")),
+                false,
+                Kind::BadHeaderMsg,
+                "Unknown header version",
+            ),
+            (
+                Some(Io::new(ErrorKind::InvalidInput, utf8)),
+                false,
+                Kind::Protocol,
+                "Invalid protocol: Utf8Error",
+            ),
+            (
+                Some(Io::new(ErrorKind::InvalidInput, json)),
+                false,
+                Kind::Protocol,
+                "Invalid protocol: invalid type: map, expected a sequence",
+            ),
+            (
+                Some(Io::new(ErrorKind::UnexpectedEof, "no close_notify")),
+                true,
+                Kind::BrokenSocket,
+                "Server h:1 closed the connection",
+            ),
+            (
+                Some(Io::new(ErrorKind::InvalidData, "received fatal alert")),
+                true,
+                Kind::BrokenSocket,
+                "Connection to h:1 broken - received fatal alert",
+            ),
+        ] {
+            let error = lost(&server, &format!("{reason:?}"), reading);
+            assert_eq!((error.kind, &*error.message), (kind, wanted), "{reason:?}");
         }
     }
 

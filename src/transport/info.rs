@@ -16,6 +16,29 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
+    /// Takes in a later INFO, and tells what that said. The engine does not know which members were
+    /// there, so those that are empty count as left out.
+    pub(super) fn merge(&mut self, info: &async_nats::ServerInfo) -> Map<String, Value> {
+        let mut said = ServerInfo::new(info).fields;
+        said.retain(|_, value| match value {
+            Value::String(text) => !text.is_empty(),
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::Bool(flag) => *flag,
+            _ => true,
+        });
+        for (name, value) in &said {
+            self.fields.insert(name.clone(), value.clone());
+        }
+        if info.max_payload > 0 {
+            self.max_payload = info.max_payload;
+        }
+        if !info.version.is_empty() {
+            self.version = plain_version(&info.version);
+        }
+        self.headers |= info.headers;
+        said
+    }
+
     pub(super) fn new(info: &async_nats::ServerInfo) -> ServerInfo {
         let version = plain_version(&info.version);
         let mut fields = Map::new();
@@ -93,6 +116,29 @@ mod tests {
             let info = async_nats::ServerInfo { version: version.into(), ..Default::default() };
             assert_eq!(ServerInfo::new(&info).at_least(2, 10), newer, "{version}");
         }
+    }
+
+    #[test]
+    fn a_later_info_adds_what_it_says() {
+        let first = async_nats::ServerInfo {
+            server_id: "A".into(),
+            headers: true,
+            max_payload: 100,
+            ..Default::default()
+        };
+        let mut info = ServerInfo::new(&first);
+        let later = async_nats::ServerInfo {
+            max_payload: 50,
+            lame_duck_mode: true,
+            connect_urls: vec!["a:1".into()],
+            ..Default::default()
+        };
+        let said = info.merge(&later);
+        assert_eq!(said.keys().collect::<Vec<_>>(), ["max_payload", "ldm", "connect_urls"]);
+        assert_eq!((info.max_payload, info.headers), (50, true));
+        assert_eq!(info.fields["server_id"], "A");
+        assert_eq!(info.fields["max_payload"], 50);
+        assert!(info.merge(&async_nats::ServerInfo::default()).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::rustls::ClientConfig;
 use async_nats::{AuthError, Client, ConnectOptions};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -19,7 +20,6 @@ use super::pilot::{Pilot, server_addr};
 use super::server::ServerEntry;
 use super::settings::Settings;
 use super::shared::{Shared, Traffic, lock};
-use super::silence::look_interval;
 use super::tap::Sink;
 use super::tls::Tls;
 use super::{pump, trace};
@@ -57,9 +57,8 @@ impl Link {
         let shared = Arc::new(Shared::new(settings, observer, &inbox));
         let (tls, config) = Tls::new(shared.clone())?;
         let pilot = Arc::new(Pilot::new(shared.clone(), tls));
-        let options = engine_options(&shared, &pilot).tls_client_config(config);
         let (close, closing) = watch::channel(None);
-        let main = live(shared.clone(), pilot, options, closing);
+        let main = live(shared.clone(), pilot, config, closing);
         let thread = Thread::start(main).map_err(|e| {
             Error::new(Kind::Internal, format!("No thread for the connection: {e}"))
         })?;
@@ -358,46 +357,49 @@ impl Drop for TearDown {
 async fn live(
     shared: Arc<Shared>,
     pilot: Arc<Pilot>,
-    options: ConnectOptions,
+    tls: ClientConfig,
     mut closing: watch::Receiver<Option<Duration>>,
 ) {
-    let _ear = trace::listen();
+    let ears = pilot.clone();
+    let _ear = trace::listen(move |heard| ears.heard(heard));
     let mut end = TearDown(shared.clone(), End::Closed);
     let mut verdict = pilot.verdict();
-    let addrs: Vec<_> = shared.pool().entries().iter().filter_map(server_addr).collect();
-    // Returns at once and fails only for addresses that are none.
-    let Ok(client) = async_nats::connect_with_options(addrs, options).await else { return };
-    pilot.set_client(client.clone());
-    drop(pilot);
-    tokio::spawn(pump::run(shared.clone(), client.clone()));
     let mux = shared.mux.clone();
     tokio::spawn(async move { mux.run_timer().await });
-    tokio::spawn(listen_for_silence(shared.clone()));
-    tokio::select! {
-        reason = first(&mut verdict) => {
-            if let Some(reason) = reason {
-                end.1 = End::Lost;
-                let (hold, released) = Hold::new();
-                shared.tell(Event::GaveUp { reason, hold });
-                tokio::select! {
-                    _ = released => {}
-                    _ = first(&mut closing) => {}
+    let engines = watch::Sender::new(None);
+    tokio::spawn(pump::run(shared.clone(), pilot.clone(), engines.subscribe()));
+    loop {
+        let addrs: Vec<_> = shared.pool().entries().iter().filter_map(server_addr).collect();
+        let (alive, died) = oneshot::channel();
+        let options = engine_options(&shared, &pilot, alive).tls_client_config(tls.clone());
+        // Returns at once and fails only for addresses that are none.
+        let Ok(client) = async_nats::connect_with_options(addrs, options).await else { return };
+        pilot.set_client(client.clone());
+        engines.send_replace(Some(client.clone()));
+        tokio::select! {
+            reason = first(&mut verdict) => {
+                if let Some(reason) = reason {
+                    end.1 = End::Lost;
+                    let (hold, released) = Hold::new();
+                    shared.tell(Event::GaveUp { reason, hold });
+                    tokio::select! {
+                        _ = released => {}
+                        _ = first(&mut closing) => {}
+                    }
                 }
+                return;
+            }
+            // Without an answer, all handles are gone.
+            limit = first(&mut closing) => {
+                flush(&shared, &client, limit.unwrap_or_default()).await;
+                return;
+            }
+            // It panicked. What it had not written is lost, the rest goes on with another one.
+            _ = died => {
+                pilot.crashed();
+                shared.subscribe_again();
             }
         }
-        // Without an answer, all handles are gone.
-        limit = first(&mut closing) => flush(&shared, &client, limit.unwrap_or_default()).await,
-    }
-}
-
-/// Looks at what has been read, so that [`Shared::silence`] knows since when there was nothing.
-async fn listen_for_silence(shared: Arc<Shared>) {
-    let ping_interval = shared.setting(|settings| settings.ping_interval);
-    let mut looks = tokio::time::interval(look_interval(ping_interval));
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        shared.silence();
     }
 }
 
@@ -443,7 +445,12 @@ async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
 }
 
 /// The engine as it is used here: no queue that drops, no pool, waits or checks of its own.
-fn engine_options(shared: &Arc<Shared>, pilot: &Arc<Pilot>) -> ConnectOptions {
+/// `alive` goes when the engine does.
+fn engine_options(
+    shared: &Arc<Shared>,
+    pilot: &Arc<Pilot>,
+    alive: oneshot::Sender<()>,
+) -> ConnectOptions {
     let (for_auth, for_choice, for_events) = (pilot.clone(), pilot.clone(), pilot.clone());
     // What is asked of us gets a task of its own, because the engine wants futures that are Sync.
     let options = ConnectOptions::with_auth_callback(move |nonce| {
@@ -452,6 +459,7 @@ fn engine_options(shared: &Arc<Shared>, pilot: &Arc<Pilot>) -> ConnectOptions {
         async move { login.await.unwrap_or_else(|e| Err(AuthError::new(e))) }
     })
     .reconnect_to_server_callback(move |known, _info| {
+        let _held = &alive;
         let pilot = for_choice.clone();
         let choice = tokio::spawn(async move { pilot.choose(known).await });
         async move {

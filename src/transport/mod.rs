@@ -7,9 +7,9 @@
 //! | `outbox`, `pump` | the queue in front of the engine, and the task that empties it |
 //! | `tap` | a subscription's way from the engine into a sink |
 //! | `mux` | requests over one inbox, their timeouts, fences |
-//! | `pilot`, `pool`, `failure`, `silence` | which server, when, and what went wrong |
+//! | `pilot`, `pool`, `failure` | which server, when, and what went wrong |
 //! | `server`, `settings`, `login`, `tls` | a server's URL, options, credentials, certificates |
-//! | `info`, `trace` | what a server says about itself, and how we hear it |
+//! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
 //! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
 //! | `shared` | the state that handles and runtime share |
 
@@ -31,7 +31,6 @@ mod pump;
 mod server;
 mod settings;
 mod shared;
-mod silence;
 mod tap;
 mod tls;
 mod trace;

@@ -6,14 +6,13 @@
 //! else and never answers; the runtime is dropped around it.
 //!
 //! Everything runs on the one thread of the runtime. The engine reports its events through a queue
-//! and a task of its own, hence the callback yields first: when it goes on, they are known.
+//! and a task of its own, hence the callback yields first: when it goes on, they are known. What it
+//! says in its trace is known at once.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_nats::{
-    Auth, AuthError, Client, ClientError, ReconnectToServer, Server, ServerAddr, ServerError,
-};
+use async_nats::{Auth, AuthError, Client, ClientError, ReconnectToServer, Server, ServerAddr};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -24,9 +23,8 @@ use super::login::{Login, LoginQuestion};
 use super::pool::{self, Next};
 use super::server::ServerEntry;
 use super::shared::{Shared, lock};
-use super::silence::is_stale;
 use super::tls::Tls;
-use super::trace;
+use super::trace::Heard;
 use crate::error::Error;
 
 /// How long the user's delay callback may take before the usual wait is taken instead.
@@ -42,6 +40,8 @@ pub(super) struct Pilot {
     shared: Arc<Shared>,
     course: Mutex<Course>,
     tls: Arc<Tls>,
+    /// Held while the engine is told of new servers.
+    discovering: tokio::sync::Mutex<()>,
     /// Why it is all over, once it is.
     verdict: watch::Sender<Option<&'static str>>,
 }
@@ -59,16 +59,42 @@ struct Course {
     connected: Option<ServerEntry>,
     /// Counts connections.
     generation: u64,
-    /// A fatal error that the server reported on this connection.
+    /// What the server has said about itself since it was dialled: first in the handshake.
+    infos: Vec<async_nats::ServerInfo>,
+    /// Errors that the server reported before we knew of the connection.
+    early_errors: Vec<String>,
+    /// Why the connection has to go: the server said so, or its owner.
     fatal: Option<Error>,
+    stale: bool,
+    read_failed: bool,
+    /// Why the engine itself gave the connection up.
+    cause: Option<String>,
+    /// The engine has, or had until now, a connection.
+    on: bool,
+    /// The connection broke, rather than that the engine was told to leave it.
+    broke: bool,
+    /// The engine was told to leave the connection and has not done it yet.
+    leaving: bool,
     /// The engine's word for the failure of the last attempt.
     client_error: Option<String>,
+}
+
+impl Course {
+    /// Another address is dialled.
+    fn dial(&mut self) {
+        self.infos.clear();
+        self.early_errors.clear();
+        self.fatal = None;
+        self.cause = None;
+        (self.stale, self.read_failed) = (false, false);
+    }
 }
 
 impl Pilot {
     pub fn new(shared: Arc<Shared>, tls: Arc<Tls>) -> Pilot {
         let verdict = watch::Sender::new(None);
-        Pilot { shared, course: Mutex::default(), tls, verdict }
+        let discovering = tokio::sync::Mutex::default();
+        Pilot { shared, course: Mutex::default(), tls, discovering, verdict }
     }
 
     /// Becomes the reason when there is no server left to try.
@@ -76,7 +102,7 @@ impl Pilot {
         self.verdict.subscribe()
     }
 
-    /// The engine exists from now on.
+    /// This is the engine from now on.
     pub fn set_client(&self, client: Client) {
         self.shared.set_statistics(client.statistics());
         lock(&self.course).client = Some(client);
@@ -112,7 +138,7 @@ impl Pilot {
         nonce: Vec<u8>,
         attempt: u64,
     ) -> std::result::Result<Auth, Error> {
-        let heard = trace::last();
+        let heard = self.heard_last();
         let (settings, ask) = self.shared.setting(|s| (s.login.clone(), s.login_callback.clone()));
         let of_url = Login::of_url(server);
         let asked = heard.as_ref().is_none_or(|heard| heard.auth_required);
@@ -152,6 +178,7 @@ impl Pilot {
         // Twice: the first time the task of the events may be the one that woke us.
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
+        self.left();
         self.lost();
         self.attempt_failed(&known);
         self.shared.sweep();
@@ -163,9 +190,9 @@ impl Pilot {
             self.shared.tell(Event::Attempt(server.clone()));
             match self.address(&server, &known).await {
                 Ok(addr) => {
-                    trace::forget();
                     self.tls.begin();
                     let mut course = lock(&self.course);
+                    course.dial();
                     course.attempt = Some(server);
                     course.attempts += 1;
                     course.refusal = None;
@@ -259,9 +286,9 @@ impl Pilot {
         let refusal = course.refusal.take();
         let client_error = course.client_error.take();
         drop(course);
-        let heard = trace::last();
+        let heard = self.heard_last();
         if let Some(heard) = &heard {
-            self.shared.tell(Event::Heard(heard.info.clone()));
+            self.shared.tell(Event::Heard(Arc::new(ServerInfo::new(heard))));
         }
         let secure = self.wants_tls(&server);
         let no_tls = heard.as_ref().is_some_and(|heard| !heard.tls_required)
@@ -296,37 +323,93 @@ impl Pilot {
         self.shared.tell(Event::AttemptFailed(error));
     }
 
+    /// The last INFO of the server being tried.
+    fn heard_last(&self) -> Option<async_nats::ServerInfo> {
+        lock(&self.course).infos.last().cloned()
+    }
+
+    /// The engine is not connected any more. Either it was told so, or the connection broke before it
+    /// came to that: then the next connection is the one that it will leave.
+    fn left(&self) {
+        let mut course = lock(&self.course);
+        if !std::mem::take(&mut course.on) {
+            return;
+        }
+        if !std::mem::take(&mut course.broke) {
+            course.leaving = false;
+        }
+    }
+
     /// If there was a connection, it is lost.
     fn lost(&self) {
         let mut course = lock(&self.course);
         let Some(server) = course.connected.take() else { return };
-        let mut fatal = course.fatal.take();
+        let (fatal, cause) = (course.fatal.take(), course.cause.take());
+        let (stale, reading) = (course.stale, course.read_failed);
         drop(course);
-        if self.shared.take_forced() {
-            fatal.get_or_insert_with(|| failure::unwanted(&server));
-        }
-        let interval = self.shared.setting(|settings| settings.ping_interval);
-        let error = fatal.unwrap_or_else(|| match is_stale(self.shared.silence(), interval) {
-            true => failure::stale(),
-            false => failure::closed(&server),
+        let error = fatal.unwrap_or_else(|| match cause {
+            Some(_) if stale => failure::stale(),
+            Some(cause) => failure::lost(&server, &cause, reading),
+            None => failure::closed(&server),
         });
         self.shared.set_up(false);
         self.shared.state.send_replace(ConnState::Disconnected);
         self.shared.tell(Event::Lost(error));
     }
 
+    /// The engine has ended: what it was doing has failed.
+    pub fn crashed(&self) {
+        let mut course = lock(&self.course);
+        (course.on, course.broke, course.leaving) = (false, false, false);
+        course.fatal.get_or_insert_with(failure::unreadable);
+        let attempt = course.attempt.take();
+        drop(course);
+        self.lost();
+        if attempt.is_some() {
+            self.count_failure(failure::unreadable());
+        }
+    }
+
+    /// The engine said something in its trace, and is in the middle of its work.
+    pub fn heard(self: &Arc<Self>, heard: Heard) {
+        let mut course = lock(&self.course);
+        match heard {
+            Heard::Dial => course.dial(),
+            Heard::Info(info) if course.connected.is_none() => course.infos.push(*info),
+            Heard::ServerError(text) if course.connected.is_none() => {
+                course.early_errors.push(text);
+            }
+            Heard::Info(info) => {
+                drop(course);
+                self.update(&info);
+            }
+            Heard::ServerError(text) => {
+                drop(course);
+                self.server_error(&text);
+            }
+            Heard::ReadFailed => course.read_failed = true,
+            Heard::Stale => course.stale = true,
+            Heard::Lost(cause) => {
+                course.cause = Some(cause);
+                course.broke = true;
+                drop(course);
+                self.lost();
+            }
+        }
+    }
+
     /// Something happened to the engine.
     pub fn event(self: &Arc<Self>, event: async_nats::Event) {
         match event {
             async_nats::Event::Connected => self.connected(),
-            async_nats::Event::Disconnected => self.lost(),
-            async_nats::Event::LameDuckMode => self.lame_duck(),
-            async_nats::Event::ServerError(error) => self.server_error(&error),
             async_nats::Event::ClientError(ClientError::Other(text)) => {
                 lock(&self.course).client_error = Some(text);
             }
             // These come from features that are not used, or say what is known.
-            async_nats::Event::Draining
+            async_nats::Event::Disconnected
+            | async_nats::Event::LameDuckMode
+            | async_nats::Event::ServerError(_)
+            | async_nats::Event::Draining
             | async_nats::Event::Closed
             | async_nats::Event::SlowConsumer(_)
             | async_nats::Event::ClientError(_) => {}
@@ -337,12 +420,21 @@ impl Pilot {
         let mut course = lock(&self.course);
         let Some(server) = course.attempt.take() else { return };
         let Some(client) = course.client.clone() else { return };
-        course.connected = Some(server.clone());
-        course.fatal = None;
-        course.generation += 1;
+        course.on = true;
+        // Otherwise it will be left at once.
+        let stays = !course.leaving;
+        if stays {
+            course.connected = Some(server.clone());
+            course.generation += 1;
+        }
         let generation = course.generation;
+        let later: Vec<_> = course.infos.drain(..).skip(1).collect();
+        let errors = std::mem::take(&mut course.early_errors);
         drop(course);
         self.shared.pool().succeeded();
+        if !stays {
+            return;
+        }
         let raw = client.server_info();
         let info = Arc::new(ServerInfo::new(&raw));
         self.shared.set_info(info.clone());
@@ -356,28 +448,55 @@ impl Pilot {
         self.shared.set_up(true);
         self.shared.tell(Event::Connected { server: server.clone(), info });
         self.discover(client, &server, &raw.connect_urls);
+        later.iter().for_each(|info| self.update(info));
+        errors.iter().for_each(|text| self.server_error(text));
+    }
+
+    /// The server of the connection says more about itself.
+    fn update(self: &Arc<Self>, raw: &async_nats::ServerInfo) {
+        let course = lock(&self.course);
+        let (client, server) = (course.client.clone(), course.connected.clone());
+        drop(course);
+        let (Some(client), Some(server), Some(info)) = (client, server, self.shared.info()) else {
+            return;
+        };
+        let ducked = |info: &ServerInfo| info.fields.contains_key("ldm");
+        let before = ducked(&info);
+        let mut info = ServerInfo::clone(&info);
+        let said = info.merge(raw);
+        let after = ducked(&info);
+        self.shared.set_info(Arc::new(info));
+        self.shared.tell(Event::Updated(said));
+        if after && !before {
+            self.shared.tell(Event::LameDuck);
+        }
+        self.discover(client, &server, &raw.connect_urls);
     }
 
     /// Adds servers that the pool does not know. The engine must know them first, or it would not
-    /// take them from [`Pilot::choose`].
+    /// take them from [`Pilot::choose`]; it hears of them one list after the other.
     fn discover(self: &Arc<Self>, client: Client, from: &ServerEntry, urls: &[String]) {
-        let mut bad = Vec::new();
-        let mut fresh = self.shared.pool().unknown(urls, |url| bad.push(url.to_owned()));
-        for url in bad {
-            self.shared.tell(Event::BadServerUrl(url));
-        }
-        if from.is_websocket() {
-            // Over a WebSocket a server tells the WebSocket addresses of the others.
-            fresh.iter_mut().for_each(|entry| entry.scheme.clone_from(&from.scheme));
-        }
-        let fresh: Vec<_> = fresh.into_iter().filter(|s| server_addr(s).is_some()).collect();
-        if fresh.is_empty() {
+        if urls.is_empty() {
             return;
         }
-        let entries = self.shared.pool().entries();
-        let addrs: Vec<_> = entries.iter().chain(&fresh).filter_map(server_addr).collect();
-        let pilot = self.clone();
+        let (pilot, from, urls) = (self.clone(), from.clone(), urls.to_vec());
         tokio::spawn(async move {
+            let _one = pilot.discovering.lock().await;
+            let mut bad = Vec::new();
+            let mut fresh = pilot.shared.pool().unknown(&urls, |url| bad.push(url.to_owned()));
+            for url in bad {
+                pilot.shared.tell(Event::BadServerUrl(url));
+            }
+            if from.is_websocket() {
+                // Over a WebSocket a server tells the WebSocket addresses of the others.
+                fresh.iter_mut().for_each(|entry| entry.scheme.clone_from(&from.scheme));
+            }
+            fresh.retain(|server| server_addr(server).is_some());
+            if fresh.is_empty() {
+                return;
+            }
+            let entries = pilot.shared.pool().entries();
+            let addrs: Vec<_> = entries.iter().chain(&fresh).filter_map(server_addr).collect();
             if client.set_server_pool(addrs).await.is_ok() {
                 let added: Vec<_> = fresh.iter().map(ServerEntry::address).collect();
                 pilot.shared.pool().insert(fresh);
@@ -388,20 +507,8 @@ impl Pilot {
         });
     }
 
-    fn lame_duck(&self) {
-        let Some(info) = self.shared.info() else { return };
-        let mut info = ServerInfo::clone(&info);
-        info.fields.insert("ldm".into(), true.into());
-        self.shared.set_info(Arc::new(info));
-        self.shared.tell(Event::LameDuck);
-    }
-
-    fn server_error(self: &Arc<Self>, error: &ServerError) {
-        let text = match error {
-            ServerError::AuthorizationViolation => "authorization violation",
-            ServerError::Other(text) => text.as_str(),
-            ServerError::SlowConsumer(_) => return,
-        };
+    /// The text of an `-ERR` on the connection.
+    fn server_error(self: &Arc<Self>, text: &str) {
         let (error, fatal) = failure::server_error(text);
         if !fatal {
             if !self.shared.mux.refused(text) {
@@ -410,25 +517,43 @@ impl Pilot {
             return;
         }
         let mut course = lock(&self.course);
-        let (Some(client), true) = (course.client.clone(), course.connected.is_some()) else {
-            return;
-        };
         course.fatal.get_or_insert(error);
         let generation = course.generation;
         drop(course);
+        // What is said from now on goes over the next connection.
+        self.shared.set_up(false);
         // Servers end the connection after such an error; one that does not is left.
         let pilot = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ERROR_GRACE).await;
-            let still = {
-                let course = lock(&pilot.course);
-                course.generation == generation && course.connected.is_some()
-            };
-            if still {
-                // Fails only if the engine has ended.
-                let _ = client.force_reconnect().await;
-            }
+            pilot.leave(generation).await;
         });
+    }
+
+    /// Makes the engine leave the connection, if it still is the one meant.
+    async fn leave(&self, generation: u64) {
+        let client = {
+            let mut course = lock(&self.course);
+            let current = course.generation == generation && course.connected.is_some();
+            course.leaving |= current;
+            course.client.clone().filter(|_| current)
+        };
+        if let Some(client) = client {
+            // Fails only if the engine has ended.
+            let _ = client.force_reconnect().await;
+        }
+    }
+
+    /// The owner wants another connection.
+    pub async fn leave_for_another(&self) {
+        let generation = {
+            let mut course = lock(&self.course);
+            let Some(server) = course.connected.clone() else { return };
+            course.fatal.get_or_insert_with(|| failure::unwanted(&server));
+            course.generation
+        };
+        self.shared.set_up(false);
+        self.leave(generation).await;
     }
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_nats::client::traits::Publisher;
 use async_nats::client::{PublishError, PublishErrorKind, SubscribeErrorKind};
 use async_nats::{Client, Subscriber};
+use tokio::sync::watch;
 use tokio::task::unconstrained;
 
 use super::event::Event;
 use super::link::SubId;
 use super::outbox::{Op, Wake};
+use super::pilot::Pilot;
 use super::shared::Shared;
 use super::tap::Tap;
 use crate::error::{Error, Kind};
@@ -19,28 +21,39 @@ use crate::error::{Error, Kind};
 /// takes part in the memory of a burst, so this is only as large as throughput wants it.
 pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
 
-/// Moves entries until the engine is gone.
-pub(super) async fn run(shared: Arc<Shared>, client: Client) {
+/// Moves entries into the engine that there is.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    pilot: Arc<Pilot>,
+    mut engines: watch::Receiver<Option<Client>>,
+) {
     let mut batch = VecDeque::new();
+    let mut engine = None;
     loop {
         let wake = std::future::poll_fn(|cx| shared.outbox.poll_take(cx, &mut batch)).await;
         if matches!(wake, Wake::Poke) {
             shared.sweep();
             continue;
         }
+        // An error means that there will be none any more.
+        if engine.is_none() || engines.has_changed().unwrap_or(false) {
+            engine = engines.borrow_and_update().clone();
+        }
+        let Some(client) = &engine else { return };
         // Entries stay in the batch when the connection goes; they are sent on the next one.
         while shared.is_up()
             && let Some(op) = batch.pop_front()
         {
-            if !hand_over(&shared, &client, op).await {
-                return;
+            if !hand_over(&shared, &pilot, client, op).await {
+                // The engine is gone: the connection, too.
+                shared.set_up(false);
             }
         }
     }
 }
 
 /// Gives one entry to the engine; false if the engine is gone.
-async fn hand_over(shared: &Shared, client: &Client, op: Op) -> bool {
+async fn hand_over(shared: &Shared, pilot: &Pilot, client: &Client, op: Op) -> bool {
     match op {
         Op::Publish(message) => match client.publish_message(message).await {
             Ok(()) => true,
@@ -52,9 +65,7 @@ async fn hand_over(shared: &Shared, client: &Client, op: Op) -> bool {
             // The engine would throw away what it has not written yet.
             let flushed = client.flush().await.is_ok() && shared.is_up();
             if flushed {
-                shared.set_forced();
-                // Fails only if the engine has ended.
-                let _ = client.force_reconnect().await;
+                pilot.leave_for_another().await;
             }
             true
         }
@@ -88,23 +99,27 @@ fn refused(shared: &Shared, error: &PublishError) -> bool {
 
 async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
     // Gone already: unsubscribed before there was a connection.
-    let Some(tap) = shared.tap(id).filter(|tap| tap.is_active()) else { return true };
+    // Done already: it was queued when another engine took over.
+    let wanted = |tap: &Arc<Tap>| tap.is_active() && !tap.is_attached();
+    let Some(tap) = shared.tap(id).filter(wanted) else { return true };
     let subscribed = match &tap.queue {
         None => client.subscribe(tap.subject.clone()).await,
         Some(queue) => client.queue_subscribe(tap.subject.clone(), queue.clone()).await,
     };
     match subscribed {
         // No await between the last one and `attach`: see the essay in `tap`.
-        Ok(subscriber) => match tap.limit() {
-            None => tap.attach(subscriber),
-            Some(limit) => attach_limited(&tap, subscriber, limit).await,
-        },
-        Err(error) => {
+        Ok(subscriber) => {
+            tap.begin();
+            match tap.limit() {
+                None => tap.attach(subscriber),
+                Some(limit) => attach_limited(&tap, subscriber, limit).await,
+            }
+        }
+        // The engine is gone; the next one will be told.
+        Err(error) if error.kind() == SubscribeErrorKind::Other => return false,
+        Err(_) => {
             // The words were checked before, so the subject has an empty token.
             shared.end_tap(id);
-            if error.kind() == SubscribeErrorKind::Other {
-                return false;
-            }
             let text = format!("Invalid subject {}", tap.subject);
             shared.tell(Event::AsyncError(Error::new(Kind::BadSubject, text)));
         }
@@ -116,6 +131,7 @@ async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
 /// full; what comes in during that time is kept in the channel and delivered by `attach`. The tap
 /// counts for itself, so a failure here costs nothing but a few messages sent in vain.
 async fn attach_limited(tap: &Arc<Tap>, mut subscriber: Subscriber, limit: u64) {
+    let limit = tap.of_engine(limit);
     let _ = unconstrained(subscriber.unsubscribe_after(limit)).await;
     tap.attach(subscriber);
 }

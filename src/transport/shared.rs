@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::client::Statistics;
 use tokio::sync::watch;
@@ -15,7 +14,6 @@ use super::mux::{End, Mux};
 use super::outbox::{Op, Outbox};
 use super::pool::Pool;
 use super::settings::Settings;
-use super::silence::Silence;
 use super::tap::Tap;
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Process;
@@ -37,11 +35,8 @@ pub(super) struct Shared {
     /// Set when the subscription of the inbox is queued.
     inbox: AtomicBool,
     inbox_queued: Mutex<()>,
-    /// The engine's counters, to know what it has really sent.
-    statistics: OnceLock<Arc<Statistics>>,
-    silence: Silence,
-    /// The owner wanted another connection.
-    forced: AtomicBool,
+    /// The counters of the engines, to know what they have really sent. Mostly there is one.
+    statistics: Mutex<Vec<Arc<Statistics>>>,
     /// Ends the wait for the next attempt.
     pub hurry: tokio::sync::Notify,
 }
@@ -75,9 +70,7 @@ impl Shared {
             last_sub: AtomicU64::new(0),
             inbox: AtomicBool::new(false),
             inbox_queued: Mutex::default(),
-            statistics: OnceLock::new(),
-            silence: Silence::default(),
-            forced: AtomicBool::new(false),
+            statistics: Mutex::default(),
             hurry: tokio::sync::Notify::new(),
         }
     }
@@ -115,8 +108,20 @@ impl Shared {
     }
 
     pub fn set_statistics(&self, statistics: Arc<Statistics>) {
-        // Set once, right after the engine was made.
-        let _ = self.statistics.set(statistics);
+        lock(&self.statistics).push(statistics);
+    }
+
+    /// The sum of a counter of the engines.
+    fn count(&self, read: impl Fn(&Statistics) -> u64) -> u64 {
+        lock(&self.statistics).iter().map(|statistics| read(statistics)).sum()
+    }
+
+    fn sent(&self) -> u64 {
+        self.count(|s| s.out_messages.load(Ordering::Relaxed))
+    }
+
+    fn received(&self) -> u64 {
+        self.count(|s| s.in_messages.load(Ordering::Relaxed))
     }
 
     /// Queues an entry.
@@ -137,44 +142,26 @@ impl Shared {
 
     /// Messages that were accepted and that the engine has not put on the wire.
     pub fn unsent(&self) -> u64 {
-        let sent = self.statistics.get().map_or(0, |s| s.out_messages.load(Ordering::Relaxed));
-        self.outbox.totals().0.saturating_sub(sent)
+        self.outbox.totals().0.saturating_sub(self.sent())
     }
 
     pub fn traffic(&self) -> Traffic {
-        let count = |read: fn(&Statistics) -> u64| self.statistics.get().map_or(0, |s| read(s));
         let (out_msgs, out_bytes) = self.outbox.totals();
         Traffic {
-            connects: count(|s| s.connects.load(Ordering::Relaxed)),
-            in_msgs: count(|s| s.in_messages.load(Ordering::Relaxed)),
-            in_bytes: count(|s| s.in_bytes.load(Ordering::Relaxed)),
+            connects: self.count(|s| s.connects.load(Ordering::Relaxed)),
+            in_msgs: self.received(),
+            in_bytes: self.count(|s| s.in_bytes.load(Ordering::Relaxed)),
             out_msgs,
             out_bytes,
         }
-    }
-
-    pub fn set_forced(&self) {
-        self.forced.store(true, Ordering::Release);
-    }
-
-    /// Whether the loss of the connection was wanted; asked once for each.
-    pub fn take_forced(&self) -> bool {
-        self.forced.swap(false, Ordering::AcqRel)
     }
 
     /// Whether so little was said that one write has surely taken it: nothing came in that a close
     /// would turn into a reset of the connection, and nothing went out that fills a buffer.
     pub fn is_quiet(&self) -> bool {
         const LITTLE: u64 = 32 * 1024;
-        let received = self.statistics.get().map_or(0, |s| s.in_messages.load(Ordering::Relaxed));
         let (messages, bytes) = self.outbox.totals();
-        received == 0 && messages * 64 + bytes < LITTLE
-    }
-
-    /// For how long nothing has come from the server.
-    pub fn silence(&self) -> Duration {
-        let read = self.statistics.get().map_or(0, |s| s.in_bytes.load(Ordering::Relaxed));
-        self.silence.look(read, Instant::now())
+        self.received() == 0 && messages * 64 + bytes < LITTLE
     }
 
     pub fn next_sub_id(&self) -> SubId {
@@ -205,6 +192,16 @@ impl Shared {
 
     pub fn forget_tap(&self, id: SubId) -> Option<Arc<Tap>> {
         lock(&self.taps).remove(&id)
+    }
+
+    /// Without a connection: queues the subscriptions for another engine.
+    pub fn subscribe_again(&self) {
+        let mut ids: Vec<_> = lock(&self.taps).keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            // After the end there is nothing to subscribe to.
+            let _ = self.push(Op::Subscribe(id));
+        }
     }
 
     /// Forgets a subscription and tells its sink. Runtime thread only.

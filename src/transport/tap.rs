@@ -27,7 +27,8 @@
 //!   and wakes the caller at once, which here would be a recursion that achieves nothing. The poll
 //!   is therefore `unconstrained`. The handler still yields: its socket reads are budgeted.
 //! * *Wakes from elsewhere.* When the engine drops its side, at the end of a subscription or of the
-//!   whole runtime, the same wake finds the end of the channel.
+//!   whole runtime, the same wake finds the end of the channel. If the engine panics, it drops its
+//!   side in the middle of that; the tap stays without one until there is another engine.
 //! * *The cycle* tap → channel → waker → tap is cut whenever the tap ends, which happens at the
 //!   latest when the link is torn down.
 
@@ -63,6 +64,8 @@ pub(super) struct Tap {
     active: AtomicBool,
     limit: AtomicU64,
     received: AtomicU64,
+    /// What had been received when the engine's subscription began, which counts from there.
+    before: AtomicU64,
     again: AtomicBool,
     feed: Mutex<Feed>,
     /// Told when the tap ends by itself, before the sink is; must not need the feed.
@@ -90,6 +93,7 @@ impl Tap {
             active: AtomicBool::new(true),
             limit: AtomicU64::new(limit.unwrap_or(UNLIMITED)),
             received: AtomicU64::new(0),
+            before: AtomicU64::new(0),
             again: AtomicBool::new(false),
             feed: Mutex::new(Feed { subscriber: None, sink: Some(sink) }),
             on_end: Box::new(on_end),
@@ -113,6 +117,20 @@ impl Tap {
 
     pub fn limit(&self) -> Option<u64> {
         Some(self.limit.load(Ordering::Acquire)).filter(|limit| *limit != UNLIMITED)
+    }
+
+    /// A subscription of the engine begins.
+    pub fn begin(&self) {
+        self.before.store(self.received.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// A limit of ours as the engine counts.
+    pub fn of_engine(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.before.load(Ordering::Acquire))
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.feed().subscriber.is_some()
     }
 
     fn feed(&self) -> MutexGuard<'_, Feed> {
@@ -180,6 +198,11 @@ impl Tap {
                 unconstrained(std::future::poll_fn(|cx| Pin::new(&mut *subscriber).poll_next(cx)));
             match pin!(next).poll(cx) {
                 Poll::Pending => return false,
+                // The engine is coming down; the next one will carry on.
+                Poll::Ready(None) if std::thread::panicking() => {
+                    feed.subscriber = None;
+                    return false;
+                }
                 Poll::Ready(None) => return true,
                 Poll::Ready(Some(message)) => {
                     if self.pass(feed, Message::new(message)) {

@@ -1,16 +1,18 @@
-//! What a server says in its INFO, also when the attempt fails afterwards.
+//! What the engine says only in its trace.
 //!
-//! The engine shows the INFO only of connections that were made, and asks for credentials without
-//! it. But it writes each INFO that it reads to its trace, on the thread of the runtime, before it
-//! does anything else with it. We listen to that one line; whatever else is traced stays switched
-//! off, so it costs nothing.
+//! The engine shows the INFO only of connections that were made, asks for credentials without it,
+//! says nothing of a later INFO, and never why a connection was lost. But it writes all of that to
+//! its trace, on the thread of the runtime, before it does anything else with it. We listen to those
+//! few lines; whatever else is traced stays switched off, so it costs nothing.
 //!
-//! The line has the `Debug` form of [`async_nats::ServerInfo`]. Should that change, nothing is
-//! heard, tests fail, and attempts go on as with a server that wants to know who we are.
+//! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`. Should
+//! a line change, nothing is heard and tests fail; connections go on with less precise errors.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
-use std::sync::{Arc, OnceLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 use tracing_core::dispatcher::{DefaultGuard, set_default};
@@ -18,35 +20,40 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber};
 
-use super::info::ServerInfo;
-
-/// The member of the traced line that holds the INFO.
-const MEMBER: &str = "info";
-
-/// An INFO as it was heard.
-#[derive(Clone, Debug)]
-pub(super) struct Heard {
-    pub auth_required: bool,
-    pub tls_required: bool,
-    pub info: Arc<ServerInfo>,
+/// What was heard. Told in the middle of the engine's work: whoever listens must neither wait nor
+/// call the engine.
+pub(super) enum Heard {
+    /// An attempt at one address of a server begins.
+    Dial,
+    /// An INFO, of a handshake or later.
+    Info(Box<async_nats::ServerInfo>),
+    /// The text of an `-ERR`.
+    ServerError(String),
+    /// The socket could not be read; the connection ends next.
+    ReadFailed,
+    /// The keep-alive is unanswered; the connection ends next.
+    Stale,
+    /// The connection ends; the reason is the `Debug` form of an `Option<io::Error>`.
+    Lost(String),
 }
 
-thread_local!(static LAST: RefCell<Option<Heard>> = const { RefCell::new(None) });
+type Listener = Rc<dyn Fn(Heard)>;
 
-/// Listens on this thread until the guard is dropped.
-pub(super) fn listen() -> DefaultGuard {
+thread_local!(static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) });
+
+/// Listens on this thread until the result is dropped.
+pub(super) fn listen(listener: impl Fn(Heard) + 'static) -> Listening {
     static EAR: OnceLock<Dispatch> = OnceLock::new();
-    set_default(EAR.get_or_init(|| Dispatch::new(Ear)))
+    LISTENER.replace(Some(Rc::new(listener)));
+    Listening(set_default(EAR.get_or_init(|| Dispatch::new(Ear))))
 }
 
-/// Forgets what was heard on this thread.
-pub(super) fn forget() {
-    LAST.take();
-}
+pub(super) struct Listening(#[expect(dead_code, reason = "what counts is its end")] DefaultGuard);
 
-/// The last INFO that was heard on this thread.
-pub(super) fn last() -> Option<Heard> {
-    LAST.with_borrow(Clone::clone)
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENER.take();
+    }
 }
 
 struct Ear;
@@ -54,10 +61,14 @@ struct Ear;
 impl Subscriber for Ear {
     /// Asked once for each place that traces.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let has = |name| metadata.fields().field(name).is_some();
         metadata.is_event()
-            && *metadata.level() == Level::TRACE
-            && metadata.target() == "async_nats::connection"
-            && metadata.fields().field(MEMBER).is_some()
+            && match (metadata.target(), *metadata.level()) {
+                ("async_nats::connection", Level::TRACE) => has("info") || has("error"),
+                ("async_nats", Level::DEBUG) => has("error") || has("pending_pings"),
+                ("async_nats::connector", Level::DEBUG) => has("socket_addr"),
+                _ => false,
+            }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -65,10 +76,12 @@ impl Subscriber for Ear {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
+        let Some(listener) = LISTENER.with_borrow(Clone::clone) else { return };
+        let mut line = Line::default();
         event.record(&mut line);
-        if let Some(heard) = read(&line.0) {
-            LAST.replace(Some(heard));
+        if let Some(heard) = line.heard(event.metadata().target()) {
+            // A panic of ours must not unwind through the engine.
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(heard)));
         }
     }
 
@@ -82,20 +95,44 @@ impl Subscriber for Ear {
     fn exit(&self, _: &Id) {}
 }
 
-/// Takes the text of the one member.
-struct Line(String);
+/// The members of a traced line that matter.
+#[derive(Default)]
+struct Line {
+    message: String,
+    info: Option<String>,
+    error: Option<String>,
+}
+
+impl Line {
+    fn heard(self, target: &str) -> Option<Heard> {
+        Some(match (target, self.info, self.error) {
+            ("async_nats::connection", Some(info), _) => Heard::Info(Box::new(read(&info)?)),
+            ("async_nats::connection", None, Some(text)) => match &*self.message {
+                "read operation: ERR" => Heard::ServerError(text),
+                _ => Heard::ReadFailed,
+            },
+            ("async_nats", _, Some(reason)) => Heard::Lost(reason),
+            ("async_nats", _, None) => Heard::Stale,
+            _ => Heard::Dial,
+        })
+    }
+}
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == MEMBER {
-            // Writing to a string does not fail.
-            let _ = write!(self.0, "{value:?}");
-        }
+        let place = match field.name() {
+            "message" => &mut self.message,
+            "info" => self.info.insert(String::new()),
+            "error" => self.error.insert(String::new()),
+            _ => return,
+        };
+        // Writing to a string does not fail.
+        let _ = write!(place, "{value:?}");
     }
 }
 
 /// From `ServerInfo { server_id: "X", auth_required: true, cluster: None, … }`.
-fn read(text: &str) -> Option<Heard> {
+fn read(text: &str) -> Option<async_nats::ServerInfo> {
     let mut rest = text.strip_prefix("ServerInfo { ")?;
     let mut members = Map::new();
     loop {
@@ -109,12 +146,7 @@ fn read(text: &str) -> Option<Heard> {
             None => break,
         }
     }
-    let info: async_nats::ServerInfo = serde_json::from_value(Value::Object(members)).ok()?;
-    Some(Heard {
-        auth_required: info.auth_required,
-        tls_required: info.tls_required,
-        info: Arc::new(ServerInfo::new(&info)),
-    })
+    serde_json::from_value(Value::Object(members)).ok()
 }
 
 /// The value at the start of a text, and what follows it.
@@ -142,8 +174,8 @@ fn value(text: &str) -> Option<(Value, &str)> {
     Some((serde_json::from_str(&text[..end]).ok()?, &text[end..]))
 }
 
-/// A string after its opening quote, with Rust's escapes undone.
-fn string(text: &str) -> Option<(String, &str)> {
+/// A string after its opening quote, with Rust's escapes undone, and what follows it.
+pub(super) fn string(text: &str) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -187,9 +219,7 @@ mod tests {
             lame_duck_mode: true,
             ..Default::default()
         };
-        let heard = read(&format!("{info:?}")).expect("readable");
-        assert!(heard.auth_required && !heard.tls_required);
-        assert_eq!(*heard.info, ServerInfo::new(&info));
+        assert_eq!(read(&format!("{info:?}")).expect("readable"), info);
         let plain = read(&format!("{:?}", async_nats::ServerInfo::default())).expect("readable");
         assert!(!plain.auth_required && !plain.tls_required);
     }

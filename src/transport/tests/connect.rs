@@ -179,7 +179,8 @@ fn other_errors_and_lame_duck_mode_end_nothing() {
 fn a_line_that_is_no_protocol_loses_the_connection() {
     let place = says("HELLO there");
     let (_link, recorder) = open(settings(&[&place]));
-    recorder.wait("lost ErrBrokenSocket");
+    let Event::Lost(error) = recorder.wait("lost") else { panic!() };
+    assert_eq!((error.kind, &*error.message), (Kind::Protocol, "Invalid protocol HELLO there"));
 }
 
 #[test]

@@ -143,6 +143,7 @@ impl Observer for Recorder {
             Event::Lost(error) => format!("lost {}", error.kind.code()),
             Event::AsyncError(error) => format!("error {}", error.kind.code()),
             Event::GaveUp { reason, .. } => format!("gave up {reason}"),
+            Event::Updated(said) => format!("updated {}", said.len()),
             Event::LameDuck => "lame duck".into(),
             Event::Waiting(_) => "waiting".into(),
             Event::PoolAdded(address) => format!("added {address}"),
