@@ -4,6 +4,7 @@
 //! the connection's feed gets a token, so that the feed keeps the order of arrival across all
 //! subscriptions, while each backlog can drop and replace what is its own.
 
+use crate::options::{self, Options, Type};
 use crate::transport::Packed;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,16 @@ impl Overflow {
             _ => None,
         }
     }
+
+    /// What its owner tells about the limit that was reached.
+    pub fn what_happens(self) -> &'static str {
+        match self {
+            Overflow::DropNew => "new messages are dropped",
+            Overflow::DropOld => "the oldest messages are dropped",
+            Overflow::LatestPerSubject => "only the latest message of each subject is kept",
+            Overflow::End => "the subscription was ended",
+        }
+    }
 }
 
 /// Limits of what waits; 0 = none.
@@ -42,6 +53,27 @@ pub struct Limits {
     pub messages: usize,
     pub bytes: usize,
     pub overflow: Overflow,
+}
+
+/// The options that set limits.
+pub const LIMIT_OPTIONS: [options::Spec; 2] =
+    [("pending_msgs", Type::PosInt), ("pending_bytes", Type::PosInt)];
+
+impl Limits {
+    /// What the options say, else the usual.
+    pub fn of(given: &Options) -> Limits {
+        let count = |name: &str, default: usize| match given.int(name) {
+            Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
+            None => default,
+        };
+        let usual = Limits::default();
+        let overflow = given.string("overflow").and_then(|word| Overflow::of(&word));
+        Limits {
+            messages: count("pending_msgs", usual.messages),
+            bytes: count("pending_bytes", usual.bytes),
+            overflow: overflow.unwrap_or(usual.overflow),
+        }
+    }
 }
 
 impl Default for Limits {
@@ -247,18 +279,15 @@ impl Backlog {
         }
     }
 
-    /// What its owner tells about the limit that was reached.
-    pub fn what_happens(&self) -> &'static str {
-        match self.limits.overflow {
-            Overflow::DropNew => "new messages are dropped",
-            Overflow::DropOld => "the oldest messages are dropped",
-            Overflow::LatestPerSubject => "only the latest message of each subject is kept",
-            Overflow::End => "the subscription was ended",
-        }
+    /// All that waits.
+    pub fn take_all(&self) -> VecDeque<Packed> {
+        let mut state = self.state();
+        state.bytes = 0;
+        std::mem::take(&mut state.waiting)
     }
 
-    pub fn ends_at_limit(&self) -> bool {
-        self.limits.overflow == Overflow::End
+    pub fn overflow(&self) -> Overflow {
+        self.limits.overflow
     }
 }
 

@@ -91,7 +91,7 @@ pub struct Delivery {
     /// How many of them are direct.
     direct: Cell<usize>,
     pub requests: Requests,
-    /// Messages that subscriptions dropped that are over.
+    /// Messages that subscriptions and requests dropped that are over.
     dropped: Cell<u64>,
     /// For turns that have to be taken up again.
     feed: OnceCell<Feed<Item>>,
@@ -134,7 +134,7 @@ impl Delivery {
         let gone = self.subscribers.borrow_mut().remove(&id);
         let Some(gone) = gone else { return };
         self.direct.set(self.direct.get().saturating_sub(usize::from(gone.direct)));
-        self.dropped.set(self.dropped.get() + gone.counts().dropped);
+        self.add_dropped(gone.counts().dropped);
     }
 
     /// The subscription of this number, unless it is over.
@@ -153,9 +153,13 @@ impl Delivery {
         self.all().into_iter().filter(|subscriber| subscriber.active.get()).collect()
     }
 
-    /// What subscriptions have dropped that are over.
+    /// What subscriptions and requests have dropped that are over.
     pub fn dropped(&self) -> u64 {
         self.dropped.get()
+    }
+
+    pub fn add_dropped(&self, count: u64) {
+        self.dropped.set(self.dropped.get() + count);
     }
 
     /// Whether somebody wants messages before a waiting command returns.
@@ -267,7 +271,7 @@ pub struct Inlet {
     pub backlog: Arc<Backlog>,
     pub feed: Feed<Item>,
     /// Tells that a limit was reached.
-    pub slow: Box<dyn Fn(i64) + Send>,
+    pub slow: Box<dyn Fn() + Send>,
 }
 
 impl Sink for Inlet {
@@ -278,7 +282,7 @@ impl Sink for Inlet {
             self.feed.send(Item::Turn(self.backlog.clone()));
         }
         if arrived.slow {
-            (self.slow)(self.backlog.id);
+            (self.slow)();
         }
     }
 

@@ -40,6 +40,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
+use subscription::Slow;
 use tokio::sync::oneshot;
 
 /// How long closing a connection may take to write out what is queued.
@@ -69,8 +70,8 @@ enum Notice {
     Event(Event),
     /// The user's delay callback is wanted; a dropped sender means the usual wait.
     Delay(ServerEntry, oneshot::Sender<Option<Duration>>),
-    /// This subscription is at its limit.
-    Slow(i64),
+    /// A subscription or a request is at its limit.
+    Slow(Slow),
     /// The user's login callback is wanted; a dropped sender means that there is no login.
     Login(LoginQuestion, oneshot::Sender<Option<Login>>),
     /// A step of this drain is done.

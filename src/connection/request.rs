@@ -1,22 +1,26 @@
 //! `request`, `request_msg` and `cancel_request`.
 
+use super::backlog::{Arrived, Backlog, Counts, LIMIT_OPTIONS, Limits};
 use super::delivery::{Delivery, Item};
-use super::message;
 use super::publish::Draft;
-use super::{Connection, no_connection};
+use super::subscription::Slow;
+use super::{Connection, message};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::tcl::{Call, Interp, Obj, Reply, Result};
-use crate::transport::{Answer, Link, Outgoing, Packed, RequestError, RequestId};
+use crate::transport::{Answer, Link, Message, Outgoing, Packed, RequestError, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What became of a request.
 pub enum Outcome {
     Message(Packed),
+    /// One of several replies waits in the backlog.
+    Turn,
     /// Nobody serves the subject; the server's report.
     NoResponders(Packed),
     Timeout,
@@ -54,11 +58,18 @@ struct Pending {
     dictmsg: bool,
     /// For replies in the form of dicts.
     sub_id: Obj,
-    /// For several replies; what is left of them, `None` = no limit.
-    many: Option<Cell<Option<u64>>>,
+    many: Option<Many>,
     sent: Cell<Option<RequestId>>,
     /// Its connection was closed: it cannot be cancelled any more, and its end is on the way.
     over: Cell<bool>,
+}
+
+/// What a request for several replies needs.
+struct Many {
+    /// What is left of them, `None` = no limit.
+    left: Cell<Option<u64>>,
+    /// Replies that wait for the program.
+    backlog: Arc<Backlog>,
 }
 
 /// The asynchronous requests of a connection, by their numbers.
@@ -92,6 +103,18 @@ impl Requests {
         }
     }
 
+    /// What the replies are that wait, and how many were dropped, of all requests.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        for many in self.pending.borrow().values().filter_map(|request| request.many.as_ref()) {
+            let counts = many.backlog.counts();
+            sum.pending += counts.pending;
+            sum.pending_bytes += counts.pending_bytes;
+            sum.dropped += counts.dropped;
+        }
+        sum
+    }
+
     /// Calls the callback back, if the request is still wanted.
     pub fn reply(&self, interp: Interp<'_>, delivery: &Delivery, id: i64, outcome: Outcome) {
         // The callback may cancel requests and make new ones, so nothing is borrowed during it.
@@ -107,15 +130,19 @@ impl Requests {
             (Outcome::Message(message), None) if !request.dictmsg => {
                 (0, delivery.words.payload(message, utf8), true)
             }
-            (Outcome::Message(message), None) => (0, dict(message), true),
-            (Outcome::Message(message), Some(left)) => {
-                let more = left.get().map(|left| left.saturating_sub(1));
-                left.set(more);
-                (0, dict(message), more == Some(0))
+            (Outcome::Message(message), _) => (0, dict(message), true),
+            (Outcome::Turn, many) => {
+                let taken = many.as_ref().and_then(|many| Some((many, many.backlog.take()?)));
+                let Some((many, message)) = taken else { return };
+                let more = many.left.get().map(|left| left.saturating_sub(1));
+                many.left.set(more);
+                (0, dict(&message), more == Some(0))
             }
             (Outcome::NoResponders(report), None) if request.dictmsg => (1, dict(report), true),
             (Outcome::NoResponders(_), None) => (1, empty(), true),
-            (Outcome::NoResponders(report), Some(left)) => (1, dict(report), left.get() == Some(1)),
+            (Outcome::NoResponders(report), Some(many)) => {
+                (1, dict(report), many.left.get() == Some(1))
+            }
             // A deliberate close ends a single request silently, and several with a last word.
             (Outcome::Closed, None) => {
                 drop(pending);
@@ -131,6 +158,9 @@ impl Requests {
         words.push(Obj::int(timed_out));
         words.push(reply);
         let gone = if last { self.take(id) } else { None };
+        if let Some(many) = gone.as_ref().and_then(|request| request.many.as_ref()) {
+            delivery.add_dropped(many.backlog.counts().dropped);
+        }
         interp.call_back(&words);
         drop(gone);
     }
@@ -145,6 +175,7 @@ struct Ask {
     dictmsg: bool,
     /// For several replies; 0 = no limit.
     many: Option<u64>,
+    limits: Limits,
 }
 
 const REQUEST: &[options::Spec] = &[
@@ -154,6 +185,8 @@ const REQUEST: &[options::Spec] = &[
     ("header", Type::Dict),
     ("max_msgs", Type::PosInt),
     ("check_subj", Type::Bool),
+    LIMIT_OPTIONS[0],
+    LIMIT_OPTIONS[1],
 ];
 
 pub fn request(call: &Call<'_>) -> Result<Reply> {
@@ -225,6 +258,7 @@ impl Connection {
             callback,
             dictmsg,
             many,
+            limits: Limits::of(given),
         };
         let link = self.link()?;
         let id = self.delivery.requests.next_id();
@@ -237,36 +271,49 @@ impl Connection {
 
     fn ask_async(&self, link: &Link, out: Outgoing, id: i64, ask: Ask) -> Result<Reply> {
         let feed = self.items.clone();
-        let send = move |answer: Answer| feed.send(Item::Reply(id, answer.into()));
-        let many = ask.many.map(|limit| Cell::new(Some(limit).filter(|limit| *limit > 0)));
+        let send = move |outcome: Outcome| feed.send(Item::Reply(id, outcome));
+        let sub_id = self.reply_sub_id(ask.many.is_some());
+        let many = ask.many.map(|limit| Many {
+            left: Cell::new(Some(limit).filter(|limit| *limit > 0)),
+            backlog: Arc::new(Backlog::new(sub_id, ask.limits, false)),
+        });
+        let backlog = many.as_ref().map(|many| many.backlog.clone());
         let pending = Pending {
             callback: ask.callback,
             dictmsg: ask.dictmsg,
-            sub_id: self.reply_sub_id(ask.many.is_some()),
+            sub_id: Obj::int(sub_id),
             many,
             sent: Cell::new(None),
             over: Cell::new(false),
         };
         self.delivery.requests.pending.borrow_mut().insert(id, pending);
-        let sent = match ask.many {
-            None => link.request(out, ask.timeout, move |answer| send(heard(answer))),
-            Some(limit) => {
+        let sent = match (ask.many, backlog) {
+            (Some(limit), Some(backlog)) => {
+                let slow = self.slow_reporter(slow(sub_id, &ask.subject));
                 let mut left = limit;
                 link.request_many(out, ask.timeout, move |answer| {
-                    let answer = heard(answer);
-                    let flow = match &answer {
-                        Ok(_) if left == 1 => ControlFlow::Break(()),
-                        Err(RequestError::NoResponders(_)) if left == 1 => ControlFlow::Break(()),
-                        Ok(_) => {
+                    let last = left == 1;
+                    match heard(answer) {
+                        Ok(message) => {
                             left = left.saturating_sub(1);
-                            ControlFlow::Continue(())
+                            if collect(&backlog, message, &slow).token {
+                                send(Outcome::Turn);
+                            }
+                            if last && backlog.counts().dropped > 0 {
+                                // Not all of them will be counted.
+                                send(Outcome::Timeout);
+                            }
                         }
-                        Err(_) => ControlFlow::Continue(()),
-                    };
-                    send(answer);
-                    flow
+                        answer => {
+                            let nobody = matches!(answer, Err(RequestError::NoResponders(_)));
+                            send(answer.into());
+                            return if last && nobody { BREAK } else { CONTINUE };
+                        }
+                    }
+                    if last { BREAK } else { CONTINUE }
                 })
             }
+            _ => link.request(out, ask.timeout, move |answer| send(heard(answer).into())),
         };
         match sent {
             Ok(sent) => {
@@ -286,7 +333,7 @@ impl Connection {
         let (ticket, answer) = bridge::ticket(interp);
         let complete = self.in_order(move |outcome| ticket.complete(outcome));
         let subject = ask.subject;
-        let sub_id = self.reply_sub_id(false);
+        let sub_id = Obj::int(self.reply_sub_id(false));
         let sent = link.request(out, ask.timeout, move |answer| {
             complete(match Outcome::from(heard(answer)) {
                 Outcome::Message(message) => Ok(message),
@@ -296,7 +343,7 @@ impl Connection {
         sent?;
         let (this, dictmsg) = (self.this()?, ask.dictmsg);
         answer.wait(interp, move |_, outcome| {
-            let message = outcome.map_err(|error| this.ended(error))?;
+            let message = outcome?;
             let utf8 = this.delivery.utf8();
             let words = &this.delivery.words;
             Ok(match dictmsg {
@@ -322,33 +369,37 @@ impl Connection {
         let mut complete = Some(self.in_order(move |outcome| ticket.complete(outcome)));
         let subject = ask.subject;
         let sub_id = self.reply_sub_id(true);
-        let mut replies: Vec<Packed> = Vec::new();
+        let backlog = Arc::new(Backlog::new(sub_id, ask.limits, false));
+        let (slow, replies) = (self.slow_reporter(slow(sub_id, &subject)), backlog.clone());
+        let mut left = limit;
         let sent = link.request_many(out, ask.timeout, move |answer| {
-            let end = match Outcome::from(heard(answer)) {
-                Outcome::Message(message) => {
-                    replies.push(message);
-                    if replies.len() as u64 != limit {
-                        return ControlFlow::Continue(());
+            let end = match heard(answer) {
+                Ok(message) => {
+                    collect(&backlog, message, &slow);
+                    left = left.wrapping_sub(1);
+                    if left != 0 {
+                        return CONTINUE;
                     }
-                    Ok(std::mem::take(&mut replies))
+                    Ok(())
                 }
-                Outcome::Timeout if !replies.is_empty() => Ok(std::mem::take(&mut replies)),
-                outcome => Err(failure(outcome, &subject, true)),
+                Err(RequestError::Timeout) if !backlog.is_empty() => Ok(()),
+                answer => Err(failure(answer.into(), &subject, true)),
             };
             if let Some(complete) = complete.take() {
                 complete(end);
             }
-            ControlFlow::Break(())
+            BREAK
         });
         sent?;
         let this = self.this()?;
         answer.wait(interp, move |_, outcome| {
-            let replies = outcome.map_err(|error| this.ended(error))?;
+            this.delivery.add_dropped(replies.counts().dropped);
+            outcome?;
             let utf8 = this.delivery.utf8();
-            let list = Obj::list(&[]);
-            for message in &replies {
+            let (list, sub_id) = (Obj::list(&[]), Obj::int(sub_id));
+            for message in replies.take_all() {
                 let subject = Obj::from_encoded(message.subject());
-                list.push(&this.delivery.words.dict(message, &subject, &sub_id, utf8));
+                list.push(&this.delivery.words.dict(&message, &subject, &sub_id, utf8));
             }
             Ok(list.into())
         })
@@ -368,14 +419,31 @@ impl Connection {
     }
 
     /// The number of the subscription that replies come by.
-    fn reply_sub_id(&self, own: bool) -> Obj {
+    fn reply_sub_id(&self, own: bool) -> i64 {
         if own {
-            return Obj::int(self.next_sub_id());
+            return self.next_sub_id();
         }
         let id = self.inbox_sub.get().unwrap_or_else(|| self.next_sub_id());
         self.inbox_sub.set(Some(id));
-        Obj::int(id)
+        id
     }
+}
+
+const BREAK: ControlFlow<()> = ControlFlow::Break(());
+const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
+
+/// Keeps one of several replies, if there is room.
+fn collect(backlog: &Backlog, message: Message, slow: &(impl Fn() + ?Sized)) -> Arrived {
+    let arrived = backlog.arrive(message.size(), || Packed::new(message));
+    if arrived.slow {
+        slow();
+    }
+    arrived
+}
+
+fn slow(sub_id: i64, subject: &str) -> Slow {
+    let overflow = Limits::default().overflow;
+    Slow { request: true, sub_id, subject: subject.to_owned(), overflow }
 }
 
 /// The error of a synchronous request.
@@ -389,6 +457,9 @@ fn failure(outcome: Outcome, subject: &str, many: bool) -> Error {
                 true => Error::new(Kind::NoResponders, format!("{text} to {subject}")),
             }
         }
-        Outcome::Message(_) | Outcome::Closed | Outcome::Lost => no_connection(),
+        Outcome::Lost => Error::new(Kind::Timeout, "Connection lost"),
+        Outcome::Message(_) | Outcome::Turn | Outcome::Closed => {
+            Error::new(Kind::ConnectionClosed, "Connection closed")
+        }
     }
 }

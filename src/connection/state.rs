@@ -64,7 +64,7 @@ impl Connection {
             Notice::Delay(entry, answer) => {
                 let _ = answer.send(self.custom_delay(&entry));
             }
-            Notice::Slow(id) => self.slow(id),
+            Notice::Slow(slow) => self.slow(&slow),
             Notice::Login(question, answer) => {
                 // The attempt may be over.
                 let _ = answer.send(self.custom_login(&question));

@@ -1,6 +1,6 @@
 //! `subscribe` and `unsubscribe`.
 
-use super::backlog::{Backlog, Limits, Overflow};
+use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, Overflow};
 use super::delivery::{Inlet, Subscriber};
 use super::{Connection, Notice};
 use crate::error::{Error, Kind};
@@ -18,10 +18,19 @@ const OPTIONS: &[options::Spec] = &[
     ("max_msgs", Type::PosInt),
     ("post", Type::Bool),
     ("batch", Type::Bool),
-    ("pending_msgs", Type::PosInt),
-    ("pending_bytes", Type::PosInt),
+    LIMIT_OPTIONS[0],
+    LIMIT_OPTIONS[1],
     ("overflow", Type::Enum(Overflow::WORDS)),
 ];
+
+/// What has reached its limit.
+#[derive(Clone)]
+pub struct Slow {
+    pub request: bool,
+    pub sub_id: i64,
+    pub subject: String,
+    pub overflow: Overflow,
+}
 
 pub fn subscribe(call: &Call<'_>) -> Result<Reply> {
     let this = call.data::<Connection>()?;
@@ -49,7 +58,12 @@ pub fn subscribe(call: &Call<'_>) -> Result<Reply> {
     let inlet = Inlet {
         backlog: subscriber.backlog.clone(),
         feed: this.items.clone(),
-        slow: this.slow_reporter(),
+        slow: this.slow_reporter(Slow {
+            request: false,
+            sub_id: subscriber.id,
+            subject: subscriber.subject.clone(),
+            overflow: subscriber.backlog.overflow(),
+        }),
     };
     let (queue, limit) = (subscriber.queue.as_deref(), subscriber.limit.get());
     match link.subscribe(&subscriber.subject, queue, limit, Box::new(inlet)) {
@@ -71,19 +85,6 @@ impl Connection {
         given: &Options,
     ) -> Rc<Subscriber> {
         let id = self.next_sub_id();
-        let count = |name: &str, default: usize| match given.int(name) {
-            Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
-            None => default,
-        };
-        let usual = Limits::default();
-        let limits = Limits {
-            messages: count("pending_msgs", usual.messages),
-            bytes: count("pending_bytes", usual.bytes),
-            overflow: given
-                .string("overflow")
-                .and_then(|word| Overflow::of(&word))
-                .unwrap_or(usual.overflow),
-        };
         let batch = given.flag("batch");
         let limit = given.int("max_msgs").and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
         Rc::new(Subscriber {
@@ -91,7 +92,7 @@ impl Connection {
             subject_word: RefCell::new(Obj::new(&subject)),
             subject,
             queue,
-            backlog: Arc::new(Backlog::new(id, limits, batch)),
+            backlog: Arc::new(Backlog::new(id, Limits::of(given), batch)),
             link_id: Cell::new(None),
             callback,
             dictmsg: given.get("dictmsg").map_or_else(|| self.dictmsg(), |_| given.flag("dictmsg")),
@@ -106,30 +107,34 @@ impl Connection {
         })
     }
 
-    /// Tells this thread that a subscription is at its limit.
-    fn slow_reporter(&self) -> Box<dyn Fn(i64) + Send> {
-        let notices = self.open.borrow().as_ref().map(|open| open.notices.clone());
-        Box::new(move |id| {
+    /// Tells this thread that a limit was reached.
+    pub(super) fn slow_reporter(&self, about: Slow) -> Box<dyn Fn() + Send> {
+        let notices = self.notices();
+        Box::new(move || {
             if let Some(notices) = &notices {
-                notices.send(Notice::Slow(id));
+                notices.send(Notice::Slow(about.clone()));
             }
         })
     }
 
-    /// A subscription has reached its limit and lost a message.
-    pub(super) fn slow(&self, id: i64) {
-        let Some(subscriber) = self.delivery.active(id) else { return };
-        let text = format!(
-            "Slow consumer: subscription {id} on {} is at its limit, {}",
-            subscriber.subject,
-            subscriber.backlog.what_happens()
-        );
-        if subscriber.backlog.ends_at_limit() {
+    /// Something has reached its limit and lost a message.
+    pub(super) fn slow(&self, slow: &Slow) {
+        let subscriber = self.delivery.active(slow.sub_id);
+        if !slow.request && subscriber.is_none() {
+            return;
+        }
+        let what = match slow.request {
+            true => "request to".to_owned(),
+            false => format!("subscription {} on", slow.sub_id),
+        };
+        let happens = slow.overflow.what_happens();
+        let text = format!("Slow consumer: {what} {} is at its limit, {happens}", slow.subject);
+        if let Some(subscriber) = subscriber.filter(|_| slow.overflow == Overflow::End) {
             self.end_subscription(&subscriber);
         }
         let error = Error::new(Kind::SlowConsumer, text);
-        let fields = [("sub_id", id.to_string()), ("subject", subscriber.subject.clone())];
-        let fields = fields.each_ref().map(|(key, value)| (*key, value.as_str()));
+        let id = slow.sub_id.to_string();
+        let fields = [("sub_id", id.as_str()), ("subject", slow.subject.as_str())];
         self.events.tell("slow_consumer", &fields, Some(&error));
         self.set_last_error(Some(error));
     }

@@ -64,7 +64,9 @@ pub fn statistics(call: &Call<'_>) -> Result<Reply> {
     let this = call.data::<Connection>()?;
     let traffic = this.traffic();
     let subscriptions = Obj::dict();
-    let (mut pending, mut bytes, mut dropped) = (0, 0, this.delivery.dropped());
+    let replies = this.delivery.requests.counts();
+    let (mut pending, mut bytes) = (replies.pending as u64, replies.pending_bytes as u64);
+    let mut dropped = this.delivery.dropped() + replies.dropped;
     for subscriber in this.delivery.all() {
         let counts = subscriber.counts();
         pending += counts.pending as u64;
