@@ -42,6 +42,25 @@ impl Words {
         }
     }
 
+    /// The fields of a message dict; a missing one is Tcl's own error.
+    pub fn fields(&self, interp: Interp<'_>, dict: &Obj) -> Result<Fields> {
+        let field = |name: &Obj| match dict.dict_get_by(interp, name)? {
+            Some(value) => Ok(value),
+            None => {
+                let words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
+                let missing = interp.call(&words);
+                // It cannot be there now.
+                missing.and(Err(Failure::Error(Error::new(Kind::Internal, "a key came back"))))
+            }
+        };
+        Ok(Fields {
+            subject: field(&self.subject)?,
+            data: field(&self.data)?,
+            header: field(&self.header)?,
+            reply: field(&self.reply)?,
+        })
+    }
+
     /// The whole message: `header data subject reply sub_id`.
     pub fn dict(&self, message: &Packed, subject: &Obj, sub_id: &Obj, utf8: bool) -> Obj {
         let header = match message.has_header() {
@@ -62,6 +81,14 @@ impl Words {
             sub_id,
         ])
     }
+}
+
+/// What a message dict must have to be sent.
+pub struct Fields {
+    pub subject: Obj,
+    pub data: Obj,
+    pub header: Obj,
+    pub reply: Obj,
 }
 
 /// Header name → list of values, the status line first.
@@ -111,17 +138,4 @@ pub fn headers(interp: Interp<'_>, dict: &Obj) -> Result<Headers> {
         }
     }
     Ok(headers)
-}
-
-/// A field of a message dict; a missing one is Tcl's own error.
-pub fn field(interp: Interp<'_>, dict: &Obj, name: &str) -> Result<Obj> {
-    match dict.dict_get(interp, name)? {
-        Some(value) => Ok(value),
-        None => {
-            let words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), Obj::new(name)];
-            let missing = interp.call(&words);
-            // It cannot be there now.
-            missing.and(Err(Failure::Error(Error::new(Kind::Internal, "a key came back"))))
-        }
-    }
 }

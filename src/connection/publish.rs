@@ -99,13 +99,10 @@ pub fn publish(call: &Call<'_>) -> Result<Reply> {
 
 pub fn publish_msg(call: &Call<'_>) -> Result<Reply> {
     let this = call.data::<Connection>()?;
-    let dict = call.arg(0)?;
-    let field = |name| message::field(call.interp, dict, name);
-    let (subject, data, header, reply) =
-        (field("subject")?, field("data")?, field("header")?, field("reply")?);
-    let mut draft = Draft::new(&subject, &data);
-    draft.header = Some(header);
-    draft.reply = Some(reply.text()).filter(|reply| !reply.is_empty());
+    let fields = this.delivery.words.fields(call.interp, call.arg(0)?)?;
+    let mut draft = Draft::new(&fields.subject, &fields.data);
+    draft.header = Some(fields.header);
+    draft.reply = Some(fields.reply.text()).filter(|reply| !reply.is_empty());
     send(&this, call.interp, draft)
 }
 

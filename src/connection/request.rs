@@ -1,10 +1,10 @@
 //! `request`, `request_msg` and `cancel_request`.
 
+use super::Connection;
 use super::backlog::{Arrived, Backlog, Counts, LIMIT_OPTIONS, Limits};
 use super::delivery::{Delivery, Item};
 use super::publish::Draft;
 use super::subscription::Slow;
-use super::{Connection, message};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
@@ -208,15 +208,13 @@ pub fn request_msg(call: &Call<'_>) -> Result<Reply> {
         &[("timeout", Type::Timeout), ("callback", Type::Str), ("dictmsg", Type::Bool)];
     let dict = call.arg(0)?;
     let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
-    let field = |name| message::field(call.interp, dict, name);
-    let (subject, data, header, reply) =
-        (field("subject")?, field("data")?, field("header")?, field("reply")?);
-    if !reply.is_empty() {
-        let text = format!("request_msg: the reply {} will be ignored", reply.text());
+    let fields = this.delivery.words.fields(call.interp, dict)?;
+    if !fields.reply.is_empty() {
+        let text = format!("request_msg: the reply {} will be ignored", fields.reply.text());
         this.logger.log(super::log::Level::Warn, &text);
     }
-    let mut draft = Draft::new(&subject, &data);
-    draft.header = Some(header);
+    let mut draft = Draft::new(&fields.subject, &fields.data);
+    draft.header = Some(fields.header);
     this.make_request(call.interp, draft, &given, None)
 }
 

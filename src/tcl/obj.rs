@@ -227,7 +227,11 @@ impl Obj {
 
     /// The value of a key, `None` if it is absent; Tcl's error if this is no dict.
     pub fn dict_get(&self, interp: Interp<'_>, key: &str) -> super::Result<Option<Obj>> {
-        let key = Obj::new(key);
+        self.dict_get_by(interp, &Obj::new(key))
+    }
+
+    /// The same by a key that is kept.
+    pub fn dict_get_by(&self, interp: Interp<'_>, key: &Obj) -> super::Result<Option<Obj>> {
         let mut value = ptr::null_mut();
         // SAFETY: all live; the out-parameter is borrowed from the dict and referenced at once.
         unsafe {
