@@ -115,7 +115,7 @@ set fuzz_commands {
     {nats::header lookup}      {list [good message] [good key] [good data]}
     {nats::header}             {some_values}
     nats::isotime_to_msec      {list [good time]}
-    nats::msec_to_isotime      {concat [list [good msec]] [expr {[often 0.4] ? [list [good zone]] : {}}]}
+    nats::msec_to_isotime      {concat [list [good msec]] [if {[often 0.4]} { list [good zone] }]}
     nats::timestamp            {list}
     nats::mymethod             {some_values}
     nats::SafeCallback         {concat [list [likely {::fuzz_object ::nosuch::my {}}]] [some_values]}
