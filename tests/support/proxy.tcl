@@ -11,9 +11,13 @@
 #   proxy::filter $p body         Tcl code that sees each operation of the server as dict `m` (op subject sid reply
 #                                 header payload line) and returns it, changed or not, or "" to swallow it
 #   proxy::inject $p bytes        send these bytes to every client, between two operations
+#   proxy::tls $p stage ?stall|cut?   new connections speak TLS after their INFO: carried as they are until a stage of the
+#                                 handshake, `greeting` (the client's has come), `half` (200 bytes of the server's
+#                                 answer were carried), `flight` (all of it, and the client's reply has come), then
+#                                 stalled or ended; `whole` = carried to the end
 #   proxy::reset $p               forget drops, alterations, filter, delay and stall
-#   proxy::stats $p               dict: accepted, open, dropped, altered, down (messages), up (bytes),
-#                                 stalled (none, up, down or both)
+#   proxy::stats $p               dict: accepted, open, dropped, altered, infos and down (messages) from the server,
+#                                 up (bytes), stalled (none, up, down or both)
 
 namespace eval proxy {
     variable ports
@@ -30,7 +34,7 @@ proc proxy::port {h} {
     return $ports($h)
 }
 proc proxy::url {h} { return nats://127.0.0.1:[port $h] }
-foreach name {refuse stall delay drop alter filter inject reset stats cut target} {
+foreach name {refuse stall delay drop alter filter inject reset stats cut target tls} {
     proc proxy::$name {h args} "child::ask \$h \[list $name {*}\$args\]"
 }
 proc proxy::stop {h} {

@@ -3,7 +3,7 @@ source [file join [file dirname [info script]] child_main.tcl]
 source [file join [file dirname [info script]] protocol.tcl]
 
 lassign $argv target port
-array set stats {accepted 0 dropped 0 altered 0 down 0 up 0}
+array set stats {accepted 0 dropped 0 altered 0 down 0 up 0 infos 0}
 array set client {}         ;# server socket -> client socket
 array set input {}          ;# server socket -> bytes not parsed yet
 array set late {}           ;# server socket -> when the last delayed bytes go out
@@ -13,6 +13,8 @@ set filter ""
 set delay 0
 set stalled none
 set listener ""
+set tls ""                  ;# what becomes of new connections that speak TLS: stage and end
+array set handshake {}      ;# server socket of such a connection -> stage, end, what has come from either side
 
 proc listen {} {
     global listener port
@@ -35,6 +37,7 @@ proc accept {c args} {
     foreach channel [list $c $s] { fconfigure $channel -blocking 0 -translation binary -buffering none }
     set client($s) $c
     set input($s) ""
+    if {$::tls ne ""} { set ::handshake($s) [list {*}$::tls "" ""] }
     watch $s
 }
 proc watch {s} {
@@ -51,6 +54,10 @@ proc from_client {c s} {
         return
     }
     incr stats(up) [string length $data]
+    if {[info exists ::handshake($s)]} {
+        carry_tls $s up $data
+        return
+    }
     if {[catch {puts -nonewline $s $data}]} { drop_pair $s }
 }
 
@@ -59,6 +66,11 @@ proc from_server {s} {
     global input
     if {[catch {read $s 65536} data]} {
         drop_pair $s
+        return
+    }
+    if {[info exists ::handshake($s)]} {
+        carry_tls $s down $data
+        if {[info exists input($s)] && [eof $s]} { drop_pair $s }
         return
     }
     append input($s) $data
@@ -76,10 +88,35 @@ proc from_server {s} {
     }
 }
 
+# Bytes of a connection that becomes TLS after its INFO, until its stage is reached. The rest is not carried any more, or
+# the connection ends.
+proc carry_tls {s from data} {
+    global handshake client
+    lassign $handshake($s) stage end up down
+    append $from $data
+    set handshake($s) [list $stage $end $up $down]
+    set before [expr {[string length [set $from]] - [string length $data]}]
+    set pass [string length [set $from]]
+    switch $stage-$from {
+        greeting-up { set pass 0 }
+        half-down   { set pass [expr {[string first \n $down] + 1 + 200}] }
+        flight-up   { set pass [expr {[binary scan $up x3Su length] ? 5 + $length : 5}] }
+    }
+    set over [expr {$pass < [string length [set $from]]}]
+    set part [string range $data 0 [expr {$pass - $before - 1}]]
+    if {[catch {puts -nonewline [expr {$from eq "up" ? $s : $client($s)}] $part}] || ($over && $end eq "cut")} {
+        drop_pair $s
+    } elseif {$over} {
+        fileevent $s readable ""
+        fileevent $client($s) readable ""
+    }
+}
+
 # The bytes that the client gets for one operation of the server.
 proc treat {m} {
     global rules changes filter stats
     if {[dict get $m op] in {MSG HMSG}} { incr stats(down) }
+    if {[dict get $m op] eq "INFO"} { incr stats(infos) }
     set index -1
     foreach rule $rules {
         incr index
@@ -167,7 +204,7 @@ proc drop_pair {s} {
     if {![info exists client($s)]} return
     catch {close $client($s)}
     catch {close $s}
-    unset -nocomplain client($s) input($s) waiting($s) late($s)
+    unset -nocomplain client($s) input($s) waiting($s) late($s) ::handshake($s)
 }
 
 # A reset is what the kernel sends when a socket is closed with unread input: have the client say something, take
@@ -246,6 +283,10 @@ namespace eval commands {
         set ::filter ""
         set ::delay 0
         stall none
+    }
+    proc tls {stage {end stall}} {
+        set ::tls [list $stage $end]
+        return
     }
     proc target {new} {
         set ::target $new
