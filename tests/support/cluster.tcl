@@ -4,7 +4,7 @@
 #   cluster::node $c 0                    a node as server.tcl knows it: server::url, server::log, server::freeze …
 #   cluster::nodes $c, cluster::urls $c   those that were not removed
 #   cluster::at $c port                   the number of the node with this client port, as of `current_server`
-#   cluster::kill $c i …                  SIGKILL, for all of them at once      cluster::lame_duck $c i
+#   cluster::kill $c i …                  SIGKILL, all of them together         cluster::lame_duck $c i
 #   cluster::restart $c i …               the same ports again
 #   cluster::add $c ?options?             one more node, which the others learn from it; its number
 #   cluster::wait_whole $c ?ms?           until messages go from each running node to each other one
@@ -58,7 +58,8 @@ proc cluster::Node {c options} {
     foreach port $C($c,routes) {
         if {$port != $own} { lappend urls "\"nats://127.0.0.1:$port\"" }
     }
-    set config "cluster { name: \"$c\", listen: \"127.0.0.1:$own\", routes: \[[join $urls {, }]\] }\n"
+    # The name keeps out the nodes of other processes, which may get the port of a node that has died.
+    set config "cluster { name: \"$c-[::pid]\", listen: \"127.0.0.1:$own\", routes: \[[join $urls {, }]\] }\n"
     append config [dict get $o -config]
     set C($c,login,$i) [dict get $o -login]
     set C($c,node,$i) [server::start -jetstream [dict get $o -jetstream] -name "$c-n$i-[::pid]" -config $config]
@@ -98,7 +99,7 @@ proc cluster::at {c port} {
 }
 
 proc cluster::kill {c args} {
-    # No one is to hear of the end of another.
+    # As nearly at once as can be; who is connected may still meet one that is about to die.
     foreach i $args { server::signal [node $c $i] KILL }
     foreach i $args { server::kill [node $c $i] }
 }
