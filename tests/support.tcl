@@ -31,7 +31,7 @@ proc support::folder {name} {
     return $dir
 }
 
-foreach part {wait server child program protocol proxy fake raw responder nkey certificates} {
+foreach part {wait server child program protocol proxy fake raw responder cluster nkey certificates} {
     source [file join $::support::here support $part.tcl]
 }
 
