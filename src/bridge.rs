@@ -135,6 +135,14 @@ impl<T: Send + 'static> Answer<T> {
 
 // ------------------------------------------------------------------------------------------ Feed
 
+/// What a feed carries. An item that stands for several is delivered in parts.
+pub trait Portion: Sized {
+    /// Takes the first part off, if what is left is not nothing.
+    fn split(&mut self) -> Option<Self> {
+        None
+    }
+}
+
 struct Queue<T> {
     items: VecDeque<T>,
     /// In the mailbox, or on the way in; stays so until it has left the mailbox empty.
@@ -180,7 +188,7 @@ pub struct Subscription<T: Send + 'static> {
 
 /// `take` runs on this thread, from the event loop, once for each item, after
 /// [`Subscription::start`] and while the interpreter exists, which is held meanwhile.
-pub fn feed<T: Send + 'static>(
+pub fn feed<T: Send + Portion + 'static>(
     home: Home,
     take: impl Fn(T) + 'static,
 ) -> (Feed<T>, Subscription<T>) {
@@ -205,22 +213,40 @@ impl<T: Send + 'static> Shared<T> {
     }
 }
 
-impl<T: Send + 'static> Feed<T> {
+impl<T: Send + Portion + 'static> Feed<T> {
     /// Sends an item; it is dropped when the receiving end has gone.
     pub fn send(&self, item: T) {
+        self.send_or_join(|_| false, || item);
+    }
+
+    /// The same, unless it can join the one that was sent last and is still here.
+    pub fn send_or_join(&self, join: impl FnOnce(&mut T) -> bool, make: impl FnOnce() -> T) {
         let mut queue = self.shared.lock();
         if !queue.open && !queue.last {
             return;
         }
-        queue.items.push_back(item);
+        if queue.items.back_mut().is_some_and(join) {
+            return;
+        }
+        queue.items.push_back(make());
         if queue.started && !std::mem::replace(&mut queue.posted, true) {
             drop(queue);
             self.mailbox.post(self.shared.clone(), false);
         }
     }
+
+    /// Puts what is left of an item back to where it was. To be called by the handler, before
+    /// anything of the program runs.
+    pub fn put_back(&self, rest: T) {
+        let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.shared.key).cloned());
+        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
+        if let Some(receiver) = receiver {
+            receiver.taken.borrow_mut().push_front(rest);
+        }
+    }
 }
 
-impl<T: Send + 'static> Source for Shared<T> {
+impl<T: Send + Portion + 'static> Source for Shared<T> {
     fn serve(&self, deadline: Instant) -> Served {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
         let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
@@ -271,7 +297,7 @@ fn forget_handler(key: Key) {
     drop(handler);
 }
 
-impl<T: Send + 'static> Shared<T> {
+impl<T: Send + Portion + 'static> Shared<T> {
     /// The next item, while there is somebody to have it.
     fn next(&self, receiver: &Receiver<T>) -> Option<T> {
         if !receiver.open.get() {
@@ -282,11 +308,14 @@ impl<T: Send + 'static> Shared<T> {
             // Not held while the handler runs, which may be long.
             std::mem::swap(&mut *taken, &mut self.lock().items);
         }
-        taken.pop_front()
+        match taken.front_mut().and_then(Portion::split) {
+            Some(first) => Some(first),
+            None => taken.pop_front(),
+        }
     }
 }
 
-impl<T: Send + 'static> Subscription<T> {
+impl<T: Send + Portion + 'static> Subscription<T> {
     /// Begins delivery, with what has been sent so far.
     pub fn start(&self) {
         let mut queue = self.shared.lock();

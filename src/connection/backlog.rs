@@ -1,8 +1,9 @@
 //! What a subscription has received and not yet delivered: its limits, and what happens at them.
 //!
-//! The runtime thread puts messages in, the Tcl thread takes them out. For each turn at delivery
-//! the connection's feed gets a token, so that the feed keeps the order of arrival across all
-//! subscriptions, while each backlog can drop and replace what is its own.
+//! The runtime thread puts messages in, the Tcl thread takes them out. The connection's feed gets a
+//! token for each message that waits, so that the feed keeps the order of arrival across all
+//! subscriptions, while each backlog can drop and replace what is its own. A batch takes more than
+//! its tokens are for: then the others come too early, but no message comes later than its own.
 
 use crate::options::{self, Options, Type};
 use crate::transport::Packed;
@@ -105,7 +106,7 @@ pub struct Backlog {
     /// The subscription.
     pub id: i64,
     limits: Limits,
-    /// One token takes all that waits.
+    /// Whoever takes one takes all that waits.
     batch: bool,
     state: Mutex<State>,
 }
@@ -211,8 +212,7 @@ impl Backlog {
         } else {
             state.push(limits, make());
         }
-        let wanted = if self.batch { state.waiting.len().min(1) } else { state.waiting.len() };
-        let token = state.tokens < wanted;
+        let token = state.tokens < state.waiting.len();
         state.tokens += usize::from(token);
         Arrived { token, slow }
     }
@@ -231,9 +231,15 @@ impl Backlog {
         self.next(&mut state)
     }
 
-    /// The next message of a batch: the token stays with whoever takes the batch.
-    pub fn take_more(&self) -> Option<Packed> {
-        self.next(&mut self.state())
+    /// The next message of a batch that has so many tokens left.
+    pub fn take_more(&self, tokens: &mut usize) -> Option<Packed> {
+        let mut state = self.state();
+        let message = self.next(&mut state)?;
+        if *tokens > 0 {
+            *tokens -= 1;
+            state.tokens = state.tokens.saturating_sub(1);
+        }
+        Some(message)
     }
 
     fn next(&self, state: &mut State) -> Option<Packed> {
@@ -247,11 +253,16 @@ impl Backlog {
         Some(message)
     }
 
-    /// A batch was taken; true if the feed needs a token for what is left.
-    pub fn end_batch(&self) -> bool {
+    /// A batch was taken and has so many tokens left; how many of them are still wanted.
+    pub fn end_batch(&self, tokens: usize) -> usize {
         let mut state = self.state();
-        state.tokens = usize::from(!state.waiting.is_empty());
-        state.tokens > 0
+        let rest = tokens.min(state.waiting.len());
+        state.tokens = state.tokens.saturating_sub(tokens - rest);
+        rest
+    }
+
+    pub fn batch(&self) -> bool {
+        self.batch
     }
 
     /// Drops what waits and everything that comes.
@@ -348,14 +359,33 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_needs_one_token() {
+    fn a_batch_takes_more_than_its_tokens_and_no_message_is_left_without() {
         let backlog = Backlog::new(1, Limits::default(), true);
-        let tokens = (0..10).filter(|_| backlog.arrive(4, || packed(1, 4)).token).count();
-        assert_eq!(tokens, 1);
-        assert!(backlog.take_more().is_some());
-        assert!(backlog.end_batch());
-        while backlog.take_more().is_some() {}
-        assert!(!backlog.end_batch());
-        assert!(backlog.arrive(4, || packed(1, 4)).token);
+        let arrive = || usize::from(backlog.arrive(4, || packed(1, 4)).token);
+        let mut tokens: usize = (0..10).map(|_| arrive()).sum();
+        assert_eq!(tokens, 10);
+        // All ten for a run of four; the other six tokens are for what comes.
+        let mut due = 4;
+        tokens -= due;
+        while backlog.take_more(&mut due).is_some() {}
+        assert_eq!((due, backlog.end_batch(due)), (0, 0));
+        tokens += (0..7).map(|_| arrive()).sum::<usize>();
+        assert_eq!(tokens, 7);
+        // Time is up after two of six.
+        let mut due = 6;
+        tokens -= due;
+        assert!((0..2).all(|_| backlog.take_more(&mut due).is_some()));
+        tokens += backlog.end_batch(due);
+        assert_eq!((tokens, backlog.counts().pending), (5, 5));
+        // It was empty, and then one came.
+        let mut due = tokens;
+        tokens = 0;
+        while backlog.take_more(&mut due).is_some() {}
+        tokens += arrive();
+        let mut due_again = 0;
+        while backlog.take_more(&mut due_again).is_some() {}
+        tokens += arrive();
+        tokens += backlog.end_batch(due);
+        assert!(tokens >= backlog.counts().pending, "{tokens}");
     }
 }

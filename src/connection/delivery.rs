@@ -6,7 +6,7 @@
 use super::backlog::{Backlog, Counts};
 use super::message::Words;
 use super::request::{Outcome, Requests};
-use crate::bridge::{self, Feed};
+use crate::bridge::{self, Feed, Portion};
 use crate::tcl::{Home, Interp, Obj};
 use crate::transport::{Message, Packed, Sink, SubId};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -22,14 +22,27 @@ const BATCH_STEP: usize = 64;
 
 /// What the feed carries.
 pub enum Item {
-    /// A turn of this subscription.
-    Turn(Arc<Backlog>),
+    /// So many turns of this subscription, one behind the other.
+    Turn(Arc<Backlog>, usize),
     /// A subscription has got its last message.
     Ended(i64),
     /// Something became of an asynchronous request.
     Reply(i64, Outcome),
     /// To be run when everything before it has been delivered.
     Call(Box<dyn FnOnce() + Send>),
+}
+
+impl Portion for Item {
+    fn split(&mut self) -> Option<Item> {
+        match self {
+            // A batch wants all of them at once.
+            Item::Turn(backlog, turns) if *turns > 1 && !backlog.batch() => {
+                *turns -= 1;
+                Some(Item::Turn(backlog.clone(), 1))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A subscription as the Tcl side knows it.
@@ -177,7 +190,7 @@ impl Delivery {
 
     fn item(&self, item: Item) {
         match item {
-            Item::Turn(backlog) => self.turn(&backlog),
+            Item::Turn(backlog, turns) => self.turn(&backlog, turns),
             Item::Ended(id) => self.ended(id),
             Item::Reply(id, outcome) => {
                 if let Some(interp) = self.home.enter() {
@@ -188,11 +201,11 @@ impl Delivery {
         }
     }
 
-    fn turn(&self, backlog: &Arc<Backlog>) {
+    fn turn(&self, backlog: &Arc<Backlog>, turns: usize) {
         let subscriber = self.subscribers.borrow().get(&backlog.id).cloned();
         let (Some(subscriber), Some(interp)) = (subscriber, self.home.enter()) else { return };
         if subscriber.batch {
-            self.batch(*interp, &subscriber);
+            self.batch(*interp, &subscriber, turns);
         } else if let Some(message) = backlog.take() {
             self.message(*interp, &subscriber, &message);
         }
@@ -228,11 +241,12 @@ impl Delivery {
         subscriber.call(interp, [subject, body, self.words.reply(message)]);
     }
 
-    fn batch(&self, interp: Interp<'_>, subscriber: &Rc<Subscriber>) {
+    /// Takes all that waits, also what has its turns later, and at least what these turns are for.
+    fn batch(&self, interp: Interp<'_>, subscriber: &Rc<Subscriber>, mut turns: usize) {
         let list = Obj::list(&[]);
         let until = Instant::now() + BATCH_TIME;
         let mut count = 0_usize;
-        while let Some(message) = subscriber.backlog.take_more() {
+        while let Some(message) = subscriber.backlog.take_more(&mut turns) {
             if !self.count(subscriber) {
                 subscriber.backlog.end();
                 break;
@@ -246,10 +260,11 @@ impl Delivery {
             }
         }
         // Before the callback: it may wait in the event loop for what comes next.
-        if subscriber.backlog.end_batch()
+        let rest = subscriber.backlog.end_batch(turns);
+        if rest > 0
             && let Some(feed) = self.feed.get()
         {
-            feed.send(Item::Turn(subscriber.backlog.clone()));
+            feed.put_back(Item::Turn(subscriber.backlog.clone(), rest));
         }
         if count > 0 {
             subscriber.call(interp, [list]);
@@ -279,7 +294,16 @@ impl Sink for Inlet {
         let size = message.size();
         let arrived = self.backlog.arrive(size, || Packed::new(message));
         if arrived.token {
-            self.feed.send(Item::Turn(self.backlog.clone()));
+            self.feed.send_or_join(
+                |last| match last {
+                    Item::Turn(backlog, turns) if Arc::ptr_eq(backlog, &self.backlog) => {
+                        *turns += 1;
+                        true
+                    }
+                    _ => false,
+                },
+                || Item::Turn(self.backlog.clone(), 1),
+            );
         }
         if arrived.slow {
             (self.slow)();

@@ -3,7 +3,7 @@
 //! The events have a feed of their own, which outlives the object like that of the messages: the
 //! last one, `closed`, is delivered after `destroy`.
 
-use crate::bridge::{self, Feed, Subscription};
+use crate::bridge::{self, Feed, Portion, Subscription};
 use crate::error::Error;
 use crate::tcl::interp::error_code;
 use crate::tcl::{Home, Obj};
@@ -16,6 +16,8 @@ struct Report {
     fields: Vec<(&'static str, String)>,
     error: Option<Error>,
 }
+
+impl Portion for Report {}
 
 pub struct Events {
     prefix: Rc<RefCell<Obj>>,

@@ -7,7 +7,7 @@ use super::bucket::Bucket;
 use super::entry::{Entry, key_not_found};
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
 use super::watcher::spec;
-use crate::bridge::{self, Feed, Ticket};
+use crate::bridge::{self, Feed, Portion, Ticket};
 use crate::error::{Error, Kind};
 use crate::jetstream::ack::Meta;
 use crate::jetstream::config::Policy;
@@ -27,6 +27,8 @@ enum Item {
     Entry(Entry),
     End(crate::error::Result<()>),
 }
+
+impl Portion for Item {}
 
 /// The list as it grows on the Tcl thread.
 struct Harvest {

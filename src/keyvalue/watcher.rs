@@ -4,7 +4,7 @@ use super::bucket::Bucket;
 use super::entry::Entry;
 use super::known::Known;
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
-use crate::bridge::{self, Feed, Subscription};
+use crate::bridge::{self, Feed, Portion, Subscription};
 use crate::error::{Error, Kind};
 use crate::jetstream::ack::Meta;
 use crate::jetstream::config::{ConsumerConfig, Policy};
@@ -36,6 +36,8 @@ enum Item {
     RollCall(HashSet<String>),
     LastError(Kind, String),
 }
+
+impl Portion for Item {}
 
 pub struct Watcher {
     home: Home,

@@ -81,11 +81,11 @@ impl Attempt<'_> {
                 _ => refused(self.server, &text),
             };
         }
-        if let Some(line) = reason.strip_prefix("expected INFO, got ").filter(|l| *l != "nothing") {
-            return Error::new(Kind::Protocol, format!("Invalid protocol {line}"));
+        if let Some(op) = reason.strip_prefix("expected INFO, got ").filter(|op| *op != "nothing") {
+            return not_info(op);
         }
-        if let Some(error) = unknown_operation(reason) {
-            return error;
+        if is_of_parser(reason) {
+            return malformed(reason);
         }
         match reason {
             "expected INFO, got nothing"
@@ -191,6 +191,37 @@ pub(super) fn lost(server: &ServerEntry, reason: &str, reading: bool) -> Error {
         Some("Other") if text == BAD_STATUS => malformed(&text),
         _ => Error::new(Kind::BrokenSocket, format!("Connection to {place} broken - {text}")),
     }
+}
+
+/// The server began with something else than its INFO; `op` is the `Debug` form of that.
+fn not_info(op: &str) -> Error {
+    if let Some(error) = op.strip_prefix("Error(") {
+        let text = error.strip_prefix("Other(\"").and_then(trace::string);
+        return match text {
+            Some((text, _)) => server_error(&text).0,
+            None => Error::new(Kind::Authorization, "authorization violation"),
+        };
+    }
+    let word = match op.split([' ', '(', '{']).next() {
+        Some("Ok") => "+OK",
+        Some("Ping") => "PING",
+        Some("Pong") => "PONG",
+        _ => "MSG",
+    };
+    Error::new(Kind::Protocol, format!("Invalid protocol {word}"))
+}
+
+/// Whether the text comes from the engine's parser, of operations or of the JSON of an INFO.
+fn is_of_parser(text: &str) -> bool {
+    const SIGNS: [&str; 6] = [
+        "invalid server operation: '",
+        "unable to parse unknown input",
+        "invalid number of arguments after",
+        "invalid utf-8 sequence",
+        "cannot parse ",
+        "invalid digit found",
+    ];
+    SIGNS.iter().any(|sign| text.starts_with(sign)) || text.contains(" at line ")
 }
 
 /// The server said something that is no protocol.
@@ -326,6 +357,27 @@ mod tests {
                 "IO error: invalid server operation: 'HELLO x'",
                 Kind::Protocol,
                 "Invalid protocol HELLO x",
+            ),
+            (
+                "IO error: expected INFO, got Error(Other(\"Maximum Connections Exceeded\"))",
+                Kind::Server,
+                "maximum connections exceeded",
+            ),
+            (
+                "IO error: expected INFO, got Error(AuthorizationViolation)",
+                Kind::Authorization,
+                "authorization violation",
+            ),
+            ("IO error: expected INFO, got Ping", Kind::Protocol, "Invalid protocol PING"),
+            (
+                "IO error: expected value at line 1 column 2",
+                Kind::Protocol,
+                "Invalid protocol: expected value at line 1 column 2",
+            ),
+            (
+                "IO error: invalid server operation: 'HELLO\r\n'",
+                Kind::Protocol,
+                "Invalid protocol HELLO",
             ),
             (
                 "IO error: nats: maximum connections exceeded",
