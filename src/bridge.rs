@@ -135,14 +135,6 @@ impl<T: Send + 'static> Answer<T> {
 
 // ------------------------------------------------------------------------------------------ Feed
 
-/// What a feed carries. An item that stands for several is delivered in parts.
-pub trait Portion: Sized {
-    /// Takes the first part off, if what is left is not nothing.
-    fn split(&mut self) -> Option<Self> {
-        None
-    }
-}
-
 struct Queue<T> {
     items: VecDeque<T>,
     /// In the mailbox, or on the way in; stays so until it has left the mailbox empty.
@@ -156,6 +148,7 @@ struct Queue<T> {
 
 struct Shared<T> {
     key: Key,
+    sent: AtomicU64,
     queue: Mutex<Queue<T>>,
 }
 
@@ -175,9 +168,19 @@ impl<T: Send + 'static> Clone for Feed<T> {
 /// event loop goes on with the same ones, in order.
 struct Receiver<T> {
     home: Home,
-    take: Box<dyn Fn(T)>,
+    take: Box<dyn Fn(T, &Rest<'_, T>)>,
     taken: RefCell<VecDeque<T>>,
     open: Cell<bool>,
+}
+
+/// The place of the item that a handler has just got.
+pub struct Rest<'a, T>(&'a RefCell<VecDeque<T>>);
+
+impl<T> Rest<'_, T> {
+    /// Puts what is left of it back there. To be called before anything of the program runs.
+    pub fn put_back(&self, item: T) {
+        self.0.borrow_mut().push_front(item);
+    }
 }
 
 /// The receiving end: items are delivered while it exists, and not after.
@@ -188,9 +191,9 @@ pub struct Subscription<T: Send + 'static> {
 
 /// `take` runs on this thread, from the event loop, once for each item, after
 /// [`Subscription::start`] and while the interpreter exists, which is held meanwhile.
-pub fn feed<T: Send + Portion + 'static>(
+pub fn feed<T: Send + 'static>(
     home: Home,
-    take: impl Fn(T) + 'static,
+    take: impl Fn(T, &Rest<'_, T>) + 'static,
 ) -> (Feed<T>, Subscription<T>) {
     let key = new_key();
     let receiver = Rc::new(Receiver {
@@ -202,7 +205,7 @@ pub fn feed<T: Send + Portion + 'static>(
     DESK.with(|desk| desk.handlers.borrow_mut().insert(key, receiver.clone()));
     let queue =
         Queue { items: VecDeque::new(), posted: false, started: false, open: true, last: false };
-    let shared = Arc::new(Shared { key, queue: Mutex::new(queue) });
+    let shared = Arc::new(Shared { key, sent: AtomicU64::new(0), queue: Mutex::new(queue) });
     let feed = Feed { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
     (feed, Subscription { shared, receiver })
 }
@@ -213,40 +216,34 @@ impl<T: Send + 'static> Shared<T> {
     }
 }
 
-impl<T: Send + Portion + 'static> Feed<T> {
+impl<T: Send + 'static> Feed<T> {
     /// Sends an item; it is dropped when the receiving end has gone.
     pub fn send(&self, item: T) {
-        self.send_or_join(|_| false, || item);
+        self.send_counted(item);
     }
 
-    /// The same, unless it can join the one that was sent last and is still here.
-    pub fn send_or_join(&self, join: impl FnOnce(&mut T) -> bool, make: impl FnOnce() -> T) {
+    /// The same; returns what [`Feed::sent`] is then.
+    pub fn send_counted(&self, item: T) -> u64 {
         let mut queue = self.shared.lock();
+        let sent = self.shared.sent.fetch_add(1, Ordering::Release) + 1;
         if !queue.open && !queue.last {
-            return;
+            return sent;
         }
-        if queue.items.back_mut().is_some_and(join) {
-            return;
-        }
-        queue.items.push_back(make());
+        queue.items.push_back(item);
         if queue.started && !std::mem::replace(&mut queue.posted, true) {
             drop(queue);
             self.mailbox.post(self.shared.clone(), false);
         }
+        sent
     }
 
-    /// Puts what is left of an item back to where it was. To be called by the handler, before
-    /// anything of the program runs.
-    pub fn put_back(&self, rest: T) {
-        let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.shared.key).cloned());
-        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
-        if let Some(receiver) = receiver {
-            receiver.taken.borrow_mut().push_front(rest);
-        }
+    /// How many items were ever sent, by anybody.
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Acquire)
     }
 }
 
-impl<T: Send + Portion + 'static> Source for Shared<T> {
+impl<T: Send + 'static> Source for Shared<T> {
     fn serve(&self, deadline: Instant) -> Served {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
         let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
@@ -265,7 +262,7 @@ impl<T: Send + Portion + 'static> Source for Shared<T> {
                 return Served::Done;
             };
             if stay.is_some() {
-                (receiver.take)(item);
+                (receiver.take)(item, &Rest(&receiver.taken));
             }
             if Instant::now() >= deadline {
                 break;
@@ -297,7 +294,7 @@ fn forget_handler(key: Key) {
     drop(handler);
 }
 
-impl<T: Send + Portion + 'static> Shared<T> {
+impl<T: Send + 'static> Shared<T> {
     /// The next item, while there is somebody to have it.
     fn next(&self, receiver: &Receiver<T>) -> Option<T> {
         if !receiver.open.get() {
@@ -308,14 +305,11 @@ impl<T: Send + Portion + 'static> Shared<T> {
             // Not held while the handler runs, which may be long.
             std::mem::swap(&mut *taken, &mut self.lock().items);
         }
-        match taken.front_mut().and_then(Portion::split) {
-            Some(first) => Some(first),
-            None => taken.pop_front(),
-        }
+        taken.pop_front()
     }
 }
 
-impl<T: Send + Portion + 'static> Subscription<T> {
+impl<T: Send + 'static> Subscription<T> {
     /// Begins delivery, with what has been sent so far.
     pub fn start(&self) {
         let mut queue = self.shared.lock();

@@ -1,9 +1,10 @@
 //! What a subscription has received and not yet delivered: its limits, and what happens at them.
 //!
-//! The runtime thread puts messages in, the Tcl thread takes them out. The connection's feed gets a
-//! token for each message that waits, so that the feed keeps the order of arrival across all
-//! subscriptions, while each backlog can drop and replace what is its own. A batch takes more than
-//! its tokens are for: then the others come too early, but no message comes later than its own.
+//! The runtime thread puts messages in, the Tcl thread takes them out. Each message that waits has a
+//! turn, and each run of turns that nothing else came between has a token in the connection's feed.
+//! So the feed keeps the order of arrival across all subscriptions, while each backlog can drop and
+//! replace what is its own. A batch takes more than its turns are for: some messages come earlier
+//! than it would be theirs, but none later.
 
 use crate::options::{self, Options, Type};
 use crate::transport::Packed;
@@ -102,12 +103,13 @@ pub struct Counts {
     pub dropped: u64,
 }
 
+/// As what the feed has sent: each turn has a token of its own.
+pub const NO_RUNS: u64 = u64::MAX;
+
 pub struct Backlog {
     /// The subscription.
     pub id: i64,
     limits: Limits,
-    /// Whoever takes one takes all that waits.
-    batch: bool,
     state: Mutex<State>,
 }
 
@@ -115,8 +117,11 @@ pub struct Backlog {
 struct State {
     waiting: VecDeque<Packed>,
     bytes: usize,
-    /// How many tokens the feed has.
-    tokens: usize,
+    /// The turns that the tokens in the feed stand for, token by token, and all of them together.
+    runs: VecDeque<usize>,
+    turns: usize,
+    /// What the feed had sent when the last of these tokens was sent.
+    last_token: u64,
     /// Messages taken or dropped at the front, ever: the place of the first one that waits.
     first: u64,
     /// For `LatestPerSubject`: the place of the last one with this subject.
@@ -175,16 +180,17 @@ impl State {
 }
 
 impl Backlog {
-    pub fn new(id: i64, limits: Limits, batch: bool) -> Backlog {
-        Backlog { id, limits, batch, state: Mutex::default() }
+    pub fn new(id: i64, limits: Limits) -> Backlog {
+        Backlog { id, limits, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A message of this size has come; `make` makes what is kept, if it is.
-    pub fn arrive(&self, size: usize, make: impl FnOnce() -> Packed) -> Arrived {
+    /// A message of this size has come; `make` makes what is kept, if it is. `sent` is what the feed
+    /// has sent so far.
+    pub fn arrive(&self, size: usize, sent: u64, make: impl FnOnce() -> Packed) -> Arrived {
         let limits = self.limits;
         let mut state = self.state();
         let mut slow = false;
@@ -212,8 +218,18 @@ impl Backlog {
         } else {
             state.push(limits, make());
         }
-        let token = state.tokens < state.waiting.len();
-        state.tokens += usize::from(token);
+        let mut token = false;
+        if state.turns < state.waiting.len() {
+            state.turns += 1;
+            let joins = state.last_token == sent;
+            match state.runs.back_mut().filter(|_| joins) {
+                Some(run) => *run += 1,
+                None => {
+                    state.runs.push_back(1);
+                    token = true;
+                }
+            }
+        }
         Arrived { token, slow }
     }
 
@@ -224,20 +240,38 @@ impl Backlog {
         state.push(self.limits, message);
     }
 
-    /// The next message, for one token.
-    pub fn take(&self) -> Option<Packed> {
-        let mut state = self.state();
-        state.tokens = state.tokens.saturating_sub(1);
-        self.next(&mut state)
+    /// The token that was wanted was sent; what the feed has sent with it.
+    pub fn token_sent(&self, sent: u64) {
+        self.state().last_token = sent;
     }
 
-    /// The next message of a batch that has so many tokens left.
-    pub fn take_more(&self, tokens: &mut usize) -> Option<Packed> {
+    /// The next message, for one turn; and whether the token has more of them.
+    pub fn take(&self) -> (Option<Packed>, bool) {
+        let mut state = self.state();
+        let mut more = false;
+        if let Some(run) = state.runs.front_mut() {
+            *run -= 1;
+            more = *run > 0;
+            state.turns -= 1;
+            if !more {
+                state.runs.pop_front();
+            }
+        }
+        (self.next(&mut state), more)
+    }
+
+    /// A batch begins, for the turns of one token.
+    pub fn begin_batch(&self) -> usize {
+        self.state().runs.pop_front().unwrap_or_default()
+    }
+
+    /// The next message of a batch that has so many turns left.
+    pub fn take_more(&self, turns: &mut usize) -> Option<Packed> {
         let mut state = self.state();
         let message = self.next(&mut state)?;
-        if *tokens > 0 {
-            *tokens -= 1;
-            state.tokens = state.tokens.saturating_sub(1);
+        if *turns > 0 {
+            *turns -= 1;
+            state.turns -= 1;
         }
         Some(message)
     }
@@ -253,16 +287,15 @@ impl Backlog {
         Some(message)
     }
 
-    /// A batch was taken and has so many tokens left; how many of them are still wanted.
-    pub fn end_batch(&self, tokens: usize) -> usize {
+    /// A batch was taken and has so many turns left; whether it needs a token for some of them.
+    pub fn end_batch(&self, turns: usize) -> bool {
         let mut state = self.state();
-        let rest = tokens.min(state.waiting.len());
-        state.tokens = state.tokens.saturating_sub(tokens - rest);
-        rest
-    }
-
-    pub fn batch(&self) -> bool {
-        self.batch
+        let rest = turns.min(state.waiting.len());
+        state.turns -= turns - rest;
+        if rest > 0 {
+            state.runs.push_front(rest);
+        }
+        rest > 0
     }
 
     /// Drops what waits and everything that comes.
@@ -322,70 +355,101 @@ mod tests {
         *seed >> 33
     }
 
-    #[test]
-    fn limits_hold_tokens_suffice_and_counts_add_up() {
-        for (case, overflow) in POLICIES.into_iter().cycle().take(200).enumerate() {
-            let mut seed = case as u64 + 1;
-            let limits = Limits {
-                messages: (next(&mut seed) % 20) as usize,
-                bytes: (next(&mut seed) % 200) as usize,
-                overflow,
-            };
-            let backlog = Backlog::new(1, limits, false);
-            let (mut arrived, mut tokens) = (0_u64, 0_usize);
-            for _ in 0..500 {
-                if !next(&mut seed).is_multiple_of(3) {
-                    let size = 2 + (next(&mut seed) % 30) as usize;
-                    let subject = next(&mut seed) % 5;
-                    tokens += usize::from(backlog.arrive(size, || packed(subject, size)).token);
-                    arrived += 1;
-                } else if tokens > 0 {
-                    tokens -= 1;
-                    let _ = backlog.take();
+    /// A feed: tokens of the backlog, and other items with the number of messages that came before.
+    struct Feed {
+        backlog: Backlog,
+        items: VecDeque<Option<u64>>,
+        sent: u64,
+        arrived: u64,
+    }
+
+    impl Feed {
+        fn new(limits: Limits) -> Feed {
+            let backlog = Backlog::new(1, limits);
+            Feed { backlog, items: VecDeque::new(), sent: 0, arrived: 0 }
+        }
+
+        fn arrive(&mut self, subject: u64, size: usize) {
+            self.arrived += 1;
+            if self.backlog.arrive(size, self.sent, || packed(subject, size)).token {
+                self.items.push_back(None);
+                self.sent += 1;
+                self.backlog.token_sent(self.sent);
+            }
+        }
+
+        fn other(&mut self) {
+            self.items.push_back(Some(self.arrived));
+            self.sent += 1;
+        }
+
+        /// Serves one item. A batch has time for so many messages; in the middle of it some come.
+        fn serve(&mut self, batch: Option<usize>, come: usize) {
+            match (self.items.pop_front(), batch) {
+                (None, _) => {}
+                (Some(Some(before)), _) => {
+                    let counts = self.backlog.counts();
+                    assert!(counts.delivered + counts.dropped >= before, "a message is late");
                 }
-                let counts = backlog.counts();
-                assert!(limits.messages == 0 || counts.pending <= limits.messages, "{limits:?}");
-                assert!(limits.bytes == 0 || counts.pending_bytes <= limits.bytes, "{limits:?}");
-                assert!(tokens >= counts.pending, "{limits:?}");
-                assert_eq!(counts.delivered + counts.dropped + counts.pending as u64, arrived);
+                (Some(None), None) => {
+                    if self.backlog.take().1 {
+                        self.items.push_front(None);
+                    }
+                }
+                (Some(None), Some(time)) => {
+                    let mut turns = self.backlog.begin_batch();
+                    for i in 0..time {
+                        if i == time / 2 {
+                            (0..come).for_each(|_| self.arrive(1, 4));
+                        }
+                        if self.backlog.take_more(&mut turns).is_none() {
+                            break;
+                        }
+                    }
+                    (0..come).for_each(|_| self.arrive(2, 4));
+                    if self.backlog.end_batch(turns) {
+                        self.items.push_front(None);
+                    }
+                }
             }
-            while tokens > 0 {
-                tokens -= 1;
-                let _ = backlog.take();
-            }
-            assert!(backlog.is_empty());
-            assert_eq!(backlog.counts().pending_bytes, 0);
         }
     }
 
     #[test]
-    fn a_batch_takes_more_than_its_tokens_and_no_message_is_left_without() {
-        let backlog = Backlog::new(1, Limits::default(), true);
-        let arrive = || usize::from(backlog.arrive(4, || packed(1, 4)).token);
-        let mut tokens: usize = (0..10).map(|_| arrive()).sum();
-        assert_eq!(tokens, 10);
-        // All ten for a run of four; the other six tokens are for what comes.
-        let mut due = 4;
-        tokens -= due;
-        while backlog.take_more(&mut due).is_some() {}
-        assert_eq!((due, backlog.end_batch(due)), (0, 0));
-        tokens += (0..7).map(|_| arrive()).sum::<usize>();
-        assert_eq!(tokens, 7);
-        // Time is up after two of six.
-        let mut due = 6;
-        tokens -= due;
-        assert!((0..2).all(|_| backlog.take_more(&mut due).is_some()));
-        tokens += backlog.end_batch(due);
-        assert_eq!((tokens, backlog.counts().pending), (5, 5));
-        // It was empty, and then one came.
-        let mut due = tokens;
-        tokens = 0;
-        while backlog.take_more(&mut due).is_some() {}
-        tokens += arrive();
-        let mut due_again = 0;
-        while backlog.take_more(&mut due_again).is_some() {}
-        tokens += arrive();
-        tokens += backlog.end_batch(due);
-        assert!(tokens >= backlog.counts().pending, "{tokens}");
+    fn limits_hold_no_message_is_late_and_counts_add_up() {
+        for (case, overflow) in POLICIES.into_iter().cycle().take(400).enumerate() {
+            let mut seed = case as u64 + 1;
+            let mut number = |below: u64| (next(&mut seed) % below) as usize;
+            let limits = Limits { messages: number(20), bytes: number(200), overflow };
+            let batches = number(2) == 0;
+            let mut feed = Feed::new(limits);
+            for _ in 0..500 {
+                match number(5) {
+                    0 => feed.other(),
+                    1 | 2 => feed.arrive(number(5) as u64, 2 + number(30)),
+                    _ => feed.serve(batches.then(|| 1 + number(6)), number(3)),
+                }
+                let counts = feed.backlog.counts();
+                assert!(limits.messages == 0 || counts.pending <= limits.messages, "{limits:?}");
+                assert!(limits.bytes == 0 || counts.pending_bytes <= limits.bytes, "{limits:?}");
+                let sum = counts.delivered + counts.dropped + counts.pending as u64;
+                assert_eq!(sum, feed.arrived);
+            }
+            while !feed.items.is_empty() {
+                feed.serve(batches.then_some(3), 0);
+            }
+            assert!(feed.backlog.is_empty());
+            assert_eq!(feed.backlog.counts().pending_bytes, 0);
+        }
+    }
+
+    #[test]
+    fn a_run_without_anything_between_has_one_token() {
+        let mut feed = Feed::new(Limits::default());
+        (0..10).for_each(|_| feed.arrive(1, 4));
+        assert_eq!(feed.items.len(), 1);
+        feed.other();
+        (0..10).for_each(|_| feed.arrive(1, 4));
+        assert_eq!(feed.items.len(), 3);
     }
 }

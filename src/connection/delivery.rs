@@ -6,10 +6,10 @@
 use super::backlog::{Backlog, Counts};
 use super::message::Words;
 use super::request::{Outcome, Requests};
-use crate::bridge::{self, Feed, Portion};
+use crate::bridge::{self, Feed, Rest};
 use crate::tcl::{Home, Interp, Obj};
 use crate::transport::{Message, Packed, Sink, SubId};
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,27 +22,14 @@ const BATCH_STEP: usize = 64;
 
 /// What the feed carries.
 pub enum Item {
-    /// So many turns of this subscription, one behind the other.
-    Turn(Arc<Backlog>, usize),
+    /// A run of turns of this subscription, one behind the other.
+    Turn(Arc<Backlog>),
     /// A subscription has got its last message.
     Ended(i64),
     /// Something became of an asynchronous request.
     Reply(i64, Outcome),
     /// To be run when everything before it has been delivered.
     Call(Box<dyn FnOnce() + Send>),
-}
-
-impl Portion for Item {
-    fn split(&mut self) -> Option<Item> {
-        match self {
-            // A batch wants all of them at once.
-            Item::Turn(backlog, turns) if *turns > 1 && !backlog.batch() => {
-                *turns -= 1;
-                Some(Item::Turn(backlog.clone(), 1))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// A subscription as the Tcl side knows it.
@@ -106,8 +93,6 @@ pub struct Delivery {
     pub requests: Requests,
     /// Messages that subscriptions and requests dropped that are over.
     dropped: Cell<u64>,
-    /// For turns that have to be taken up again.
-    feed: OnceCell<Feed<Item>>,
 }
 
 impl Delivery {
@@ -121,12 +106,10 @@ impl Delivery {
             direct: Cell::new(0),
             requests: Requests::default(),
             dropped: Cell::new(0),
-            feed: OnceCell::new(),
         });
         let handler = this.clone();
-        let (feed, items) = bridge::feed(home, move |item| handler.item(item));
+        let (feed, items) = bridge::feed(home, move |item, rest| handler.item(item, rest));
         items.start();
-        let _ = this.feed.set(feed.clone());
         (this, feed, items)
     }
 
@@ -188,9 +171,9 @@ impl Delivery {
         self.requests.closed();
     }
 
-    fn item(&self, item: Item) {
+    fn item(&self, item: Item, rest: &Rest<'_, Item>) {
         match item {
-            Item::Turn(backlog, turns) => self.turn(&backlog, turns),
+            Item::Turn(backlog) => self.turn(backlog, rest),
             Item::Ended(id) => self.ended(id),
             Item::Reply(id, outcome) => {
                 if let Some(interp) = self.home.enter() {
@@ -201,15 +184,21 @@ impl Delivery {
         }
     }
 
-    fn turn(&self, backlog: &Arc<Backlog>, turns: usize) {
+    fn turn(&self, backlog: Arc<Backlog>, rest: &Rest<'_, Item>) {
         let subscriber = self.subscribers.borrow().get(&backlog.id).cloned();
         let (Some(subscriber), Some(interp)) = (subscriber, self.home.enter()) else { return };
         if subscriber.batch {
-            self.batch(*interp, &subscriber, turns);
-        } else if let Some(message) = backlog.take() {
-            self.message(*interp, &subscriber, &message);
+            self.batch(*interp, &subscriber, rest);
+        } else {
+            let (message, more) = backlog.take();
+            if more {
+                rest.put_back(Item::Turn(backlog));
+            }
+            if let Some(message) = message {
+                self.message(*interp, &subscriber, &message);
+            }
         }
-        if subscriber.ended.get() && backlog.is_empty() {
+        if subscriber.ended.get() && subscriber.backlog.is_empty() {
             self.remove(subscriber.id);
         }
     }
@@ -242,8 +231,9 @@ impl Delivery {
     }
 
     /// Takes all that waits, also what has its turns later, and at least what these turns are for.
-    fn batch(&self, interp: Interp<'_>, subscriber: &Rc<Subscriber>, mut turns: usize) {
+    fn batch(&self, interp: Interp<'_>, subscriber: &Subscriber, rest: &Rest<'_, Item>) {
         let list = Obj::list(&[]);
+        let mut turns = subscriber.backlog.begin_batch();
         let until = Instant::now() + BATCH_TIME;
         let mut count = 0_usize;
         while let Some(message) = subscriber.backlog.take_more(&mut turns) {
@@ -260,11 +250,8 @@ impl Delivery {
             }
         }
         // Before the callback: it may wait in the event loop for what comes next.
-        let rest = subscriber.backlog.end_batch(turns);
-        if rest > 0
-            && let Some(feed) = self.feed.get()
-        {
-            feed.put_back(Item::Turn(subscriber.backlog.clone(), rest));
+        if subscriber.backlog.end_batch(turns) {
+            rest.put_back(Item::Turn(subscriber.backlog.clone()));
         }
         if count > 0 {
             subscriber.call(interp, [list]);
@@ -292,18 +279,10 @@ pub struct Inlet {
 impl Sink for Inlet {
     fn message(&mut self, message: Message) {
         let size = message.size();
-        let arrived = self.backlog.arrive(size, || Packed::new(message));
+        let arrived = self.backlog.arrive(size, self.feed.sent(), || Packed::new(message));
         if arrived.token {
-            self.feed.send_or_join(
-                |last| match last {
-                    Item::Turn(backlog, turns) if Arc::ptr_eq(backlog, &self.backlog) => {
-                        *turns += 1;
-                        true
-                    }
-                    _ => false,
-                },
-                || Item::Turn(self.backlog.clone(), 1),
-            );
+            let sent = self.feed.send_counted(Item::Turn(self.backlog.clone()));
+            self.backlog.token_sent(sent);
         }
         if arrived.slow {
             (self.slow)();

@@ -119,7 +119,7 @@ impl Connection {
             if !subscriber.backlog.is_empty() {
                 left = true;
                 // Somebody may wait inside a callback that has the turn.
-                self.items.send(Item::Turn(subscriber.backlog.clone(), 1));
+                self.items.send(Item::Turn(subscriber.backlog.clone()));
             }
         }
         if left {

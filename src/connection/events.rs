@@ -3,7 +3,7 @@
 //! The events have a feed of their own, which outlives the object like that of the messages: the
 //! last one, `closed`, is delivered after `destroy`.
 
-use crate::bridge::{self, Feed, Portion, Subscription};
+use crate::bridge::{self, Feed, Subscription};
 use crate::error::Error;
 use crate::tcl::interp::error_code;
 use crate::tcl::{Home, Obj};
@@ -17,8 +17,6 @@ struct Report {
     error: Option<Error>,
 }
 
-impl Portion for Report {}
-
 pub struct Events {
     prefix: Rc<RefCell<Obj>>,
     feed: Feed<Report>,
@@ -29,7 +27,7 @@ impl Events {
     pub fn start(home: Home) -> Events {
         let prefix = Rc::new(RefCell::new(Obj::empty()));
         let (asked, inside) = (prefix.clone(), home.clone());
-        let (feed, heard) = bridge::feed(home, move |report| {
+        let (feed, heard) = bridge::feed(home, move |report, _| {
             let prefix = asked.borrow().clone();
             deliver(&inside, &prefix, report);
         });

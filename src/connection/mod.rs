@@ -23,7 +23,7 @@ mod variables;
 
 pub use commands::register;
 
-use crate::bridge::{Feed, Portion, Subscription, Ticket};
+use crate::bridge::{Feed, Subscription, Ticket};
 use crate::error::{Error, Kind};
 use crate::tcl::oo::Children;
 use crate::tcl::{Handle, Home, Interp, Native, Obj, Result, Stay};
@@ -131,8 +131,6 @@ pub struct Connection {
 pub trait Follower {
     fn resume(&self, link: &Link);
 }
-
-impl Portion for Notice {}
 
 struct Relay(Feed<Notice>);
 

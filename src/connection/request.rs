@@ -1,7 +1,7 @@
 //! `request`, `request_msg` and `cancel_request`.
 
 use super::Connection;
-use super::backlog::{Arrived, Backlog, Counts, LIMIT_OPTIONS, Limits};
+use super::backlog::{Arrived, Backlog, Counts, LIMIT_OPTIONS, Limits, NO_RUNS};
 use super::delivery::{Delivery, Item};
 use super::publish::Draft;
 use super::subscription::Slow;
@@ -132,7 +132,7 @@ impl Requests {
             }
             (Outcome::Message(message), _) => (0, dict(message), true),
             (Outcome::Turn, many) => {
-                let taken = many.as_ref().and_then(|many| Some((many, many.backlog.take()?)));
+                let taken = many.as_ref().and_then(|many| Some((many, many.backlog.take().0?)));
                 let Some((many, message)) = taken else { return };
                 let more = many.left.get().map(|left| left.saturating_sub(1));
                 many.left.set(more);
@@ -273,7 +273,7 @@ impl Connection {
         let sub_id = self.reply_sub_id(ask.many.is_some());
         let many = ask.many.map(|limit| Many {
             left: Cell::new(Some(limit).filter(|limit| *limit > 0)),
-            backlog: Arc::new(Backlog::new(sub_id, ask.limits, false)),
+            backlog: Arc::new(Backlog::new(sub_id, ask.limits)),
         });
         let backlog = many.as_ref().map(|many| many.backlog.clone());
         let pending = Pending {
@@ -367,7 +367,7 @@ impl Connection {
         let mut complete = Some(self.in_order(move |outcome| ticket.complete(outcome)));
         let subject = ask.subject;
         let sub_id = self.reply_sub_id(true);
-        let backlog = Arc::new(Backlog::new(sub_id, ask.limits, false));
+        let backlog = Arc::new(Backlog::new(sub_id, ask.limits));
         let (slow, replies) = (self.slow_reporter(slow(sub_id, &subject)), backlog.clone());
         let mut left = limit;
         let sent = link.request_many(out, ask.timeout, move |answer| {
@@ -432,7 +432,8 @@ const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
 
 /// Keeps one of several replies, if there is room.
 fn collect(backlog: &Backlog, message: Message, slow: &(impl Fn() + ?Sized)) -> Arrived {
-    let arrived = backlog.arrive(message.size(), || Packed::new(message));
+    // Each reply has a token: it goes by the number of the request.
+    let arrived = backlog.arrive(message.size(), NO_RUNS, || Packed::new(message));
     if arrived.slow {
         slow();
     }

@@ -24,7 +24,7 @@ impl Connection {
         }
         settings.servers = servers;
         let weak = self.weak.clone();
-        let (feed, notices) = bridge::feed(self.home.clone(), move |notice| {
+        let (feed, notices) = bridge::feed(self.home.clone(), move |notice, _| {
             if let Some(this) = weak.upgrade() {
                 this.notice(notice);
             }

@@ -92,7 +92,7 @@ impl Connection {
             subject_word: RefCell::new(Obj::new(&subject)),
             subject,
             queue,
-            backlog: Arc::new(Backlog::new(id, Limits::of(given), batch)),
+            backlog: Arc::new(Backlog::new(id, Limits::of(given))),
             link_id: Cell::new(None),
             callback,
             dictmsg: given.get("dictmsg").map_or_else(|| self.dictmsg(), |_| given.flag("dictmsg")),

@@ -7,7 +7,7 @@ use super::bucket::Bucket;
 use super::entry::{Entry, key_not_found};
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
 use super::watcher::spec;
-use crate::bridge::{self, Feed, Portion, Ticket};
+use crate::bridge::{self, Feed, Ticket};
 use crate::error::{Error, Kind};
 use crate::jetstream::ack::Meta;
 use crate::jetstream::config::Policy;
@@ -27,8 +27,6 @@ enum Item {
     Entry(Entry),
     End(crate::error::Result<()>),
 }
-
-impl Portion for Item {}
 
 /// The list as it grows on the Tcl thread.
 struct Harvest {
@@ -150,7 +148,7 @@ fn gather(
         any: Cell::new(false),
     });
     let weak = Rc::downgrade(&harvest);
-    let (feed, items) = bridge::feed(call.interp.home(), move |item| {
+    let (feed, items) = bridge::feed(call.interp.home(), move |item, _| {
         if let Some(harvest) = weak.upgrade() {
             harvest.item(item, &add);
         }

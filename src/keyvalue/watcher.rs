@@ -4,7 +4,7 @@ use super::bucket::Bucket;
 use super::entry::Entry;
 use super::known::Known;
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
-use crate::bridge::{self, Feed, Portion, Subscription};
+use crate::bridge::{self, Feed, Subscription};
 use crate::error::{Error, Kind};
 use crate::jetstream::ack::Meta;
 use crate::jetstream::config::{ConsumerConfig, Policy};
@@ -36,8 +36,6 @@ enum Item {
     RollCall(HashSet<String>),
     LastError(Kind, String),
 }
-
-impl Portion for Item {}
 
 pub struct Watcher {
     home: Home,
@@ -308,7 +306,7 @@ pub fn watch(call: &Call<'_>) -> Result<Reply> {
     }
 
     let weak = Rc::downgrade(&watcher);
-    let (feed, items) = bridge::feed(interp.home(), move |item| {
+    let (feed, items) = bridge::feed(interp.home(), move |item, _| {
         if let Some(watcher) = weak.upgrade() {
             watcher.item(item);
         }
