@@ -4,6 +4,7 @@
 //! are `status`, `last_error` and `serverInfo` written, once for each transition.
 
 mod backlog;
+mod certificate;
 mod commands;
 mod config;
 mod delivery;
@@ -15,6 +16,7 @@ mod message;
 mod publish;
 mod request;
 mod subscription;
+mod tls_callback;
 mod tls_opts;
 mod traffic;
 
@@ -28,7 +30,7 @@ use crate::tcl::oo::Children;
 use crate::tcl::{Failure, Handle, Home, Interp, Native, Obj, Result, Stay};
 use crate::transport::{
     Block, DelayCallback, Event, Link, Login, LoginCallback, LoginQuestion, Observer, ServerEntry,
-    ServerInfo, Subject, Traffic,
+    ServerInfo, Subject, TlsQuestion, Traffic,
 };
 use config::{Config, entry_dict};
 use delivery::{Delivery, Item};
@@ -73,6 +75,8 @@ enum Notice {
     Slow(i64),
     /// The user's login callback is wanted; a dropped sender means that there is no login.
     Login(LoginQuestion, oneshot::Sender<Option<Login>>),
+    /// The user's callbacks for TLS are wanted.
+    Tls(TlsQuestion),
     /// A step of this drain is done.
     Drained(u64),
     DrainExpired(u64),
@@ -395,6 +399,8 @@ impl Connection {
             asked
         });
         settings.login_callback = Some(login);
+        let ask = feed.clone();
+        settings.tls_callback = Some(Arc::new(move |question| ask.send(Notice::Tls(question))));
         let link = Link::open(settings, Arc::new(Relay(feed.clone())))?;
         notices.start();
         for follower in self.followers.borrow().iter().filter_map(Weak::upgrade) {
@@ -421,6 +427,7 @@ impl Connection {
                 // The attempt may be over.
                 let _ = answer.send(self.custom_login(&question));
             }
+            Notice::Tls(question) => self.tls_question(question),
             Notice::Drained(number) => self.drained(number),
             Notice::DrainExpired(number) => self.drain_expired(number),
         }

@@ -25,7 +25,7 @@ use super::pool::{self, Next};
 use super::server::ServerEntry;
 use super::shared::{Shared, lock};
 use super::silence::is_stale;
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use super::trace;
 use crate::error::Error;
 
@@ -91,7 +91,7 @@ impl Pilot {
             let course = lock(&self.course);
             (course.attempt.clone(), course.attempts)
         };
-        let Some(server) = server else { return Ok(Auth::new()) };
+        let Some(server) = server else { return Err(AuthError::new("no attempt")) };
         let outcome = self.find_login(&server, nonce, attempt).await;
         self.refuse(attempt, outcome.as_ref().err().cloned());
         outcome.map_err(AuthError::new)
@@ -112,6 +112,12 @@ impl Pilot {
         nonce: Vec<u8>,
         attempt: u64,
     ) -> std::result::Result<Auth, Error> {
+        if let Some(review) = self.tls.review() {
+            let unfit = |why: String| failure::unfit_certificate(server, &why);
+            self.refuse(attempt, Some(unfit(tls::NO_ANSWER.into())));
+            review.await.map_err(unfit)?;
+            self.refuse(attempt, None);
+        }
         let heard = trace::last();
         let (settings, ask) = self.shared.setting(|s| (s.login.clone(), s.login_callback.clone()));
         let of_url = Login::of_url(server);
@@ -163,8 +169,8 @@ impl Pilot {
             self.shared.tell(Event::Attempt(server.clone()));
             match self.address(&server, &known).await {
                 Ok(addr) => {
+                    self.tls.begin(server.scheme != "ws").await;
                     trace::forget();
-                    self.tls.begin();
                     let mut course = lock(&self.course);
                     course.attempt = Some(server);
                     course.attempts += 1;
