@@ -34,13 +34,21 @@ fn fields(der: &[u8]) -> Vec<(&'static str, String)> {
             ("issuer", told.issuer.to_string()),
             ("notBefore", time(&told.validity.not_before)),
             ("notAfter", time(&told.validity.not_after)),
-            ("serial", hex(told.serial_number.as_bytes())),
+            ("serial", serial(told.serial_number.as_bytes())),
         ]);
     }
     // Fails only for what does not fit into memory.
     let pem = encode_string("CERTIFICATE", LineEnding::LF, der).unwrap_or_default();
     fields.push(("certificate", pem));
     fields
+}
+
+/// Without the byte that only says that a number is not negative.
+fn serial(bytes: &[u8]) -> String {
+    match bytes {
+        [0, rest @ ..] if !rest.is_empty() => hex(rest),
+        _ => hex(bytes),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

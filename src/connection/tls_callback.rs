@@ -69,12 +69,14 @@ fn is_yes(interp: Interp<'_>, answer: &Obj) -> bool {
     })
 }
 
-/// The result of a callback; `None` if it fails, which is a background error then.
+/// The result of a callback; `None` if it fails, which is a background error then, or if it has
+/// deleted its interpreter.
 fn ask(interp: Interp<'_>, prefix: &Obj, words: &[Obj]) -> Option<Obj> {
     let call = || -> Result<Obj> {
         let mut call = prefix.elements(interp)?;
         call.extend_from_slice(words);
         interp.call(&call)
     };
-    interp.aside(|| call().map_err(|failure| interp.background(&failure)).ok())
+    let answer = interp.aside(|| call().map_err(|failure| interp.background(&failure)).ok());
+    answer.filter(|_| !interp.deleted())
 }

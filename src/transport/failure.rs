@@ -138,11 +138,15 @@ pub(super) fn tls(server: &ServerEntry, reason: &str) -> Error {
 
 /// The certificate of the server is not accepted.
 pub(super) fn unfit_certificate(server: &ServerEntry, reason: &str) -> Error {
+    tls(server, &format!("certificate verify failed: {}", certificate_problem(reason)))
+}
+
+/// What rustls finds wrong with a certificate, in short.
+pub(super) fn certificate_problem(reason: &str) -> &str {
     let why = reason.strip_prefix(BAD_CERTIFICATE).unwrap_or(reason);
     // What rustls has no word of its own for.
     let other = why.strip_prefix("Other(OtherError(");
-    let why = other.and_then(|why| why.strip_suffix("))")).unwrap_or(why);
-    tls(server, &format!("certificate verify failed: {why}"))
+    other.and_then(|why| why.strip_suffix("))")).unwrap_or(why)
 }
 
 /// `Connection timeout for H:P`.

@@ -163,6 +163,9 @@ impl Tls {
         if let Some(files) = &current.files {
             return Ok(files.clone());
         }
+        if let Some(text) = &current.failure {
+            return Err(text.clone());
+        }
         let settings = self.shared.setting(|settings| settings.tls.clone());
         let opened = current.opened.take();
         let read = match &self.unfit {

@@ -21,6 +21,7 @@ use async_nats::rustls::{
 };
 
 use super::{Review, Tls};
+use crate::transport::failure::certificate_problem;
 use crate::transport::settings::TlsSettings;
 
 type Verified = Result<ServerCertVerified, TlsError>;
@@ -171,7 +172,7 @@ impl ServerCertVerifier for Verifier {
         let chain = std::iter::once(end_entity).chain(intermediates);
         self.0.put_by(Review {
             chain: chain.map(|certificate| certificate.to_vec()).collect(),
-            problem: found.err().map(|error| error.to_string()),
+            problem: found.err().map(|e| certificate_problem(&e.to_string()).to_owned()),
         });
         Ok(ServerCertVerified::assertion())
     }
