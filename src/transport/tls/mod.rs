@@ -120,13 +120,12 @@ impl Tls {
 
     /// If the user has yet to say whether the certificates of the handshake will do: asks him.
     /// Fails with the reason if they will not.
-    pub fn review(
-        &self,
-    ) -> Option<impl Future<Output = std::result::Result<(), String>> + use<>> {
+    pub fn review(&self) -> Option<impl Future<Output = std::result::Result<(), String>> + use<>> {
         let review = lock(&self.current).review.take()?;
         let ask = self.shared.setting(|s| s.tls_callback.clone());
         Some(async move {
-            let refused = review.problem.clone().unwrap_or_else(|| "the callback refused it".into());
+            let refused =
+                review.problem.clone().unwrap_or_else(|| "the callback refused it".into());
             let (answer, asked) = oneshot::channel();
             if let Some(ask) = ask {
                 ask(TlsQuestion::Review(review, answer));
