@@ -5,6 +5,7 @@
 //! for each transition.
 
 mod backlog;
+mod certificate;
 mod commands;
 mod config;
 mod delivery;
@@ -17,6 +18,7 @@ mod publish;
 mod request;
 mod state;
 mod subscription;
+mod tls_callback;
 mod tls_opts;
 mod traffic;
 mod variables;
@@ -28,7 +30,8 @@ use crate::error::{Error, Kind};
 use crate::tcl::oo::Children;
 use crate::tcl::{Handle, Home, Interp, Native, Obj, Result, Stay};
 use crate::transport::{
-    Block, Event, Link, Login, LoginQuestion, Observer, ServerEntry, ServerInfo, Subject, Traffic,
+    Block, Event, Link, Login, LoginQuestion, Observer, ServerEntry, ServerInfo, Subject,
+    TlsQuestion, Traffic,
 };
 use config::Config;
 use delivery::{Delivery, Item};
@@ -74,6 +77,8 @@ enum Notice {
     Slow(Slow),
     /// The user's login callback is wanted; a dropped sender means that there is no login.
     Login(LoginQuestion, oneshot::Sender<Option<Login>>),
+    /// The user's callbacks for TLS are wanted.
+    Tls(TlsQuestion),
     /// A step of this drain is done.
     Drained(u64),
     DrainExpired(u64),

@@ -43,6 +43,8 @@ impl Connection {
             asked
         });
         settings.login_callback = Some(login);
+        let ask = feed.clone();
+        settings.tls_callback = Some(Arc::new(move |question| ask.send(Notice::Tls(question))));
         let link = Link::open(settings, Arc::new(Relay(feed.clone())))?;
         notices.start();
         for follower in self.followers.borrow().iter().filter_map(Weak::upgrade) {
@@ -69,6 +71,7 @@ impl Connection {
                 // The attempt may be over.
                 let _ = answer.send(self.custom_login(&question));
             }
+            Notice::Tls(question) => self.tls_question(question),
             Notice::Drained(number) => self.drained(number),
             Notice::DrainExpired(number) => self.drain_expired(number),
         }

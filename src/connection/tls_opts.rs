@@ -21,7 +21,7 @@ pub fn read(interp: Interp<'_>, opts: &Obj) -> TlsOptions {
     let pairs = interp.aside(|| opts.pairs(interp));
     let pairs = pairs.map_err(|_| "-tls_opts is not a dictionary".to_owned())?;
     let mut tls = TlsSettings::default();
-    let (mut request, mut require, mut silent) = (true, true, false);
+    let (mut request, mut require, mut silent, mut asked) = (true, true, false, false);
     let (mut data, mut key_data) = (None, None);
     for (key, value) in pairs {
         let key = &*key.text();
@@ -41,16 +41,11 @@ pub fn read(interp: Interp<'_>, opts: &Obj) -> TlsOptions {
             "-request" => request = flag()?,
             "-require" => require = flag()?,
             "-command" => {
-                if !NO_CALLBACK.contains(&&*text()) {
-                    return refused("certificates are not checked by commands");
-                }
+                asked |= decides(&value);
                 silent = value.is_empty();
             }
-            "-validatecommand" => {
-                if !NO_CALLBACK.contains(&&*text()) {
-                    return refused("certificates are not checked by commands");
-                }
-            }
+            "-validatecommand" => asked |= decides(&value),
+            "-password" => tls.ask_for_password = !value.is_empty(),
             "-servername" => {
                 tls.server_name = Some(value.string()).filter(|name| !name.is_empty());
             }
@@ -87,16 +82,44 @@ pub fn read(interp: Interp<'_>, opts: &Obj) -> TlsOptions {
                     return refused("the channel cannot be shared");
                 }
             }
-            // Only asked for keys that are encrypted, and those fail by themselves; only for servers.
-            "-password" | "-dhparams" => {}
+            // Only for servers.
+            "-dhparams" => {}
             other => return Err(format!("bad option \"{other}\" in -tls_opts")),
         }
     }
     // The default callback of nats-tcl objects to everything that is not verified.
     tls.verify = request && (require || !silent);
+    tls.ask_about_server = request && asked;
     tls.certificate = data.or(tls.certificate);
     tls.key = key_data.or(tls.key);
     Ok(tls)
+}
+
+/// The commands in a dict.
+#[derive(Default)]
+pub struct Commands {
+    /// Gives the password of a key.
+    pub password: Option<Obj>,
+    /// Says whether a certificate will do.
+    pub judge: Option<Obj>,
+    /// Hears what becomes of a handshake.
+    pub listener: Option<Obj>,
+}
+
+impl Commands {
+    pub fn of(interp: Interp<'_>, opts: &Obj) -> Commands {
+        let get = |key| interp.aside(|| opts.dict_get(interp, key)).ok().flatten();
+        let listener = get("-command").filter(decides);
+        Commands {
+            password: get("-password").filter(|prefix| !prefix.is_empty()),
+            judge: get("-validatecommand").filter(decides).or_else(|| listener.clone()),
+            listener,
+        }
+    }
+}
+
+fn decides(callback: &Obj) -> bool {
+    !NO_CALLBACK.contains(&&*callback.text())
 }
 
 fn material(value: &Obj) -> Option<Material> {

@@ -11,6 +11,9 @@ use crate::error::{Error, Kind};
 /// The engine gives up when it would have to send one PING more than this.
 const UNANSWERED_PINGS: u32 = 2;
 
+/// How rustls begins when it refuses a certificate.
+const BAD_CERTIFICATE: &str = "invalid peer certificate: ";
+
 /// What is known of an attempt when it has failed.
 pub(super) struct Attempt<'a> {
     pub server: &'a ServerEntry,
@@ -55,14 +58,9 @@ impl Attempt<'_> {
                 return tls(self.server, "the server does not begin with it");
             }
         }
-        match reason.strip_prefix("invalid peer certificate: ") {
-            Some(why) => {
-                // What rustls has no word of its own for.
-                let other = why.strip_prefix("Other(OtherError(");
-                let why = other.and_then(|why| why.strip_suffix("))")).unwrap_or(why);
-                tls(self.server, &format!("certificate verify failed: {why}"))
-            }
-            None => tls(self.server, reason),
+        match reason.starts_with(BAD_CERTIFICATE) {
+            true => unfit_certificate(self.server, reason),
+            false => tls(self.server, reason),
         }
     }
 
@@ -138,6 +136,19 @@ pub(super) fn no_tls(server: &ServerEntry) -> Error {
 pub(super) fn tls(server: &ServerEntry, reason: &str) -> Error {
     let place = server.address();
     Error::new(Kind::Tls, format!("TLS handshake with server {place} failed: {reason}"))
+}
+
+/// The certificate of the server is not accepted.
+pub(super) fn unfit_certificate(server: &ServerEntry, reason: &str) -> Error {
+    tls(server, &format!("certificate verify failed: {}", certificate_problem(reason)))
+}
+
+/// What rustls finds wrong with a certificate, in short.
+pub(super) fn certificate_problem(reason: &str) -> &str {
+    let why = reason.strip_prefix(BAD_CERTIFICATE).unwrap_or(reason);
+    // What rustls has no word of its own for.
+    let other = why.strip_prefix("Other(OtherError(");
+    other.and_then(|why| why.strip_suffix("))")).unwrap_or(why)
 }
 
 /// `Connection timeout for H:P`.

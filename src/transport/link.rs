@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::rustls::ClientConfig;
 use async_nats::{AuthError, Client, ConnectOptions};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::event::{ConnState, Event, Hold, Observer};
@@ -335,6 +336,15 @@ impl Drop for Inner {
     }
 }
 
+/// A task that ends with whoever waits for it.
+struct Bound<T>(JoinHandle<T>);
+
+impl<T> Drop for Bound<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Cancels the request of a future that is dropped.
 struct CancelOnDrop(Arc<Shared>, RequestId);
 
@@ -455,8 +465,8 @@ fn engine_options(
     // What is asked of us gets a task of its own, because the engine wants futures that are Sync.
     let options = ConnectOptions::with_auth_callback(move |nonce| {
         let pilot = for_auth.clone();
-        let login = tokio::spawn(async move { pilot.login(nonce).await });
-        async move { login.await.unwrap_or_else(|e| Err(AuthError::new(e))) }
+        let mut login = Bound(tokio::spawn(async move { pilot.login(nonce).await }));
+        async move { (&mut login.0).await.unwrap_or_else(|e| Err(AuthError::new(e))) }
     })
     .reconnect_to_server_callback(move |known, _info| {
         let _held = &alive;

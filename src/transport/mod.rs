@@ -54,3 +54,4 @@ pub use server::ServerEntry;
 pub use settings::{DelayCallback, Material, Settings, TlsOptions, TlsSettings};
 pub use shared::Traffic;
 pub use tap::Sink;
+pub use tls::{Review, TlsQuestion};

@@ -23,7 +23,7 @@ use super::login::{Login, LoginQuestion};
 use super::pool::{self, Next};
 use super::server::ServerEntry;
 use super::shared::{Shared, lock};
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use super::trace::Heard;
 use crate::error::Error;
 
@@ -117,7 +117,7 @@ impl Pilot {
             let course = lock(&self.course);
             (course.attempt.clone(), course.attempts)
         };
-        let Some(server) = server else { return Ok(Auth::new()) };
+        let Some(server) = server else { return Err(AuthError::new("no attempt")) };
         let outcome = self.find_login(&server, nonce, attempt).await;
         self.refuse(attempt, outcome.as_ref().err().cloned());
         outcome.map_err(AuthError::new)
@@ -138,6 +138,12 @@ impl Pilot {
         nonce: Vec<u8>,
         attempt: u64,
     ) -> std::result::Result<Auth, Error> {
+        if let Some(review) = self.tls.review() {
+            let unfit = |why: String| failure::unfit_certificate(server, &why);
+            self.refuse(attempt, Some(unfit(tls::NO_ANSWER.into())));
+            review.await.map_err(unfit)?;
+            self.refuse(attempt, None);
+        }
         let heard = self.heard_last();
         let (settings, ask) = self.shared.setting(|s| (s.login.clone(), s.login_callback.clone()));
         let of_url = Login::of_url(server);
@@ -190,7 +196,7 @@ impl Pilot {
             self.shared.tell(Event::Attempt(server.clone()));
             match self.address(&server, &known).await {
                 Ok(addr) => {
-                    self.tls.begin();
+                    self.tls.begin(server.scheme != "ws").await;
                     let mut course = lock(&self.course);
                     course.dial();
                     course.attempt = Some(server);

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::inbox::DEFAULT_PREFIX;
 use super::login::{LoginCallback, LoginSettings};
 use super::server::ServerEntry;
+use super::tls::TlsCallback;
 
 /// Asks the user how long to wait before the next attempt at a server. `None` as the answer, or a
 /// dropped sender, means the usual wait.
@@ -46,6 +47,7 @@ pub struct Settings {
     pub inbox_prefix: String,
     pub delay_callback: Option<DelayCallback>,
     pub login_callback: Option<LoginCallback>,
+    pub tls_callback: Option<TlsCallback>,
 }
 
 impl Default for Settings {
@@ -65,6 +67,7 @@ impl Default for Settings {
             inbox_prefix: DEFAULT_PREFIX.to_owned(),
             delay_callback: None,
             login_callback: None,
+            tls_callback: None,
         }
     }
 }
@@ -90,6 +93,10 @@ pub struct TlsSettings {
     pub certificate: Option<Material>,
     /// Where the key is; absent = together with the certificate.
     pub key: Option<Material>,
+    /// Ask the [`TlsCallback`] for the password of a key that is encrypted.
+    pub ask_for_password: bool,
+    /// Ask it whether to go on with a server, whatever we think of its certificates.
+    pub ask_about_server: bool,
     /// Whether the server's certificate must be signed by a known authority.
     pub verify: bool,
     /// Whether it must also have been made for the name of the server. Without a word on it: if it
@@ -120,6 +127,8 @@ impl Default for TlsSettings {
             cadir: None,
             certificate: None,
             key: None,
+            ask_for_password: false,
+            ask_about_server: false,
             verify: true,
             check_name: None,
             server_name: None,

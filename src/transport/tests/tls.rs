@@ -76,6 +76,8 @@ fn authorities_names_and_client_certificates() {
     let strict = TlsSettings { check_name: Some(true), ..with_ca.clone() };
     let renamed = TlsSettings { server_name: Some("localhost".into()), ..with_ca.clone() };
     let misnamed = TlsSettings { server_name: Some("elsewhere".into()), ..with_ca.clone() };
+    // Nobody is there who could be asked.
+    let undecided = TlsSettings { ask_about_server: true, ..with_ca.clone() };
     let nowhere = TlsSettings { cafile: Some("/nonexistent".into()), ..default.clone() };
     let bad_key = TlsSettings { certificate: Some(Material::File(ca)), ..default.clone() };
     for (url, tls, good) in [
@@ -91,6 +93,7 @@ fn authorities_names_and_client_certificates() {
         (&named, &misnamed, false),
         (&numbered, &unverified, true),
         (&named, &default, false),
+        (&named, &undecided, false),
         (&named, &nowhere, false),
         (&named, &bad_key, false),
     ] {

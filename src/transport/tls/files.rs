@@ -10,10 +10,14 @@ use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use async_nats::rustls::sign::CertifiedKey;
 use async_nats::rustls::{Error as TlsError, InconsistentKeys};
 
+use super::key::Key;
 use super::verifier::Trust;
 use crate::transport::settings::{Material, TlsSettings};
 
 type Certificates = Vec<CertificateDer<'static>>;
+
+/// A key that was encrypted, or why it still is.
+pub(super) type Opened = Result<PrivateKeyDer<'static>, String>;
 
 /// The settings with the contents of their files.
 pub(super) struct Files {
@@ -22,13 +26,19 @@ pub(super) struct Files {
 }
 
 impl Files {
+    /// Takes the key that a password has opened, if one had to.
+    ///
     /// # Errors
     /// A text, for a file that cannot be used.
-    pub fn read(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Files, String> {
+    pub fn read(
+        settings: &TlsSettings,
+        opened: Option<Opened>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Files, String> {
         let authorities = authorities(settings)?;
         Ok(Files {
             trust: Trust::new(settings, authorities, provider.clone())?,
-            client: client(settings, provider)?,
+            client: client(settings, opened, provider)?,
         })
     }
 }
@@ -59,6 +69,7 @@ fn authorities(settings: &TlsSettings) -> Result<Certificates, String> {
 /// Our own certificate with its key.
 fn client(
     settings: &TlsSettings,
+    opened: Option<Opened>,
     provider: &CryptoProvider,
 ) -> Result<Option<Arc<CertifiedKey>>, String> {
     let Some(certificate) = &settings.certificate else { return Ok(None) };
@@ -70,8 +81,12 @@ fn client(
         .or_else(|| der_certificate(certificate, &content))
         .ok_or_else(|| problem("no certificate"))?;
     let source = settings.key.as_ref().unwrap_or(certificate);
+    let found = || match Key::find(source)? {
+        Key::Open(key) => Ok(key),
+        Key::Locked(_) => Err("it is encrypted, and there is no -password".into()),
+    };
     let problem = |text: &str| format!("unable to set public key file {}", named(source, text));
-    let key = key(source).map_err(|text| problem(&text))?;
+    let key = opened.unwrap_or_else(found).map_err(|text| problem(&text))?;
     match CertifiedKey::from_der(chain, key, provider) {
         Ok(pair) => Ok(Some(Arc::new(pair))),
         Err(TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
@@ -79,22 +94,6 @@ fn client(
         }
         Err(e) => Err(problem(&e.to_string())),
     }
-}
-
-fn key(source: &Material) -> Result<PrivateKeyDer<'static>, String> {
-    let content = content(source)?;
-    if let Ok(key) = PrivateKeyDer::from_pem_slice(&content) {
-        return Ok(key);
-    }
-    let text = String::from_utf8_lossy(&content);
-    if text.contains("ENCRYPTED") {
-        return Err("it is encrypted, and keys with a password cannot be used".into());
-    }
-    let der = match source {
-        Material::Data(_) => PrivateKeyDer::try_from(content).ok(),
-        Material::File(_) => None,
-    };
-    der.ok_or_else(|| "no private key".into())
 }
 
 /// The name of a file and what is wrong with it.
@@ -105,7 +104,7 @@ fn named(source: &Material, text: &str) -> String {
     }
 }
 
-fn content(source: &Material) -> Result<Vec<u8>, String> {
+pub(super) fn content(source: &Material) -> Result<Vec<u8>, String> {
     match source {
         Material::File(path) => fs::read(path).map_err(|e| e.to_string()),
         Material::Data(data) => Ok(data.clone()),

@@ -2,14 +2,19 @@
 //!
 //! The engine copies the configuration when the link is opened. What may change later (files, whom
 //! to trust, the name to look for) is therefore looked up by the two callbacks that rustls calls in
-//! each handshake: the verifier of the server's certificate, and the resolver of ours.
+//! each handshake: the verifier of the server's certificate, and the resolver of ours. They cannot
+//! wait, so the user is asked before the handshake for the password of a key, and after it whether
+//! the server's certificates will do; the login waits for that.
 
 mod ciphers;
 mod files;
+mod key;
+mod question;
 mod verifier;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_nats::rustls::client::{ResolvesClientCert, Resumption};
 use async_nats::rustls::crypto::{CryptoProvider, ring};
@@ -17,11 +22,22 @@ use async_nats::rustls::sign::CertifiedKey;
 use async_nats::rustls::version::{TLS12, TLS13};
 use async_nats::rustls::{ClientConfig, ConfigBuilder, SignatureScheme, WantsVerifier};
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use super::settings::TlsSettings;
 use super::shared::{Shared, lock};
 use crate::error::{Error, Kind, Result};
-use files::Files;
+use files::{Files, Opened};
+use key::Key;
+pub use question::{Review, TlsCallback, TlsQuestion};
 use verifier::Verifier;
+
+/// How long the user may think about certificates. The limit of the attempt may be shorter.
+const REVIEW_ANSWER: Duration = Duration::from_secs(5);
+
+/// Why a handshake fails when he thinks longer.
+pub(super) const NO_ANSWER: &str = "the callback gave no answer";
 
 /// What a handshake looks at.
 pub(super) struct Tls {
@@ -35,12 +51,16 @@ pub(super) struct Tls {
 /// What belongs to one attempt.
 #[derive(Default)]
 struct Current {
+    /// Our key, if it took a password.
+    opened: Option<Opened>,
     /// Read at the first need.
     files: Option<Arc<Files>>,
     /// Why the handshake was given up.
     failure: Option<String>,
     /// Whether the server has shown its certificate.
     shown: bool,
+    /// What the user has yet to see of it.
+    review: Option<Review>,
 }
 
 impl Tls {
@@ -70,9 +90,52 @@ impl Tls {
         Ok((tls, config))
     }
 
-    /// An attempt begins.
-    pub fn begin(&self) {
+    /// An attempt begins. If it may come to a handshake, it may need a password first.
+    pub async fn begin(&self, maybe_tls: bool) {
         *lock(&self.current) = Current::default();
+        if maybe_tls {
+            let opened = self.open_key().await;
+            lock(&self.current).opened = opened;
+        }
+    }
+
+    /// Opens our key with the user's password; `None` if it needs none or cannot be had anyway.
+    async fn open_key(&self) -> Option<Opened> {
+        let (settings, ask) = self.shared.setting(|s| (s.tls.clone(), s.tls_callback.clone()));
+        let settings = settings.ok().filter(|settings| settings.ask_for_password)?;
+        let source = settings.key.as_ref().or(settings.certificate.as_ref());
+        let Ok(Key::Locked(locked)) = Key::find(source.filter(|_| settings.certificate.is_some())?)
+        else {
+            return None;
+        };
+        let (answer, asked) = oneshot::channel();
+        ask?(TlsQuestion::Password(answer));
+        // No limit: somebody may have to type it, and until then there is nothing else to do.
+        let Ok(Some(password)) = asked.await else {
+            return Some(Err("it is encrypted, and -password gave no answer".into()));
+        };
+        let opened = tokio::task::spawn_blocking(move || locked.open(&password)).await;
+        Some(opened.unwrap_or_else(|_| Err("it cannot be decrypted".into())))
+    }
+
+    /// If the user has yet to say whether the certificates of the handshake will do: asks him.
+    /// Fails with the reason if they will not.
+    pub fn review(&self) -> Option<impl Future<Output = std::result::Result<(), String>> + use<>> {
+        let review = lock(&self.current).review.take()?;
+        let ask = self.shared.setting(|s| s.tls_callback.clone());
+        Some(async move {
+            let refused =
+                review.problem.clone().unwrap_or_else(|| "the callback refused it".into());
+            let (answer, asked) = oneshot::channel();
+            if let Some(ask) = ask {
+                ask(TlsQuestion::Review(review, answer));
+            }
+            match timeout(REVIEW_ANSWER, asked).await {
+                Ok(Ok(true)) => Ok(()),
+                Ok(_) => Err(refused),
+                Err(_) => Err(NO_ANSWER.into()),
+            }
+        })
     }
 
     /// Why the handshake of this attempt was given up, if it was for a reason of ours.
@@ -85,6 +148,10 @@ impl Tls {
         lock(&self.current).shown
     }
 
+    fn put_by(&self, review: Review) {
+        lock(&self.current).review = Some(review);
+    }
+
     fn note_certificate(&self) {
         lock(&self.current).shown = true;
     }
@@ -95,10 +162,14 @@ impl Tls {
         if let Some(files) = &current.files {
             return Ok(files.clone());
         }
+        if let Some(text) = &current.failure {
+            return Err(text.clone());
+        }
         let settings = self.shared.setting(|settings| settings.tls.clone());
+        let opened = current.opened.take();
         let read = match &self.unfit {
             Some(text) => Err(text.clone()),
-            None => settings.and_then(|settings| Files::read(&settings, &self.provider)),
+            None => settings.and_then(|settings| Files::read(&settings, opened, &self.provider)),
         };
         match read {
             Ok(files) => Ok(current.files.insert(Arc::new(files)).clone()),

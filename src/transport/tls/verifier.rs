@@ -20,7 +20,8 @@ use async_nats::rustls::{
     CertificateError, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
 };
 
-use super::Tls;
+use super::{Review, Tls};
+use crate::transport::failure::certificate_problem;
 use crate::transport::settings::TlsSettings;
 
 type Verified = Result<ServerCertVerified, TlsError>;
@@ -31,6 +32,8 @@ pub(super) struct Verifier(pub Arc<Tls>);
 /// What the settings and files say on it.
 pub(super) struct Trust {
     verify: bool,
+    /// Whether the user has the last word.
+    ask: bool,
     check_name: Option<bool>,
     server_name: Option<ServerName<'static>>,
     /// The user's authorities, if there are any.
@@ -61,6 +64,7 @@ impl Trust {
         };
         Ok(Trust {
             verify: settings.verify,
+            ask: settings.ask_about_server,
             check_name: settings.check_name,
             server_name,
             own: verifier(&authorities, &provider),
@@ -160,7 +164,17 @@ impl ServerCertVerifier for Verifier {
         self.0.note_certificate();
         let files = self.0.files().map_err(TlsError::General)?;
         let shown = Shown { certificate: end_entity, intermediates, now };
-        files.trust.check(&shown, server_name)
+        let found = files.trust.check(&shown, server_name);
+        if !files.trust.ask {
+            return found;
+        }
+        // Nobody can be asked here. Until he has been, nothing is told to the server.
+        let chain = std::iter::once(end_entity).chain(intermediates);
+        self.0.put_by(Review {
+            chain: chain.map(|certificate| certificate.to_vec()).collect(),
+            problem: found.err().map(|e| certificate_problem(&e.to_string()).to_owned()),
+        });
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
