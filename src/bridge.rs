@@ -164,11 +164,13 @@ impl<T: Send + 'static> Clone for Feed<T> {
     }
 }
 
+type Take<T> = dyn Fn(T, &Rest<'_, T>);
+
 /// What the handler of a feed has on the Tcl thread. Items are taken over many at a time; a nested
 /// event loop goes on with the same ones, in order.
 struct Receiver<T> {
     home: Home,
-    take: Box<dyn Fn(T, &Rest<'_, T>)>,
+    take: Box<Take<T>>,
     taken: RefCell<VecDeque<T>>,
     open: Cell<bool>,
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `link` | the handle: open, close, and the way to everything below |
+//! | `link`, `life` | the handle: open, close, and the way to everything below; what runs behind it |
 //! | `calls` | publish, subscribe, request, fence: what a handle queues |
 //! | `outbox`, `pump` | the queue in front of the engine, and the task that empties it |
 //! | `tap` | a subscription's way from the engine into a sink |
@@ -19,6 +19,7 @@ mod event;
 mod failure;
 mod inbox;
 mod info;
+mod life;
 mod link;
 mod login;
 mod message;

@@ -1,0 +1,111 @@
+//! Steers the engine: chooses the server of every attempt (`choice`), logs in there (`login`), and
+//! learns what becomes of it (`news`).
+//!
+//! The engine asks a callback before each attempt. Being asked again without having connected in
+//! between means that the last attempt failed; being asked while connected means that the
+//! connection is lost. The callback cannot tell the engine to give up, so then it tells everybody
+//! else and never answers; the runtime is dropped around it.
+//!
+//! Everything runs on the one thread of the runtime. The engine reports its events through a queue
+//! and a task of its own, hence the callback yields first: when it goes on, they are known. What it
+//! says in its trace is known at once.
+
+mod choice;
+mod login;
+mod news;
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_nats::{Client, ServerAddr};
+use tokio::sync::watch;
+
+use super::server::ServerEntry;
+use super::shared::{Shared, lock};
+use super::tls::Tls;
+use crate::error::Error;
+
+pub(super) struct Pilot {
+    shared: Arc<Shared>,
+    course: Mutex<Course>,
+    tls: Arc<Tls>,
+    /// Held while the engine is told of new servers.
+    discovering: tokio::sync::Mutex<()>,
+    /// Why it is all over, once it is.
+    verdict: watch::Sender<Option<&'static str>>,
+}
+
+#[derive(Default)]
+struct Course {
+    client: Option<Client>,
+    /// The attempt that the engine is making.
+    attempt: Option<ServerEntry>,
+    /// Counts attempts.
+    attempts: u64,
+    /// Why we did not even try to log in.
+    refusal: Option<Error>,
+    /// The connection in use.
+    connected: Option<ServerEntry>,
+    /// Counts connections.
+    generation: u64,
+    /// What the server has said about itself since it was dialled: first in the handshake.
+    infos: Vec<async_nats::ServerInfo>,
+    /// Errors that the server reported before we knew of the connection.
+    early_errors: Vec<String>,
+    /// Why the connection has to go: the server said so, or its owner.
+    fatal: Option<Error>,
+    stale: bool,
+    read_failed: bool,
+    /// Why the engine itself gave the connection up.
+    cause: Option<String>,
+    /// The engine has, or had until now, a connection.
+    on: bool,
+    /// The connection broke, rather than that the engine was told to leave it.
+    broke: bool,
+    /// The engine was told to leave the connection and has not done it yet.
+    leaving: bool,
+    /// The engine's word for the failure of the last attempt.
+    client_error: Option<String>,
+}
+
+impl Course {
+    /// Another address is dialled.
+    fn dial(&mut self) {
+        self.infos.clear();
+        self.early_errors.clear();
+        self.fatal = None;
+        self.cause = None;
+        (self.stale, self.read_failed) = (false, false);
+    }
+}
+
+impl Pilot {
+    pub fn new(shared: Arc<Shared>, tls: Arc<Tls>) -> Pilot {
+        let verdict = watch::Sender::new(None);
+        let discovering = tokio::sync::Mutex::default();
+        Pilot { shared, course: Mutex::default(), tls, discovering, verdict }
+    }
+
+    /// Becomes the reason when there is no server left to try.
+    pub fn verdict(&self) -> watch::Receiver<Option<&'static str>> {
+        self.verdict.subscribe()
+    }
+
+    /// This is the engine from now on.
+    pub fn set_client(&self, client: Client) {
+        self.shared.set_statistics(client.statistics());
+        lock(&self.course).client = Some(client);
+    }
+}
+
+/// The engine's form of a server, if its port is one.
+pub(super) fn server_addr(server: &ServerEntry) -> Option<ServerAddr> {
+    let port = server.port_number()?;
+    format!("{}://{}:{port}", server.scheme, server.host).parse().ok()
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
