@@ -94,6 +94,15 @@ pub struct Arrived {
     pub slow: bool,
 }
 
+/// What has reached its limit.
+#[derive(Clone)]
+pub struct Slow {
+    pub request: bool,
+    pub sub_id: i64,
+    pub subject: String,
+    pub overflow: Overflow,
+}
+
 /// Counters of a subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {

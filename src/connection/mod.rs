@@ -33,6 +33,7 @@ use crate::transport::{
     Block, Event, Link, Login, LoginQuestion, Observer, ServerEntry, ServerInfo, Subject,
     TlsQuestion, Traffic,
 };
+use backlog::Slow;
 use config::Config;
 use delivery::{Delivery, Item};
 use drain::Drain;
@@ -43,7 +44,6 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
-use subscription::Slow;
 use tokio::sync::oneshot;
 
 /// How long closing a connection may take to write out what is queued.

@@ -1,10 +1,9 @@
 //! `request`, `request_msg` and `cancel_request`.
 
 use super::Connection;
-use super::backlog::{Arrived, Backlog, Counts, LIMIT_OPTIONS, Limits, NO_RUNS};
+use super::backlog::{Arrived, Backlog, Counts, LIMIT_OPTIONS, Limits, NO_RUNS, Slow};
 use super::delivery::{Delivery, Item};
 use super::publish::Draft;
-use super::subscription::Slow;
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};

@@ -1,6 +1,6 @@
 //! `subscribe` and `unsubscribe`.
 
-use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, Overflow};
+use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, Overflow, Slow};
 use super::delivery::{Inlet, Subscriber};
 use super::{Connection, Notice};
 use crate::error::{Error, Kind};
@@ -22,15 +22,6 @@ const OPTIONS: &[options::Spec] = &[
     LIMIT_OPTIONS[1],
     ("overflow", Type::Enum(Overflow::WORDS)),
 ];
-
-/// What has reached its limit.
-#[derive(Clone)]
-pub struct Slow {
-    pub request: bool,
-    pub sub_id: i64,
-    pub subject: String,
-    pub overflow: Overflow,
-}
 
 pub fn subscribe(call: &Call<'_>) -> Result<Reply> {
     let this = call.data::<Connection>()?;

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use async_nats::Subject;
 
-use super::link::SubId;
 use super::message::{Outgoing, check_subject, is_word};
 use super::mux::{Again, Handler, MuxSink, RequestError, RequestId};
 use super::outbox::Op;
 use super::shared::Shared;
-use super::tap::{Sink, Tap};
+use super::tap::{Sink, SubId, Tap};
 use crate::error::{Error, Kind, Result};
 
 impl Shared {

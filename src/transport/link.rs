@@ -18,17 +18,13 @@ use super::pilot::Pilot;
 use super::server::ServerEntry;
 use super::settings::Settings;
 use super::shared::{Shared, Traffic, lock};
-use super::tap::Sink;
+use super::tap::{Sink, SubId};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
 use crate::runtime::{self, Process, Thread};
 
 /// What a close may take beyond its flush, before the thread is left to end by itself.
 const END_GRACE: Duration = Duration::from_secs(1);
-
-/// Names a subscription of one link; counts up from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubId(pub(super) u64);
 
 /// One connection. Clones are handles to the same one; the last one to go closes it.
 ///

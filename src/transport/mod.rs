@@ -44,7 +44,7 @@ pub use block::Block;
 pub use event::{ConnState, Event, Observer};
 pub use inbox::{DEFAULT_PREFIX, new_inbox};
 pub use info::ServerInfo;
-pub use link::{Link, SubId};
+pub use link::Link;
 pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
 };
@@ -54,5 +54,5 @@ pub use packed::Packed;
 pub use server::ServerEntry;
 pub use settings::{DelayCallback, Material, Settings, TlsOptions, TlsSettings};
 pub use shared::Traffic;
-pub use tap::Sink;
+pub use tap::{Sink, SubId};
 pub use tls::{Review, TlsQuestion};

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use async_nats::message::OutboundMessage;
 use tokio::sync::oneshot;
 
-use super::link::SubId;
+use super::tap::SubId;
 
 /// One entry of the queue.
 pub(super) enum Op {

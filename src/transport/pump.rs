@@ -10,11 +10,10 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 
 use super::event::Event;
-use super::link::SubId;
 use super::outbox::{Op, Wake};
 use super::pilot::Pilot;
 use super::shared::Shared;
-use super::tap::Tap;
+use super::tap::{SubId, Tap};
 use crate::error::{Error, Kind};
 
 /// How many commands the engine may have in its own queue. They survive a reconnect, but each

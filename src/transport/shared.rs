@@ -9,12 +9,11 @@ use tokio::sync::watch;
 
 use super::event::{ConnState, Event, Observer};
 use super::info::ServerInfo;
-use super::link::SubId;
 use super::mux::{End, Mux};
 use super::outbox::{Op, Outbox};
 use super::pool::Pool;
 use super::settings::Settings;
-use super::tap::Tap;
+use super::tap::{SubId, Tap};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Process;
 

@@ -44,6 +44,10 @@ use tokio::task::unconstrained;
 
 use super::message::Message;
 
+/// Names a subscription of one link; counts up from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubId(pub(super) u64);
+
 /// Receives the messages of one subscription, on the runtime thread.
 pub trait Sink: Send {
     /// A message. Must not block: the whole connection waits.
