@@ -42,7 +42,6 @@ proc rotation::run {kills seed} {
     } finally {
         set R(enough) 1
         foreach name [array names conn] { catch {$conn($name) destroy} }
-        update
         fconfigure $R(pipe) -blocking 1
         close $R(pipe)
     }
@@ -397,8 +396,8 @@ proc rotation::Finish {} {
     foreach name $names {
         incr out($name)
         $conn($name) ping
+        Await {[dict get [$conn($name) statistics] pending] == 0} "$name has not delivered everything"
     }
-    update
 }
 
 # ---- what came of it
