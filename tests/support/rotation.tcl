@@ -171,7 +171,7 @@ proc rotation::Serve {me subject message reply} {
     incr out($me)
 }
 
-# Notes how a request ended. One that began and ended while everything was well has to succeed.
+# Notes how a request ended. One that began while everything was well has to succeed; `Mark` waits for its end.
 proc rotation::End {id code} {
     variable R
     variable pending
@@ -180,7 +180,7 @@ proc rotation::End {id code} {
     unset pending($id)
     incr outcome($kind,$code)
     if {$code ni {ok ErrTimeout ErrNoResponders}} { lappend R(wrong) "$kind request: $code" }
-    if {$code ne "ok" && $steady && $steady == $R(steady)} { lappend R(wrong) "$kind request without need: $code" }
+    if {$code ne "ok" && $steady} { lappend R(wrong) "$kind request without need: $code" }
 }
 proc rotation::Begin {name kind} {
     variable R
@@ -347,14 +347,15 @@ proc rotation::Recover {} {
             if {[llength $got($id)] == 3} break
         }
     }
-    set R(steady) [expr {$R(rounds) + 1}]
+    set R(steady) 1
     foreach name $names { set first($name) [expr {$sent($name) + 1}] }
 }
 
 # Nothing is on its way any more of what was owed.
 proc rotation::Mark {} {
-    foreach array {R sent names first last quiet seen} { variable $array }
+    foreach array {R sent names first last quiet seen pending} { variable $array }
     set R(steady) 0
+    Await {[lsearch -index 1 [lmap {id request} [array get pending] {set request}] 1] < 0} "a request has no end"
     foreach publisher $names {
         set to $sent($publisher)
         lappend quiet($publisher) $first($publisher) $to
