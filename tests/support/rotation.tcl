@@ -325,7 +325,7 @@ proc rotation::Drive {kills} {
 proc rotation::Recover {} {
     foreach array {R conn sent out names first last} { variable $array }
     foreach name $names {
-        # It may not have heard of its loss. Then it cannot know that the new connection answers, either.
+        # The status may still be that from before its loss, but then the ping comes back over the new connection.
         Await {[$conn($name) cget -status] eq "connected"} "$name is not connected"
         incr out($name)
         $conn($name) ping
@@ -338,17 +338,25 @@ proc rotation::Recover {} {
         }
     }
     foreach name $names {
-        foreach target $names { while {![Sync $name $target]} {} }
-        variable pending
-        variable got
-        while 1 {
-            set id [Multi $name]
-            Await {![info exists pending($id)]} "request $id has no end"
-            if {[llength $got($id)] == 3} break
-        }
+        foreach target $names { Try {Sync $name $target} "$name has no answer of $target" }
+        Try {Ask $name} "$name has not the answers of all"
     }
     set R(steady) 1
     foreach name $names { set first($name) [expr {$sent($name) + 1}] }
+}
+
+proc rotation::Try {request what} {
+    for {set try 1} {![uplevel 1 $request]} {incr try} {
+        if {$try == 10} { error $what }
+    }
+}
+# Waits for the answers of everybody, and tells whether they came.
+proc rotation::Ask {name} {
+    variable pending
+    variable got
+    set id [Multi $name]
+    Await {![info exists pending($id)]} "request $id has no end"
+    return [expr {[llength $got($id)] == 3}]
 }
 
 # Nothing is on its way any more of what was owed.
