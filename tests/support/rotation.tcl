@@ -42,7 +42,6 @@ proc rotation::run {kills seed} {
     } finally {
         set R(enough) 1
         foreach name [array names conn] { catch {$conn($name) destroy} }
-        update
         fconfigure $R(pipe) -blocking 1
         close $R(pipe)
     }
@@ -172,7 +171,7 @@ proc rotation::Serve {me subject message reply} {
     incr out($me)
 }
 
-# Notes how a request ended. One that began and ended while everything was well has to succeed.
+# Notes how a request ended. One that began while everything was well has to succeed; `Mark` waits for its end.
 proc rotation::End {id code} {
     variable R
     variable pending
@@ -181,7 +180,7 @@ proc rotation::End {id code} {
     unset pending($id)
     incr outcome($kind,$code)
     if {$code ni {ok ErrTimeout ErrNoResponders}} { lappend R(wrong) "$kind request: $code" }
-    if {$code ne "ok" && $steady && $steady == $R(steady)} { lappend R(wrong) "$kind request without need: $code" }
+    if {$code ne "ok" && $steady} { lappend R(wrong) "$kind request without need: $code" }
 }
 proc rotation::Begin {name kind} {
     variable R
@@ -326,7 +325,7 @@ proc rotation::Drive {kills} {
 proc rotation::Recover {} {
     foreach array {R conn sent out names first last} { variable $array }
     foreach name $names {
-        # It may not have heard of its loss. Then it cannot know that the new connection answers, either.
+        # The status may still be that from before its loss, but then the ping comes back over the new connection.
         Await {[$conn($name) cget -status] eq "connected"} "$name is not connected"
         incr out($name)
         $conn($name) ping
@@ -339,23 +338,32 @@ proc rotation::Recover {} {
         }
     }
     foreach name $names {
-        foreach target $names { while {![Sync $name $target]} {} }
-        variable pending
-        variable got
-        while 1 {
-            set id [Multi $name]
-            Await {![info exists pending($id)]} "request $id has no end"
-            if {[llength $got($id)] == 3} break
-        }
+        foreach target $names { Try {Sync $name $target} "$name has no answer of $target" }
+        Try {Ask $name} "$name has not the answers of all"
     }
-    set R(steady) [expr {$R(rounds) + 1}]
+    set R(steady) 1
     foreach name $names { set first($name) [expr {$sent($name) + 1}] }
+}
+
+proc rotation::Try {request what} {
+    for {set try 1} {![uplevel 1 $request]} {incr try} {
+        if {$try == 10} { error $what }
+    }
+}
+# Waits for the answers of everybody, and tells whether they came.
+proc rotation::Ask {name} {
+    variable pending
+    variable got
+    set id [Multi $name]
+    Await {![info exists pending($id)]} "request $id has no end"
+    return [expr {[llength $got($id)] == 3}]
 }
 
 # Nothing is on its way any more of what was owed.
 proc rotation::Mark {} {
-    foreach array {R sent names first last quiet seen} { variable $array }
+    foreach array {R sent names first last quiet seen pending} { variable $array }
     set R(steady) 0
+    Await {[lsearch -index 1 [lmap {id request} [array get pending] {set request}] 1] < 0} "a request has no end"
     foreach publisher $names {
         set to $sent($publisher)
         lappend quiet($publisher) $first($publisher) $to
@@ -397,8 +405,8 @@ proc rotation::Finish {} {
     foreach name $names {
         incr out($name)
         $conn($name) ping
+        Await {[dict get [$conn($name) statistics] pending] == 0} "$name has not delivered everything"
     }
-    update
 }
 
 # ---- what came of it
