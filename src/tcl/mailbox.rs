@@ -87,8 +87,8 @@ struct ServeEvent {
 struct Local {
     mailbox: Arc<Mailbox>,
     event_queued: Cell<bool>,
-    /// When there was nothing to do, or a break.
-    rested: Cell<Instant>,
+    /// The time spent on work since there was none, or a break.
+    worked: Cell<Duration>,
     /// An answer may come until then.
     expecting_until: Cell<Option<Instant>>,
     at_exit: RefCell<Vec<Box<dyn FnOnce()>>>,
@@ -223,7 +223,7 @@ fn local() -> Rc<Local> {
                         alerted: AtomicBool::new(false),
                     }),
                     event_queued: Cell::new(false),
-                    rested: Cell::new(Instant::now()),
+                    worked: Cell::new(Duration::ZERO),
                     expecting_until: Cell::new(None),
                     at_exit: RefCell::default(),
                 })
@@ -271,7 +271,7 @@ unsafe extern "C" fn setup(_data: *mut c_void, flags: c_int) {
         // SAFETY: Tcl copies the time.
         unsafe { stubs::set_max_block_time(&raw const now) };
     } else {
-        local.rested.set(Instant::now());
+        local.worked.set(Duration::ZERO);
     }
 }
 
@@ -283,8 +283,8 @@ unsafe extern "C" fn check(_data: *mut c_void, flags: c_int) {
     if local.mailbox.queued.load(Ordering::SeqCst) == 0 || local.event_queued.get() {
         return;
     }
-    if local.rested.get().elapsed() > SHIFT {
-        local.rested.set(Instant::now());
+    if local.worked.get() > SHIFT {
+        local.worked.set(Duration::ZERO);
         return;
     }
     local.event_queued.set(true);
@@ -305,8 +305,9 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
     let Some(local) = existing() else { return 1 };
     // Cleared first: a callback may run a nested event loop, which has to queue an event of its own.
     local.event_queued.set(false);
+    let start = Instant::now();
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        let deadline = Instant::now() + TURN;
+        let deadline = start + TURN;
         loop {
             let Some((source, urgent)) = local.mailbox.next() else {
                 if local.await_answer(deadline) {
@@ -323,6 +324,7 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
             }
         }
     }));
+    local.worked.set(local.worked.get() + start.elapsed());
     1
 }
 
