@@ -32,6 +32,9 @@ const TURN: Duration = Duration::from_millis(1);
 /// its idle scripts, the redrawing of Tk among them, or lets `update` return.
 const SHIFT: Duration = Duration::from_millis(20);
 
+/// How long a break may wait for Tcl to become idle: timers and files come before that.
+const BREAK: Duration = Duration::from_millis(5);
+
 /// After a question was sent, how long an event that has nothing left to do waits for the answer
 /// before it returns to Tcl: an answer within it spares a sleep, a wake-up and a poll of Tcl's
 /// notifier. The turn's limit holds all the same.
@@ -84,11 +87,22 @@ struct ServeEvent {
     header: stubs::Event,
 }
 
+/// How far a break has come.
+#[derive(Clone, Copy)]
+enum Pause {
+    None,
+    /// Until Tcl is idle, but no longer than this.
+    Until(Instant),
+    /// The idle scripts have run.
+    Idle,
+}
+
 struct Local {
     mailbox: Arc<Mailbox>,
     event_queued: Cell<bool>,
     /// The time spent on work since there was none, or a break.
     worked: Cell<Duration>,
+    pause: Cell<Pause>,
     /// An answer may come until then.
     expecting_until: Cell<Option<Instant>>,
     at_exit: RefCell<Vec<Box<dyn FnOnce()>>>,
@@ -184,6 +198,46 @@ impl Local {
     }
 }
 
+impl Local {
+    /// Whether Tcl shall find no event of ours this time.
+    fn is_resting(&self) -> bool {
+        match self.pause.get() {
+            Pause::None if self.worked.get() > SHIFT => {
+                self.pause.set(Pause::Until(Instant::now() + BREAK));
+                // SAFETY: a static function; Tcl calls it once on this thread, unless it is taken back.
+                unsafe { stubs::do_when_idle(idle, ptr::null_mut()) };
+                true
+            }
+            Pause::None => false,
+            Pause::Until(end) if Instant::now() < end => true,
+            Pause::Until(_) => {
+                self.end_break();
+                false
+            }
+            // Once more: `update` goes on as long as there is something, idle scripts too.
+            Pause::Idle => {
+                self.end_break();
+                true
+            }
+        }
+    }
+
+    fn end_break(&self) {
+        self.worked.set(Duration::ZERO);
+        if let Pause::Until(_) = self.pause.replace(Pause::None) {
+            // SAFETY: what was given to `do_when_idle`.
+            unsafe { stubs::cancel_idle_call(idle, ptr::null_mut()) };
+        }
+    }
+}
+
+/// The idle scripts before this one have run.
+unsafe extern "C" fn idle(_data: *mut c_void) {
+    if let Some(local) = existing() {
+        local.pause.set(Pause::Idle);
+    }
+}
+
 /// Runs `f` when this Tcl thread ends, before Tcl takes its own state down.
 pub fn at_thread_exit(f: impl FnOnce() + 'static) {
     local().at_exit.borrow_mut().push(Box::new(f));
@@ -224,6 +278,7 @@ fn local() -> Rc<Local> {
                     }),
                     event_queued: Cell::new(false),
                     worked: Cell::new(Duration::ZERO),
+                    pause: Cell::new(Pause::None),
                     expecting_until: Cell::new(None),
                     at_exit: RefCell::default(),
                 })
@@ -271,7 +326,7 @@ unsafe extern "C" fn setup(_data: *mut c_void, flags: c_int) {
         // SAFETY: Tcl copies the time.
         unsafe { stubs::set_max_block_time(&raw const now) };
     } else {
-        local.worked.set(Duration::ZERO);
+        local.end_break();
     }
 }
 
@@ -283,8 +338,7 @@ unsafe extern "C" fn check(_data: *mut c_void, flags: c_int) {
     if local.mailbox.queued.load(Ordering::SeqCst) == 0 || local.event_queued.get() {
         return;
     }
-    if local.worked.get() > SHIFT {
-        local.worked.set(Duration::ZERO);
+    if local.is_resting() {
         return;
     }
     local.event_queued.set(true);

@@ -245,11 +245,13 @@ mod same {
         21 db_is_shared(obj: *mut RawObj, file: *const c_char, line: c_int) -> c_int;
         44 list_obj_append_element(interp: *mut RawInterp, list: *mut RawObj, obj: *mut RawObj) -> c_int;
         79 call_when_deleted(interp: *mut RawInterp, f: InterpDeleteProc, data: *mut c_void);
+        80 cancel_idle_call(f: ExitProc, data: *mut c_void);
         92 create_event_source(setup: EventProc, check: EventProc, data: *mut c_void);
         93 create_exit_handler(f: ExitProc, data: *mut c_void);
         104 delete_command_from_token(interp: *mut RawInterp, command: *mut Command) -> c_int;
         106 delete_event_source(setup: EventProc, check: EventProc, data: *mut c_void);
         115 do_one_event(flags: c_int) -> c_int;
+        116 do_when_idle(f: ExitProc, data: *mut c_void);
         146 flush(channel: *mut Channel) -> c_int;
         151 get_channel(interp: *mut RawInterp, name: *const c_char, mode: *mut c_int) -> *mut Channel;
         166 get_obj_result(interp: *mut RawInterp) -> *mut RawObj;

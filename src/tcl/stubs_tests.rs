@@ -25,7 +25,7 @@ fn slots_of_8_6_are_those_of_the_header() {
         tcl_PkgProvideEx tcl_PkgRequireEx tcl_Alloc tcl_DbDecrRefCount tcl_DbIncrRefCount
         tcl_DbIsShared tcl_GetByteArrayFromObj tcl_GetStringFromObj
         tcl_ListObjAppendElement tcl_ListObjGetElements tcl_NewByteArrayObj tcl_NewListObj
-        tcl_NewStringObj tcl_CallWhenDeleted tcl_CreateEventSource tcl_CreateExitHandler
+        tcl_NewStringObj tcl_CallWhenDeleted tcl_CancelIdleCall tcl_DoWhenIdle tcl_CreateEventSource tcl_CreateExitHandler
         tcl_DeleteCommandFromToken tcl_DeleteEventSource tcl_DoOneEvent tcl_Flush tcl_GetChannel
         tcl_GetObjResult tcl_InterpDeleted tcl_ObjGetVar2 tcl_ObjSetVar2 tcl_Preserve
         tcl_QueueEvent tcl_Release tcl_ResetResult tcl_SetMaxBlockTime tcl_SetObjErrorCode
