@@ -128,12 +128,14 @@ async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
 }
 
 /// Tells the server the limit, then attaches. The command waits only if the engine's queue is
-/// full; what comes in during that time is kept in the channel and delivered by `attach`. The tap
-/// counts for itself, so a failure here costs nothing but a few messages sent in vain.
+/// full; what comes in during that time is kept in the channel and delivered by `attach`. It fails
+/// only if the engine is gone.
 async fn attach_limited(tap: &Arc<Tap>, mut subscriber: Subscriber, limit: u64) {
     let limit = tap.of_engine(limit);
-    let _ = unconstrained(subscriber.unsubscribe_after(limit)).await;
-    tap.attach(subscriber);
+    match unconstrained(subscriber.unsubscribe_after(limit)).await {
+        Ok(()) => tap.attach(subscriber),
+        Err(_) => tap.pass_rest(subscriber),
+    }
 }
 
 async fn unsubscribe(shared: &Shared, id: SubId, limit: Option<u64>) -> bool {
