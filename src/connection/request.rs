@@ -228,6 +228,9 @@ pub fn cancel_request(call: &Call<'_>) -> Result<Reply> {
     if let (Some(sent), Ok(link)) = (request.sent.get(), this.link()) {
         link.cancel(sent);
     }
+    if let Some(many) = &request.many {
+        this.delivery.add_dropped(many.backlog.counts().dropped);
+    }
     this.logger.log(super::log::Level::Debug, &format!("Cancelled request {}", word.text()));
     Ok(Reply::Empty)
 }
