@@ -21,8 +21,8 @@ pub(super) enum Op {
     Unsubscribe(SubId, Option<u64>),
     /// Tells that everything before it has been handed to the engine.
     Mark(oneshot::Sender<()>),
-    /// Give up the connection and make another one.
-    Reconnect,
+    /// Give up the connection of this number, if it still is that one, and make another one.
+    Reconnect(u64),
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use async_nats::{Client, Subscriber};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 
-use super::event::Event;
+use super::event::{ConnState, Event};
 use super::link::SubId;
 use super::outbox::{Op, Wake};
 use super::pilot::Pilot;
@@ -61,10 +61,11 @@ async fn hand_over(shared: &Shared, pilot: &Pilot, client: &Client, op: Op) -> b
         },
         Op::Subscribe(id) => subscribe(shared, client, id).await,
         Op::Unsubscribe(id, max) => unsubscribe(shared, id, max).await,
-        Op::Reconnect => {
+        Op::Reconnect(number) => {
+            // It may have been lost before this had its turn, or left for an earlier wish.
+            let meant = || *shared.state.borrow() == ConnState::Connected(number);
             // The engine would throw away what it has not written yet.
-            let flushed = client.flush().await.is_ok() && shared.is_up();
-            if flushed {
+            if meant() && client.flush().await.is_ok() && shared.is_up() && meant() {
                 pilot.leave_for_another().await;
             }
             true
