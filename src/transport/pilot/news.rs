@@ -60,6 +60,7 @@ impl Pilot {
         drop(course);
         self.lost();
         if attempt.is_some() {
+            self.tell_heard();
             self.count_failure(failure::unreadable());
         }
     }
