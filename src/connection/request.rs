@@ -227,6 +227,9 @@ pub fn cancel_request(call: &Call<'_>) -> Result<Reply> {
     if let (Some(sent), Ok(link)) = (request.sent.get(), this.link()) {
         link.cancel(sent);
     }
+    if let Some(many) = &request.many {
+        this.delivery.add_dropped(many.backlog.counts().dropped);
+    }
     this.logger.log(super::log::Level::Debug, &format!("Cancelled request {}", word.text()));
     Ok(Reply::Empty)
 }
@@ -296,18 +299,23 @@ impl Connection {
                             if collect(&backlog, message, &slow).token {
                                 send(Outcome::Turn);
                             }
-                            if last && backlog.counts().dropped > 0 {
-                                // Not all of them will be counted.
-                                send(Outcome::Timeout);
-                            }
                         }
                         answer => {
                             let nobody = matches!(answer, Err(RequestError::NoResponders(_)));
                             send(answer.into());
-                            return if last && nobody { BREAK } else { CONTINUE };
+                            if !nobody {
+                                return CONTINUE;
+                            }
                         }
                     }
-                    if last { BREAK } else { CONTINUE }
+                    if !last {
+                        return CONTINUE;
+                    }
+                    if backlog.counts().dropped > 0 {
+                        // Not all of them will be counted.
+                        send(Outcome::Timeout);
+                    }
+                    BREAK
                 })
             }
             _ => link.request(out, ask.timeout, move |answer| send(heard(answer).into())),

@@ -224,8 +224,9 @@ impl Link {
     /// `ErrConnectionClosed` after the end of the link.
     pub fn force_reconnect(&self) -> Result<()> {
         // Not `is_up`: who hears of the connection may be quicker than the pump is started.
-        if matches!(*self.0.shared.state.borrow(), ConnState::Connected(_)) {
-            return self.0.shared.push(Op::Reconnect);
+        let state = *self.0.shared.state.borrow();
+        if let ConnState::Connected(number) = state {
+            return self.0.shared.push(Op::Reconnect(number));
         }
         self.0.shared.hurry.notify_waiters();
         Ok(())

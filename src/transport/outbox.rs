@@ -21,8 +21,8 @@ pub(super) enum Op {
     Unsubscribe(SubId, Option<u64>),
     /// Tells that everything before it has been handed to the engine.
     Mark(oneshot::Sender<()>),
-    /// Give up the connection and make another one.
-    Reconnect,
+    /// Give up the connection of this number, if it still is that one, and make another one.
+    Reconnect(u64),
 }
 
 #[derive(Default)]
@@ -98,6 +98,18 @@ impl Outbox {
             waker.wake();
         }
         Ok(true)
+    }
+
+    /// Without a connection: queues these subscriptions, in the place of all that waited for it. An
+    /// engine may end many times before there is one.
+    pub fn subscribe_again(&self, ids: impl IntoIterator<Item = SubId>) {
+        let mut state = self.state();
+        // After the end there is nothing to subscribe to.
+        if state.sealed {
+            return;
+        }
+        state.early.retain(|op| !matches!(op, Op::Subscribe(_)));
+        state.early.extend(ids.into_iter().map(Op::Subscribe));
     }
 
     /// From now on nothing is accepted.
@@ -260,6 +272,28 @@ mod tests {
             })
             .collect();
         assert_eq!(firsts, [1, 2, 0]);
+    }
+
+    #[test]
+    fn subscriptions_made_again_take_the_place_of_those_that_wait() {
+        let outbox = Outbox::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut batch = VecDeque::new();
+        let ops = [Op::Subscribe(SubId(1)), Op::Unsubscribe(SubId(2), None), op()];
+        for op in ops {
+            assert_eq!(outbox.push(op, || Ok::<(), ()>(())), Ok(true));
+        }
+        for _ in 0..3 {
+            outbox.subscribe_again([SubId(1), SubId(3)]);
+        }
+        outbox.set_open(true);
+        assert!(outbox.poll_take(&mut cx, &mut batch).is_ready());
+        let subscribed = |op: &Op| match op {
+            Op::Subscribe(id) => Some(id.0),
+            _ => None,
+        };
+        assert_eq!(batch.iter().filter_map(subscribed).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(batch.len(), 3);
     }
 
     #[test]

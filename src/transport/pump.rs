@@ -9,7 +9,7 @@ use async_nats::{Client, Subscriber};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
 
-use super::event::Event;
+use super::event::{ConnState, Event};
 use super::outbox::{Op, Wake};
 use super::pilot::Pilot;
 use super::shared::Shared;
@@ -60,10 +60,11 @@ async fn hand_over(shared: &Shared, pilot: &Pilot, client: &Client, op: Op) -> b
         },
         Op::Subscribe(id) => subscribe(shared, client, id).await,
         Op::Unsubscribe(id, max) => unsubscribe(shared, id, max).await,
-        Op::Reconnect => {
+        Op::Reconnect(number) => {
+            // It may have been lost before this had its turn, or left for an earlier wish.
+            let meant = || *shared.state.borrow() == ConnState::Connected(number);
             // The engine would throw away what it has not written yet.
-            let flushed = client.flush().await.is_ok() && shared.is_up();
-            if flushed {
+            if meant() && client.flush().await.is_ok() && shared.is_up() && meant() {
                 pilot.leave_for_another().await;
             }
             true
@@ -127,12 +128,14 @@ async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
 }
 
 /// Tells the server the limit, then attaches. The command waits only if the engine's queue is
-/// full; what comes in during that time is kept in the channel and delivered by `attach`. The tap
-/// counts for itself, so a failure here costs nothing but a few messages sent in vain.
+/// full; what comes in during that time is kept in the channel and delivered by `attach`. It fails
+/// only if the engine is gone.
 async fn attach_limited(tap: &Arc<Tap>, mut subscriber: Subscriber, limit: u64) {
     let limit = tap.of_engine(limit);
-    let _ = unconstrained(subscriber.unsubscribe_after(limit)).await;
-    tap.attach(subscriber);
+    match unconstrained(subscriber.unsubscribe_after(limit)).await {
+        Ok(()) => tap.attach(subscriber),
+        Err(_) => tap.pass_rest(subscriber),
+    }
 }
 
 async fn unsubscribe(shared: &Shared, id: SubId, limit: Option<u64>) -> bool {

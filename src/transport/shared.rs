@@ -197,10 +197,7 @@ impl Shared {
     pub fn subscribe_again(&self) {
         let mut ids: Vec<_> = lock(&self.taps).keys().copied().collect();
         ids.sort_unstable();
-        for id in ids {
-            // After the end there is nothing to subscribe to.
-            let _ = self.push(Op::Subscribe(id));
-        }
+        self.outbox.subscribe_again(ids);
     }
 
     /// Forgets a subscription and tells its sink. Runtime thread only.

@@ -147,6 +147,22 @@ impl Tap {
         self.drain();
     }
 
+    /// Passes on what an engine that is gone has left; the tap stays without one until there is
+    /// another. Runtime thread only.
+    pub fn pass_rest(&self, mut subscriber: Subscriber) {
+        let mut feed = self.feed();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let next =
+                unconstrained(std::future::poll_fn(|cx| Pin::new(&mut subscriber).poll_next(cx)));
+            let Poll::Ready(Some(message)) = pin!(next).poll(&mut cx) else { return };
+            if self.pass(&mut feed, Message::new(message)) {
+                (self.on_end)();
+                return Self::finish(&mut feed);
+            }
+        }
+    }
+
     /// The engine's side, to send it a command. Runtime thread only.
     pub fn take_subscriber(&self) -> Option<Subscriber> {
         self.feed().subscriber.take()

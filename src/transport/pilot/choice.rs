@@ -133,10 +133,7 @@ impl Pilot {
         let refusal = course.refusal.take();
         let client_error = course.client_error.take();
         drop(course);
-        let heard = self.heard_last();
-        if let Some(heard) = &heard {
-            self.shared.tell(Event::Heard(Arc::new(ServerInfo::new(heard))));
-        }
+        let heard = self.tell_heard();
         let secure = self.wants_tls(&server);
         let no_tls = heard.as_ref().is_some_and(|heard| !heard.tls_required)
             && secure
@@ -159,6 +156,15 @@ impl Pilot {
             attempt.error(&text)
         });
         self.count_failure(error);
+    }
+
+    /// Tells what the server of an attempt that has failed has said about itself.
+    pub(super) fn tell_heard(&self) -> Option<async_nats::ServerInfo> {
+        let heard = self.heard_last();
+        if let Some(heard) = &heard {
+            self.shared.tell(Event::Heard(Arc::new(ServerInfo::new(heard))));
+        }
+        heard
     }
 
     pub(super) fn wants_tls(&self, server: &ServerEntry) -> bool {

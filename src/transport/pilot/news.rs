@@ -60,6 +60,7 @@ impl Pilot {
         drop(course);
         self.lost();
         if attempt.is_some() {
+            self.tell_heard();
             self.count_failure(failure::unreadable());
         }
     }
@@ -228,7 +229,9 @@ impl Pilot {
     async fn leave(&self, generation: u64) {
         let client = {
             let mut course = lock(&self.course);
-            let current = course.generation == generation && course.connected.is_some();
+            // Told twice, it might do it twice, and leave the next one as well.
+            let current =
+                course.generation == generation && course.connected.is_some() && !course.leaving;
             course.leaving |= current;
             course.client.clone().filter(|_| current)
         };
