@@ -36,7 +36,11 @@ proc digest {line} {
         return
     }
     # tcltest writes two such lines around the details of a failure, the second one bare.
-    if {[regexp {^==== (\S+) FAILED$} $line]} { incr run(failed); set run(now) "" }
+    if {[regexp {^==== (\S+) FAILED$} $line -> name]} {
+        incr run(failed)
+        lappend ::failures "$name in $run(file)"
+        set run(now) ""
+    }
     if {[regexp "^$run(file):\tTotal\t" $line]} { set run(complete) 1; return }
     if {$run(complete) && [regexp {^(Number of tests skipped|\t\d+\t)} $line]} return
     if {$line eq ""} return
@@ -80,6 +84,7 @@ proc run_file {path} {
     if {[info exists problem]} {
         if {$run(now) ne ""} { append problem ", in test $run(now)" }
         puts "==== $run(file) CRASHED: $problem"
+        lappend ::failures "$run(file): $problem"
         incr run(failed)
     }
     puts [format "%-28s %4d passed %3d failed %3d skipped   %.1f s" $run(file) $run(passed) $run(failed) $run(skipped) \
@@ -92,10 +97,12 @@ proc run_file {path} {
 fconfigure stdout -buffering line
 puts "Tcl [info patchlevel] ([info nameofexecutable]), [lindex [split [exec $server --version] \n] 0]"
 array set total {passed 0 failed 0 skipped 0}
+set failures {}
 foreach path [lsort [glob -nocomplain -directory $here $pattern]] {
     run_file $path
     foreach kind {passed failed skipped} { incr total($kind) $run($kind) }
 }
 if {$total(passed) + $total(failed) == 0} { puts "no test was run" }
+foreach failure $failures { puts "FAILED: $failure" }
 puts "$total(passed) passed, $total(failed) failed, $total(skipped) skipped"
 exit [expr {$total(failed) > 0 || $total(passed) == 0}]
