@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::Subject;
 
-use super::message::{Outgoing, check_subject, is_word};
+use super::message::{Outgoing, check_line, check_subject, is_word};
 use super::mux::{Again, Handler, MuxSink, RequestError, RequestId};
 use super::outbox::Op;
 use super::shared::Shared;
@@ -28,6 +28,7 @@ impl Shared {
         if let Some(queue) = queue.filter(|queue| !is_word(queue)) {
             return Err(Error::new(Kind::BadQueueName, format!("Invalid queue {queue}")));
         }
+        check_line(subject.len() + queue.map_or(0, str::len))?;
         let id = self.next_sub_id();
         let shared = Arc::downgrade(self);
         let on_end = move || {

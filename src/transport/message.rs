@@ -153,6 +153,7 @@ impl Outgoing {
         if let Some(reply) = &self.reply {
             check_subject("reply", reply)?;
         }
+        check_line(self.subject.len() + self.reply.as_ref().map_or(0, |reply| reply.len()))?;
         Ok(OutboundMessage {
             subject: self.subject,
             reply: self.reply,
@@ -169,6 +170,21 @@ pub(super) fn check_subject(what: &str, subject: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::BadSubject, format!("Invalid {what} {subject}")))
+}
+
+/// The subjects of one line of the protocol, in bytes: what a server takes unless it is told
+/// otherwise (`max_control_line`, 4096, which it does not publish) without the line's numbers.
+const LONGEST: usize = 4096 - 64;
+
+/// Refuses what would make a server end the connection; a subscription would even do so again after
+/// each reconnect.
+pub(super) fn check_line(length: usize) -> Result<()> {
+    if length <= LONGEST {
+        return Ok(());
+    }
+    let text =
+        format!("Invalid subject: {length} bytes are more than the {LONGEST} of a protocol line");
+    Err(Error::new(Kind::BadSubject, text))
 }
 
 /// One non-empty word of the protocol.

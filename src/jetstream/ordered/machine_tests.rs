@@ -1164,3 +1164,20 @@ fn a_create_reply_that_waits_behind_the_data() {
     rig.create_failed(error(Kind::Timeout));
     assert!(rig.take().contains(&"failed Timeout".to_owned()));
 }
+
+#[test]
+fn the_first_creation_ends_in_time_however_often_the_connection_is_lost() {
+    let mut rig = Rig::new(spec(Policy::LastPerSubject, Resume::SnapshotThenSequence));
+    for generation in 2..1000 {
+        rig.now += Duration::from_millis(10);
+        rig.run(|machine, now, out| machine.connection(Connection::Disconnected, now, out));
+        rig.run(|machine, now, out| {
+            machine.connection(Connection::Connected(generation), now, out)
+        });
+        if rig.machine.is_stopped() {
+            break;
+        }
+    }
+    assert_eq!(rig.log.last().map(String::as_str), Some("failed Timeout"));
+    assert!(rig.machine.is_stopped() && !rig.subscribed);
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::machine::{Action, Connection, Machine};
+use super::machine::{Action, Connection, Machine, Surroundings};
 use super::machine_tests::{spec, surroundings};
 use super::{Resume, State};
 use crate::error::{Error, Kind};
@@ -118,8 +118,10 @@ impl World {
         let now = Instant::now();
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let history = random.percent(50);
-        let machine =
-            Machine::new(spec(policy, resume), surroundings(Connection::Connected(1)), now);
+        // The first creation may take its time, since it is not to fail here.
+        let timeout = Some(Duration::from_secs(60));
+        let around = Surroundings { timeout, ..surroundings(Connection::Connected(1)) };
+        let machine = Machine::new(spec(policy, resume), around, now);
         let loss = [0, 1, 5, 20][usize::try_from(random.below(4)).expect("small")];
         let mut world = World {
             random,

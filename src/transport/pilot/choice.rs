@@ -68,10 +68,12 @@ impl Pilot {
                     return None;
                 }
             };
-            if server.reconnects == 0 {
-                return Some(server);
-            }
-            let wait = pool::remaining(&server, self.wait_for(&server).await, now());
+            let wait = if server.reconnects == 0 {
+                let limit = self.shared.setting(|s| s.reconnect_time_wait);
+                lock(&self.course).rest(limit)
+            } else {
+                pool::remaining(&server, self.wait_for(&server).await, now())
+            };
             if !wait.is_zero() {
                 self.shared.tell(Event::Waiting(wait));
                 tokio::select! {

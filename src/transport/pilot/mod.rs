@@ -15,7 +15,7 @@ mod login;
 mod news;
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::{Client, ServerAddr};
 use tokio::sync::watch;
@@ -66,9 +66,35 @@ struct Course {
     leaving: bool,
     /// The engine's word for the failure of the last attempt.
     client_error: Option<String>,
+    /// The owner wants another connection.
+    unwanted: bool,
+    /// When the last connection was made.
+    since: Option<Instant>,
+    /// How many connections in a row were lost soon after they were made.
+    bounces: u32,
 }
 
+/// A connection that was lost sooner may be lost again, and for the same reason.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
+/// So many connections may be lost soon before the next one is waited for.
+const FREE_BOUNCES: u32 = 3;
+
 impl Course {
+    /// The connection was lost.
+    fn count_bounce(&mut self) {
+        let since = self.since.take().filter(|_| !std::mem::take(&mut self.unwanted));
+        let short = since.is_some_and(|since| since.elapsed() < SHORT_LIFE);
+        self.bounces = if short { self.bounces.saturating_add(1) } else { 0 };
+    }
+
+    /// How long the next attempt has to wait for that, at most `limit`.
+    fn rest(&self, limit: Duration) -> Duration {
+        match self.bounces.checked_sub(FREE_BOUNCES) {
+            Some(more) => limit.min(Duration::from_millis(10 << more.min(10))),
+            None => Duration::ZERO,
+        }
+    }
+
     /// Another address is dialled.
     fn dial(&mut self) {
         self.infos.clear();

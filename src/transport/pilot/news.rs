@@ -1,7 +1,7 @@
 //! What becomes of a connection: made, told of, lost, left.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{Client, ClientError};
 
@@ -40,6 +40,7 @@ impl Pilot {
         let Some(server) = course.connected.take() else { return };
         let (fatal, cause) = (course.fatal.take(), course.cause.take());
         let (stale, reading) = (course.stale, course.read_failed);
+        course.count_bounce();
         drop(course);
         let error = fatal.unwrap_or_else(|| match cause {
             Some(_) if stale => failure::stale(),
@@ -116,6 +117,7 @@ impl Pilot {
         let Some(server) = course.attempt.take() else { return };
         let Some(client) = course.client.clone() else { return };
         course.on = true;
+        course.since = Some(Instant::now());
         // Otherwise it will be left at once.
         let stays = !course.leaving;
         if stays {
@@ -247,6 +249,7 @@ impl Pilot {
             let mut course = lock(&self.course);
             let Some(server) = course.connected.clone() else { return };
             course.fatal.get_or_insert_with(|| failure::unwanted(&server));
+            course.unwanted = true;
             course.generation
         };
         self.shared.set_up(false);

@@ -26,6 +26,11 @@ impl Machine {
         self.check_stream = true;
         self.silent_until = Some(now + SETTLING);
         self.pause = SHORTEST_PAUSE;
+        // Each attempt has a timer of its own; connections may be lost faster than it runs.
+        let late = self.first && self.deadline.is_some_and(|deadline| now >= deadline);
+        if late && !self.is_stopped() {
+            return self.attempt_failed(self.timed_out(), now, out);
+        }
         match self.phase {
             Phase::Running => {
                 self.suspicion = None;
@@ -90,7 +95,8 @@ impl Machine {
     }
 
     pub(super) fn go_offline(&mut self, now: Instant) {
-        self.phase = Phase::Offline { deadline: self.around.timeout.map(|timeout| now + timeout) };
+        let again = self.around.timeout.map(|timeout| now + timeout);
+        self.phase = Phase::Offline { deadline: if self.first { self.deadline } else { again } };
     }
 
     /// Listens before it asks: messages may be faster than the reply.
@@ -123,6 +129,12 @@ impl Machine {
             None => self.around.timeout,
         };
         out.push(Action::Create { incarnation, request, timeout });
+    }
+
+    pub(super) fn timed_out(&self) -> Error {
+        let (prefix, stream) = (&self.around.api_prefix, &self.spec.config.stream);
+        let text = format!("Request to {prefix}.CONSUMER.CREATE.{stream} timed out");
+        Error::new(Kind::Timeout, text)
     }
 
     pub(super) fn attempt_failed(&mut self, error: Error, now: Instant, out: &mut Vec<Action>) {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Action, Machine, Phase, Suspicion};
-use crate::error::{Error, Kind};
+use crate::error::Kind;
 use crate::jetstream::ordered::State;
 
 /// Heartbeats may be missing this often before the consumer counts as gone.
@@ -31,9 +31,7 @@ impl Machine {
         match self.phase {
             Phase::Running => self.supervise(now, out),
             Phase::Offline { deadline: Some(deadline) } if now >= deadline => {
-                let (prefix, stream) = (&self.around.api_prefix, &self.spec.config.stream);
-                let text = format!("Request to {prefix}.CONSUMER.CREATE.{stream} timed out");
-                self.attempt_failed(Error::new(Kind::Timeout, text), now, out);
+                self.attempt_failed(self.timed_out(), now, out);
             }
             Phase::Waiting { retry_at, silent } if self.connected && now >= retry_at => {
                 if !silent {
