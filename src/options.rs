@@ -33,7 +33,8 @@ pub enum Type {
     Metadata,
     /// Anything; it is shown as [`MASK`].
     Secret,
-    /// A subject without wildcards.
+    /// What other subjects begin with: a subject without wildcards that leaves room for them in a line
+    /// of the protocol.
     Subject,
     /// One of these words.
     Enum(&'static [&'static str]),
@@ -58,6 +59,9 @@ impl Type {
         }
     }
 }
+
+/// In bytes, for [`Type::Subject`].
+const LONGEST_PREFIX: usize = 1024;
 
 /// What is shown of a secret that is set.
 pub const MASK: &str = "********";
@@ -134,7 +138,10 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
         Type::Metadata => !value.pairs(interp)?.is_empty(),
         // A secret that was read back is none.
         Type::Secret => value.tcl_bytes() != MASK.as_bytes(),
-        Type::Subject => subject::check_publish(&value.text()).is_ok(),
+        Type::Subject => {
+            let text = value.text();
+            text.len() <= LONGEST_PREFIX && subject::check_publish(&text).is_ok()
+        }
         Type::Enum(words) => {
             let text = value.text();
             if !words.contains(&&*text) {

@@ -76,22 +76,22 @@ struct Course {
 
 /// A connection that was lost sooner may be lost again, and for the same reason.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// So many connections may be lost soon before the next one is waited for.
+/// So many of them in a row are followed by the next attempt at once.
 const FREE_BOUNCES: u32 = 3;
 
 impl Course {
     /// The connection was lost.
     fn count_bounce(&mut self) {
-        let since = self.since.take().filter(|_| !std::mem::take(&mut self.unwanted));
-        let short = since.is_some_and(|since| since.elapsed() < SHORT_LIFE);
-        self.bounces = if short { self.bounces.saturating_add(1) } else { 0 };
+        let unwanted = std::mem::take(&mut self.unwanted);
+        let short = self.since.take().is_some_and(|since| since.elapsed() < SHORT_LIFE);
+        self.bounces = if short && !unwanted { self.bounces.saturating_add(1) } else { 0 };
     }
 
     /// How long the next attempt has to wait for that, at most `limit`.
     fn rest(&self, limit: Duration) -> Duration {
-        match self.bounces.checked_sub(FREE_BOUNCES) {
-            Some(more) => limit.min(Duration::from_millis(10 << more.min(10))),
-            None => Duration::ZERO,
+        match self.bounces.saturating_sub(FREE_BOUNCES) {
+            0 => Duration::ZERO,
+            more => limit.min(Duration::from_millis(5 << more.min(11))),
         }
     }
 
@@ -134,4 +134,30 @@ pub(super) fn server_addr(server: &ServerEntry) -> Option<ServerAddr> {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_are_lost_soon_again_and_again_are_waited_for() {
+        let mut course = Course::default();
+        let mut lose = |lived: Duration, unwanted| {
+            (course.since, course.unwanted) = (Instant::now().checked_sub(lived), unwanted);
+            course.count_bounce();
+            course.rest(Duration::from_millis(50)).as_millis()
+        };
+        let soon = Duration::ZERO;
+        let rests: Vec<_> = (0..8).map(|_| lose(soon, false)).collect();
+        assert_eq!(rests, [0, 0, 0, 10, 20, 40, 50, 50]);
+        assert_eq!(lose(SHORT_LIFE, false), 0);
+        // It begins anew, and so it does when the owner wanted another connection.
+        let rests: Vec<_> = (0..4).map(|n| lose(soon, n == 1)).collect();
+        assert_eq!(rests, [0, 0, 0, 0]);
+        for _ in 0..100 {
+            lose(soon, false);
+        }
+        assert_eq!(course.rest(Duration::MAX), Duration::from_millis(10240));
+    }
 }
