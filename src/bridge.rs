@@ -1,13 +1,13 @@
 //! Between the runtime threads and a Tcl thread.
 //!
-//! A [`Ticket`] carries one answer to whoever waits for its [`Answer`]; a [`Feed`] carries any
+//! A [`Promise`] carries one answer to whoever waits for its [`Pending`]; a [`Sender`] carries any
 //! number of items, in order, to one handler. Both ends of each are made together on the Tcl
 //! thread; the sending end may then go to any thread.
 
 use crate::error::{Error, Kind};
 use crate::tcl::mailbox::{Mailbox, Served, Source, at_thread_exit, expect_answer};
 use crate::tcl::wait::{Waiter, wait};
-use crate::tcl::{Home, Interp, Reply, Result};
+use crate::tcl::{Interp, InterpHandle, Result, Return};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -49,7 +49,7 @@ fn new_key() -> Key {
     KEYS.fetch_add(1, Ordering::Relaxed)
 }
 
-// ---------------------------------------------------------------------------------------- Ticket
+// ---------------------------------------------------------------------------------------- Promise
 
 struct Slot<T> {
     key: Key,
@@ -66,27 +66,27 @@ impl<T: Send> Source for Slot<T> {
 }
 
 /// The sending end of one answer. Dropped without an answer, it sends [`Kind::ConnectionClosed`].
-pub struct Ticket<T: Send + 'static> {
+pub struct Promise<T: Send + 'static> {
     slot: Option<Arc<Slot<crate::error::Result<T>>>>,
     mailbox: Arc<Mailbox>,
 }
 
 /// The waiting end.
-pub struct Answer<T: Send + 'static> {
+pub struct Pending<T: Send + 'static> {
     slot: Arc<Slot<crate::error::Result<T>>>,
     waiter: Rc<Waiter>,
 }
 
-pub fn ticket<T: Send + 'static>(interp: Interp<'_>) -> (Ticket<T>, Answer<T>) {
+pub fn promise<T: Send + 'static>(interp: Interp<'_>) -> (Promise<T>, Pending<T>) {
     let key = new_key();
     let slot = Arc::new(Slot { key, ready: AtomicBool::new(false), value: Mutex::new(None) });
     let waiter = Waiter::new(interp);
     DESK.with(|desk| desk.waiters.borrow_mut().insert(key, waiter.clone()));
-    let ticket = Ticket { slot: Some(slot.clone()), mailbox: Mailbox::of_this_thread() };
-    (ticket, Answer { slot, waiter })
+    let promise = Promise { slot: Some(slot.clone()), mailbox: Mailbox::of_this_thread() };
+    (promise, Pending { slot, waiter })
 }
 
-impl<T: Send + 'static> Ticket<T> {
+impl<T: Send + 'static> Promise<T> {
     pub fn complete(mut self, value: crate::error::Result<T>) {
         self.send(value);
     }
@@ -100,19 +100,19 @@ impl<T: Send + 'static> Ticket<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Ticket<T> {
+impl<T: Send + 'static> Drop for Promise<T> {
     fn drop(&mut self) {
         self.send(Err(Error::new(Kind::ConnectionClosed, "Connection closed")));
     }
 }
 
-impl<T: Send + 'static> Answer<T> {
+impl<T: Send + 'static> Pending<T> {
     /// Waits, in a coroutine or in the event loop, and makes the command's result.
     pub fn wait(
         self,
         interp: Interp<'_>,
-        finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Reply> + 'static,
-    ) -> Result<Reply> {
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Return> + 'static,
+    ) -> Result<Return> {
         expect_answer();
         let slot = self.slot;
         let seen = slot.clone();
@@ -133,7 +133,7 @@ impl<T: Send + 'static> Answer<T> {
     }
 }
 
-// ------------------------------------------------------------------------------------------ Feed
+// ------------------------------------------------------------------------------------------ Sender
 
 struct Queue<T> {
     items: VecDeque<T>,
@@ -153,14 +153,14 @@ struct Shared<T> {
 }
 
 /// The sending end of an ordered stream of items. Clones send to the same handler.
-pub struct Feed<T: Send + 'static> {
+pub struct Sender<T: Send + 'static> {
     shared: Arc<Shared<T>>,
     mailbox: Arc<Mailbox>,
 }
 
-impl<T: Send + 'static> Clone for Feed<T> {
+impl<T: Send + 'static> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Feed { shared: self.shared.clone(), mailbox: self.mailbox.clone() }
+        Sender { shared: self.shared.clone(), mailbox: self.mailbox.clone() }
     }
 }
 
@@ -168,8 +168,8 @@ type Take<T> = dyn Fn(T, &Rest<'_, T>);
 
 /// What the handler of a feed has on the Tcl thread. Items are taken over many at a time; a nested
 /// event loop goes on with the same ones, in order.
-struct Receiver<T> {
-    home: Home,
+struct Handler<T> {
+    interp_handle: InterpHandle,
     take: Box<Take<T>>,
     taken: RefCell<VecDeque<T>>,
     open: Cell<bool>,
@@ -186,20 +186,20 @@ impl<T> Rest<'_, T> {
 }
 
 /// The receiving end: items are delivered while it exists, and not after.
-pub struct Subscription<T: Send + 'static> {
+pub struct Receiver<T: Send + 'static> {
     shared: Arc<Shared<T>>,
-    receiver: Rc<Receiver<T>>,
+    receiver: Rc<Handler<T>>,
 }
 
 /// `take` runs on this thread, from the event loop, once for each item, after
-/// [`Subscription::start`] and while the interpreter exists, which is held meanwhile.
-pub fn feed<T: Send + 'static>(
-    home: Home,
+/// [`Receiver::start`] and while the interpreter exists, which is held meanwhile.
+pub fn channel<T: Send + 'static>(
+    interp_handle: InterpHandle,
     take: impl Fn(T, &Rest<'_, T>) + 'static,
-) -> (Feed<T>, Subscription<T>) {
+) -> (Sender<T>, Receiver<T>) {
     let key = new_key();
-    let receiver = Rc::new(Receiver {
-        home,
+    let receiver = Rc::new(Handler {
+        interp_handle,
         take: Box::new(take),
         taken: RefCell::default(),
         open: Cell::new(true),
@@ -208,8 +208,8 @@ pub fn feed<T: Send + 'static>(
     let queue =
         Queue { items: VecDeque::new(), posted: false, started: false, open: true, last: false };
     let shared = Arc::new(Shared { key, sent: AtomicU64::new(0), queue: Mutex::new(queue) });
-    let feed = Feed { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
-    (feed, Subscription { shared, receiver })
+    let feed = Sender { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
+    (feed, Receiver { shared, receiver })
 }
 
 impl<T: Send + 'static> Shared<T> {
@@ -218,13 +218,13 @@ impl<T: Send + 'static> Shared<T> {
     }
 }
 
-impl<T: Send + 'static> Feed<T> {
+impl<T: Send + 'static> Sender<T> {
     /// Sends an item; it is dropped when the receiving end has gone.
     pub fn send(&self, item: T) {
         self.send_counted(item);
     }
 
-    /// The same; returns what [`Feed::sent`] is then.
+    /// The same; returns what [`Sender::sent`] is then.
     pub fn send_counted(&self, item: T) -> u64 {
         let mut queue = self.shared.lock();
         let sent = self.shared.sent.fetch_add(1, Ordering::Release) + 1;
@@ -248,14 +248,14 @@ impl<T: Send + 'static> Feed<T> {
 impl<T: Send + 'static> Source for Shared<T> {
     fn serve(&self, deadline: Instant) -> Served {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
-        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
+        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
         let Some(receiver) = receiver else {
             let dropped = std::mem::take(&mut self.lock().items);
             drop(dropped);
             return Served::Done;
         };
         // Once for all items of the slice: that costs something.
-        let stay = receiver.home.enter();
+        let guard = receiver.interp_handle.enter();
         for _ in 0..SLICE {
             let Some(item) = self.next(receiver) else {
                 if std::mem::take(&mut self.lock().last) {
@@ -263,7 +263,7 @@ impl<T: Send + 'static> Source for Shared<T> {
                 }
                 return Served::Done;
             };
-            if stay.is_some() {
+            if guard.is_some() {
                 (receiver.take)(item, &Rest(&receiver.taken));
             }
             if Instant::now() >= deadline {
@@ -275,7 +275,7 @@ impl<T: Send + 'static> Source for Shared<T> {
 
     fn retire(&self) -> bool {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
-        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Receiver<T>>());
+        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
         if receiver.is_some_and(|receiver| !receiver.taken.borrow().is_empty()) {
             return false;
         }
@@ -298,7 +298,7 @@ fn forget_handler(key: Key) {
 
 impl<T: Send + 'static> Shared<T> {
     /// The next item, while there is somebody to have it.
-    fn next(&self, receiver: &Receiver<T>) -> Option<T> {
+    fn next(&self, receiver: &Handler<T>) -> Option<T> {
         if !receiver.open.get() {
             return None;
         }
@@ -311,7 +311,7 @@ impl<T: Send + 'static> Shared<T> {
     }
 }
 
-impl<T: Send + 'static> Subscription<T> {
+impl<T: Send + 'static> Receiver<T> {
     /// Begins delivery, with what has been sent so far.
     pub fn start(&self) {
         let mut queue = self.shared.lock();
@@ -331,7 +331,7 @@ impl<T: Send + 'static> Subscription<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Subscription<T> {
+impl<T: Send + 'static> Drop for Receiver<T> {
     fn drop(&mut self) {
         if self.shared.lock().last {
             return;

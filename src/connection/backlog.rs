@@ -7,7 +7,7 @@
 //! than it would be theirs, but none later.
 
 use crate::options::{self, Options, Type};
-use crate::transport::Packed;
+use crate::transport::PackedMessage;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -124,7 +124,7 @@ pub struct Backlog {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Packed>,
+    waiting: VecDeque<PackedMessage>,
     bytes: usize,
     /// The turns that the tokens in the feed stand for, token by token, and all of them together.
     runs: VecDeque<usize>,
@@ -142,7 +142,7 @@ struct State {
 }
 
 impl State {
-    fn pop(&mut self, limits: Limits) -> Option<Packed> {
+    fn pop(&mut self, limits: Limits) -> Option<PackedMessage> {
         let message = self.waiting.pop_front()?;
         self.bytes -= message.len();
         if limits.overflow == Overflow::LatestPerSubject
@@ -166,7 +166,7 @@ impl State {
     }
 
     /// Puts the message in the place of the one with the same subject that waits.
-    fn replace(&mut self, message: Packed) -> Option<Packed> {
+    fn replace(&mut self, message: PackedMessage) -> Option<PackedMessage> {
         let place = self.latest.get(message.subject()).map(|place| place - self.first);
         let old = place
             .and_then(|place| usize::try_from(place).ok())
@@ -178,7 +178,7 @@ impl State {
         None
     }
 
-    fn push(&mut self, limits: Limits, message: Packed) {
+    fn push(&mut self, limits: Limits, message: PackedMessage) {
         self.bytes += message.len();
         if limits.overflow == Overflow::LatestPerSubject {
             let place = self.first + self.waiting.len() as u64;
@@ -199,7 +199,7 @@ impl Backlog {
 
     /// A message of this size has come; `make` makes what is kept, if it is. `sent` is what the feed
     /// has sent so far.
-    pub fn arrive(&self, size: usize, sent: u64, make: impl FnOnce() -> Packed) -> Arrived {
+    pub fn arrive(&self, size: usize, sent: u64, make: impl FnOnce() -> PackedMessage) -> Arrived {
         let limits = self.limits;
         let mut state = self.state();
         let mut slow = false;
@@ -242,7 +242,7 @@ impl Backlog {
         Arrived { token, slow }
     }
 
-    fn make_room(&self, state: &mut State, message: Packed) {
+    fn make_room(&self, state: &mut State, message: PackedMessage) {
         while state.full(self.limits, message.len()) && !state.waiting.is_empty() {
             state.drop_oldest(self.limits);
         }
@@ -255,7 +255,7 @@ impl Backlog {
     }
 
     /// The next message, for one turn; and whether the token has more of them.
-    pub fn take(&self) -> (Option<Packed>, bool) {
+    pub fn take(&self) -> (Option<PackedMessage>, bool) {
         let mut state = self.state();
         let mut more = false;
         if let Some(run) = state.runs.front_mut() {
@@ -275,7 +275,7 @@ impl Backlog {
     }
 
     /// The next message of a batch that has so many turns left.
-    pub fn take_more(&self, turns: &mut usize) -> Option<Packed> {
+    pub fn take_more(&self, turns: &mut usize) -> Option<PackedMessage> {
         let mut state = self.state();
         let message = self.next(&mut state)?;
         if *turns > 0 {
@@ -285,7 +285,7 @@ impl Backlog {
         Some(message)
     }
 
-    fn next(&self, state: &mut State) -> Option<Packed> {
+    fn next(&self, state: &mut State) -> Option<PackedMessage> {
         let message = state.pop(self.limits)?;
         state.delivered += 1;
         // Not before half of it is free, or a slow reader would report every message.
@@ -333,7 +333,7 @@ impl Backlog {
     }
 
     /// All that waits.
-    pub fn take_all(&self) -> VecDeque<Packed> {
+    pub fn take_all(&self) -> VecDeque<PackedMessage> {
         let mut state = self.state();
         state.bytes = 0;
         std::mem::take(&mut state.waiting)
@@ -347,14 +347,14 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Packed;
+    use crate::transport::PackedMessage;
 
     const POLICIES: [Overflow; 4] =
         [Overflow::DropNew, Overflow::DropOld, Overflow::LatestPerSubject, Overflow::End];
 
     /// A message of so many bytes with one of a few subjects.
-    fn packed(subject: u64, size: usize) -> Packed {
-        Packed::of(&format!("s{subject}"), &vec![b'x'; size.saturating_sub(2)])
+    fn packed(subject: u64, size: usize) -> PackedMessage {
+        PackedMessage::of(&format!("s{subject}"), &vec![b'x'; size.saturating_sub(2)])
     }
 
     /// Numbers that look random and are the same each time.
@@ -365,17 +365,17 @@ mod tests {
     }
 
     /// A feed: tokens of the backlog, and other items with the number of messages that came before.
-    struct Feed {
+    struct Sender {
         backlog: Backlog,
         items: VecDeque<Option<u64>>,
         sent: u64,
         arrived: u64,
     }
 
-    impl Feed {
-        fn new(limits: Limits) -> Feed {
+    impl Sender {
+        fn new(limits: Limits) -> Sender {
             let backlog = Backlog::new(1, limits);
-            Feed { backlog, items: VecDeque::new(), sent: 0, arrived: 0 }
+            Sender { backlog, items: VecDeque::new(), sent: 0, arrived: 0 }
         }
 
         fn arrive(&mut self, subject: u64, size: usize) {
@@ -431,7 +431,7 @@ mod tests {
             let mut number = |below: u64| (next(&mut seed) % below) as usize;
             let limits = Limits { messages: number(20), bytes: number(200), overflow };
             let batches = number(2) == 0;
-            let mut feed = Feed::new(limits);
+            let mut feed = Sender::new(limits);
             for _ in 0..500 {
                 match number(5) {
                     0 => feed.other(),
@@ -454,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_run_without_anything_between_has_one_token() {
-        let mut feed = Feed::new(Limits::default());
+        let mut feed = Sender::new(Limits::default());
         (0..10).for_each(|_| feed.arrive(1, 4));
         assert_eq!(feed.items.len(), 1);
         feed.other();

@@ -11,13 +11,13 @@ use crate::json;
 use crate::options::{self, Type};
 use crate::tcl::call::{ANY, create};
 use crate::tcl::oo::Children;
-use crate::tcl::{Call, Interp, Method, Obj, Reply, Result, oo};
+use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
 use crate::transport::RequestError;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-fn construct(call: &Call<'_>) -> Result<Reply> {
+fn construct(call: &Call<'_>) -> Result<Return> {
     let interp = call.interp;
     let object = call.object()?;
     let (name, rest) = match call.args() {
@@ -48,14 +48,14 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
     };
     let my = Obj::new(&format!("{}::my", object.namespace()));
     interp.call(&[my.clone(), Obj::new("DeclareVariables")])?;
-    let (delivery, items, arrivals) = Delivery::start(interp.home());
+    let (delivery, items, arrivals) = Delivery::start(interp.handle());
     object.attach(|handle| {
         Rc::new_cyclic(|weak| Connection {
-            home: interp.home(),
+            interp_handle: interp.handle(),
             handle,
             my,
             weak: weak.clone(),
-            logger: Logger::new(interp.home(), shown, target),
+            logger: Logger::new(interp.handle(), shown, target),
             config: RefCell::new(config),
             status: Cell::new(Status::Closed),
             last_error: RefCell::new(None),
@@ -76,7 +76,7 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
             missed: RefCell::default(),
             turn: Cell::new(0),
             gone: Cell::new(false),
-            events: Events::start(interp.home()),
+            events: Events::start(interp.handle()),
             drains: RefCell::default(),
             draining: Cell::new(false),
             last_drain: Cell::new(0),
@@ -84,18 +84,18 @@ fn construct(call: &Call<'_>) -> Result<Reply> {
             reconnects: Cell::new(0),
         })
     });
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
-fn destruct(call: &Call<'_>) -> Result<Reply> {
+fn destruct(call: &Call<'_>) -> Result<Return> {
     // A constructor that failed leaves no data.
-    let Ok(this) = call.data::<Connection>() else { return Ok(Reply::Empty) };
+    let Ok(this) = call.data::<Connection>() else { return Ok(Return::Empty) };
     this.disconnect();
     this.children.destroy(call.interp);
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
-fn connect(call: &Call<'_>) -> Result<Reply> {
+fn connect(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let wait = match call.args() {
         [] => true,
@@ -106,35 +106,35 @@ fn connect(call: &Call<'_>) -> Result<Reply> {
         }
     };
     if !this.closed() {
-        return Ok(Reply::Empty);
+        return Ok(Return::Empty);
     }
     if this.pool.borrow().is_empty() {
         return Err(Error::new(Kind::NoServers, "Server pool is empty").into());
     }
-    let (ticket, answer) = bridge::ticket(call.interp);
+    let (promise, answer) = bridge::promise(call.interp);
     if wait {
-        this.connecting.borrow_mut().push(ticket);
+        this.connecting.borrow_mut().push(promise);
     }
     this.start(call.interp)?;
     if !wait {
-        return Ok(Reply::Empty);
+        return Ok(Return::Empty);
     }
     this.logger.log(Level::Debug, "Waiting for connection status");
     answer.wait(call.interp, move |_, _| {
         this.logger.log(Level::Debug, "Finished waiting for connection status");
         match this.status() {
             Status::Closed => Err(this.connect_error().into()),
-            _ => Ok(Reply::Empty),
+            _ => Ok(Return::Empty),
         }
     })
 }
 
-fn disconnect(call: &Call<'_>) -> Result<Reply> {
+fn disconnect(call: &Call<'_>) -> Result<Return> {
     call.data::<Connection>()?.disconnect();
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
-fn ping(call: &Call<'_>) -> Result<Reply> {
+fn ping(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     const OPTIONS: &[options::Spec] = &[("timeout", Type::Timeout)];
     let given = options::parse(call.interp, OPTIONS, call.args())?;
@@ -143,9 +143,9 @@ fn ping(call: &Call<'_>) -> Result<Reply> {
     }
     let timeout = given.duration("timeout").unwrap_or(Duration::from_secs(10));
     this.logger.log(Level::Debug, "sending PING");
-    let (ticket, answer) = bridge::ticket(call.interp);
-    let complete = this.in_order(move |outcome| ticket.complete(outcome));
-    this.link()?.fence(Some(timeout), move |outcome| {
+    let (promise, answer) = bridge::promise(call.interp);
+    let complete = this.in_order(move |outcome| promise.complete(outcome));
+    this.link()?.barrier(Some(timeout), move |outcome| {
         complete(outcome.map_err(|error| match error {
             RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
             _ => Error::new(Kind::ConnectionClosed, "Connection closed"),
@@ -159,7 +159,7 @@ fn ping(call: &Call<'_>) -> Result<Reply> {
     })
 }
 
-fn all_servers(call: &Call<'_>) -> Result<Reply> {
+fn all_servers(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let list = Obj::list(&[]);
     for entry in this.servers() {
@@ -168,18 +168,18 @@ fn all_servers(call: &Call<'_>) -> Result<Reply> {
     Ok(list.into())
 }
 
-fn current_server(call: &Call<'_>) -> Result<Reply> {
+fn current_server(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let current = this.link()?.current().ok_or_else(no_connection)?;
     Ok(Obj::list(&[Obj::new(&current.host), Obj::new(&current.port)]).into())
 }
 
-fn server_info(call: &Call<'_>) -> Result<Reply> {
+fn server_info(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     Ok(this.server_info().map_or_else(Obj::dict, |info| json::to_dict(&info.fields)).into())
 }
 
-fn inbox(call: &Call<'_>) -> Result<Reply> {
+fn inbox(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let prefix = this.config.borrow().get("inbox_prefix");
     Ok(Obj::new(&crate::transport::new_inbox(&prefix.text())).into())

@@ -3,7 +3,7 @@
 use super::{Connection, tls_opts};
 use crate::error::Error;
 use crate::options::{self, MASK, Spec, Type, bare, check};
-use crate::tcl::{self, Call, Interp, Obj, Reply};
+use crate::tcl::{self, Call, Interp, Obj, Return};
 use crate::transport::{Credentials, DEFAULT_PREFIX, LoginSettings, ServerEntry, Settings};
 use rand::seq::SliceRandom;
 use std::path::PathBuf;
@@ -184,7 +184,7 @@ fn parse_pool(interp: Interp<'_>, list: &Obj, randomize: bool) -> tcl::Result<Ve
     Ok(pool)
 }
 
-pub fn configure(call: &Call<'_>) -> tcl::Result<Reply> {
+pub fn configure(call: &Call<'_>) -> tcl::Result<Return> {
     let this = call.data::<Connection>()?;
     match call.args() {
         [] => {
@@ -200,7 +200,7 @@ pub fn configure(call: &Call<'_>) -> tcl::Result<Reply> {
     }
 }
 
-fn assign(interp: Interp<'_>, this: &Connection, words: &[Obj]) -> tcl::Result<Reply> {
+fn assign(interp: Interp<'_>, this: &Connection, words: &[Obj]) -> tcl::Result<Return> {
     // All or nothing: everything is checked before anything is stored.
     let given = options::parse(interp, &SPECS, words)?;
     if let Some(level) = given.string("log_level") {
@@ -230,10 +230,10 @@ fn assign(interp: Interp<'_>, this: &Connection, words: &[Obj]) -> tcl::Result<R
         this.set_pool(pool);
     }
     this.config_changed(interp);
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
-fn read(this: &Connection, word: &Obj) -> tcl::Result<Reply> {
+fn read(this: &Connection, word: &Obj) -> tcl::Result<Return> {
     let word = word.text();
     match bare(&word) {
         "status" => Ok(Obj::new(this.status().word()).into()),
@@ -242,11 +242,11 @@ fn read(this: &Connection, word: &Obj) -> tcl::Result<Reply> {
     }
 }
 
-pub fn cget(call: &Call<'_>) -> tcl::Result<Reply> {
+pub fn cget(call: &Call<'_>) -> tcl::Result<Return> {
     read(&*call.data::<Connection>()?, call.arg(0)?)
 }
 
-pub fn reset(call: &Call<'_>) -> tcl::Result<Reply> {
+pub fn reset(call: &Call<'_>) -> tcl::Result<Return> {
     let this = call.data::<Connection>()?;
     for word in call.args() {
         let word = word.text();
@@ -269,7 +269,7 @@ pub fn reset(call: &Call<'_>) -> tcl::Result<Reply> {
         }
     }
     this.config_changed(call.interp);
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
 /// A pool entry as `all_servers` shows it and as the delay callback gets it.

@@ -6,9 +6,9 @@
 use super::backlog::{Backlog, Counts};
 use super::message::Words;
 use super::request::{Outcome, Requests};
-use crate::bridge::{self, Feed, Rest};
-use crate::tcl::{Home, Interp, Obj};
-use crate::transport::{Message, Packed, Sink, SubId};
+use crate::bridge::{self, Rest, Sender};
+use crate::tcl::{Interp, InterpHandle, Obj};
+use crate::transport::{Message, PackedMessage, Sink, SubId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -58,7 +58,7 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    fn subject_of(&self, message: &Packed) -> Obj {
+    fn subject_of(&self, message: &PackedMessage) -> Obj {
         let mut last = self.subject_word.borrow_mut();
         if last.tcl_bytes() != message.subject() {
             *last = Obj::from_encoded(message.subject());
@@ -84,7 +84,7 @@ impl Subscriber {
 
 /// Subscriptions and requests of one connection, and what is on its way to them.
 pub struct Delivery {
-    home: Home,
+    interp_handle: InterpHandle,
     pub words: Words,
     utf8: Cell<bool>,
     subscribers: RefCell<HashMap<i64, Rc<Subscriber>>>,
@@ -97,9 +97,11 @@ pub struct Delivery {
 
 impl Delivery {
     /// Delivers while the subscription exists.
-    pub fn start(home: Home) -> (Rc<Delivery>, Feed<Item>, bridge::Subscription<Item>) {
+    pub fn start(
+        interp_handle: InterpHandle,
+    ) -> (Rc<Delivery>, Sender<Item>, bridge::Receiver<Item>) {
         let this = Rc::new(Delivery {
-            home: home.clone(),
+            interp_handle: interp_handle.clone(),
             words: Words::new(),
             utf8: Cell::new(false),
             subscribers: RefCell::default(),
@@ -108,7 +110,8 @@ impl Delivery {
             dropped: Cell::new(0),
         });
         let handler = this.clone();
-        let (feed, items) = bridge::feed(home, move |item, rest| handler.item(item, rest));
+        let (feed, items) =
+            bridge::channel(interp_handle, move |item, rest| handler.item(item, rest));
         items.start();
         (this, feed, items)
     }
@@ -176,7 +179,7 @@ impl Delivery {
             Item::Turn(backlog) => self.turn(backlog, rest),
             Item::Ended(id) => self.ended(id),
             Item::Reply(id, outcome) => {
-                if let Some(interp) = self.home.enter() {
+                if let Some(interp) = self.interp_handle.enter() {
                     self.requests.reply(*interp, self, id, outcome);
                 }
             }
@@ -186,7 +189,9 @@ impl Delivery {
 
     fn turn(&self, backlog: Arc<Backlog>, rest: &Rest<'_, Item>) {
         let subscriber = self.subscribers.borrow().get(&backlog.id).cloned();
-        let (Some(subscriber), Some(interp)) = (subscriber, self.home.enter()) else { return };
+        let (Some(subscriber), Some(interp)) = (subscriber, self.interp_handle.enter()) else {
+            return;
+        };
         if subscriber.batch {
             self.batch(*interp, &subscriber, rest);
         } else {
@@ -217,7 +222,7 @@ impl Delivery {
         true
     }
 
-    fn message(&self, interp: Interp<'_>, subscriber: &Subscriber, message: &Packed) {
+    fn message(&self, interp: Interp<'_>, subscriber: &Subscriber, message: &PackedMessage) {
         if !self.count(subscriber) {
             return subscriber.backlog.end();
         }
@@ -271,7 +276,7 @@ impl Delivery {
 /// Where the runtime thread puts the messages of a subscription.
 pub struct Inlet {
     pub backlog: Arc<Backlog>,
-    pub feed: Feed<Item>,
+    pub feed: Sender<Item>,
     /// Tells that a limit was reached.
     pub slow: Box<dyn Fn() + Send>,
 }
@@ -279,7 +284,7 @@ pub struct Inlet {
 impl Sink for Inlet {
     fn message(&mut self, message: Message) {
         let size = message.size();
-        let arrived = self.backlog.arrive(size, self.feed.sent(), || Packed::new(message));
+        let arrived = self.backlog.arrive(size, self.feed.sent(), || PackedMessage::new(message));
         if arrived.token {
             let sent = self.feed.send_counted(Item::Turn(self.backlog.clone()));
             self.backlog.token_sent(sent);

@@ -6,10 +6,10 @@
 
 use super::delivery::{Item, Subscriber};
 use super::{Connection, Notice};
-use crate::bridge::{self, Answer, Ticket};
+use crate::bridge::{self, Pending, Promise};
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
-use crate::tcl::{Call, Interp, Obj, Reply, Result};
+use crate::tcl::{Call, Interp, Obj, Result, Return};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ pub struct Drain {
     /// Everything is delivered; what is queued goes out.
     flushing: bool,
     subscribers: Vec<Rc<Subscriber>>,
-    waiting: Vec<Ticket<()>>,
+    waiting: Vec<Promise<()>>,
 }
 
-pub fn drain(call: &Call<'_>) -> Result<Reply> {
+pub fn drain(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
     let (word, rest) = match call.args() {
@@ -52,15 +52,15 @@ pub fn drain(call: &Call<'_>) -> Result<Reply> {
     };
     answer.wait(call.interp, move |_, outcome| {
         outcome.map_err(|error| this.ended(error))?;
-        Ok(Reply::Empty)
+        Ok(Return::Empty)
     })
 }
 
 impl Connection {
-    fn drain_all(&self, interp: Interp<'_>, timeout: Duration) -> Result<Answer<()>> {
+    fn drain_all(&self, interp: Interp<'_>, timeout: Duration) -> Result<Pending<()>> {
         if let Some(drain) = self.drains.borrow_mut().iter_mut().find(|drain| drain.whole) {
-            let (ticket, answer) = bridge::ticket(interp);
-            drain.waiting.push(ticket);
+            let (promise, answer) = bridge::promise(interp);
+            drain.waiting.push(promise);
             return Ok(answer);
         }
         let answer = self.begin_drain(interp, self.delivery.all_active(), true, timeout)?;
@@ -75,10 +75,10 @@ impl Connection {
         subscribers: Vec<Rc<Subscriber>>,
         whole: bool,
         timeout: Duration,
-    ) -> Result<Answer<()>> {
+    ) -> Result<Pending<()>> {
         let link = self.link()?;
         let number = self.turn_of_drain();
-        let (ticket, answer) = bridge::ticket(interp);
+        let (promise, answer) = bridge::promise(interp);
         let ids = subscribers.iter().filter_map(|subscriber| subscriber.link_id.get()).collect();
         let step = self.drain_step(number);
         link.drain(ids, Some(timeout), step)?;
@@ -88,7 +88,7 @@ impl Connection {
                 notices.send(Notice::DrainExpired(number));
             });
         }
-        let waiting = vec![ticket];
+        let waiting = vec![promise];
         let drain = Drain { number, whole, flushing: false, subscribers, waiting };
         self.drains.borrow_mut().push(drain);
         Ok(answer)
@@ -156,8 +156,8 @@ impl Connection {
         if drain.whole {
             self.disconnect();
         }
-        for ticket in drain.waiting {
-            ticket.complete(outcome.clone());
+        for promise in drain.waiting {
+            promise.complete(outcome.clone());
         }
     }
 }

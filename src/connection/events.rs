@@ -3,10 +3,10 @@
 //! The events have a feed of their own, which outlives the object like that of the messages: the
 //! last one, `closed`, is delivered after `destroy`.
 
-use crate::bridge::{self, Feed, Subscription};
+use crate::bridge::{self, Receiver, Sender};
 use crate::error::Error;
 use crate::tcl::interp::error_code;
-use crate::tcl::{Home, Obj};
+use crate::tcl::{InterpHandle, Obj};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -19,15 +19,15 @@ struct Report {
 
 pub struct Events {
     prefix: Rc<RefCell<Obj>>,
-    feed: Feed<Report>,
-    heard: RefCell<Option<Subscription<Report>>>,
+    feed: Sender<Report>,
+    heard: RefCell<Option<Receiver<Report>>>,
 }
 
 impl Events {
-    pub fn start(home: Home) -> Events {
+    pub fn start(interp_handle: InterpHandle) -> Events {
         let prefix = Rc::new(RefCell::new(Obj::empty()));
-        let (asked, inside) = (prefix.clone(), home.clone());
-        let (feed, heard) = bridge::feed(home, move |report, _| {
+        let (asked, inside) = (prefix.clone(), interp_handle.clone());
+        let (feed, heard) = bridge::channel(interp_handle, move |report, _| {
             let prefix = asked.borrow().clone();
             deliver(&inside, &prefix, report);
         });
@@ -55,8 +55,8 @@ impl Events {
     }
 }
 
-fn deliver(home: &Home, prefix: &Obj, report: Report) {
-    let Some(interp) = home.enter() else { return };
+fn deliver(interp_handle: &InterpHandle, prefix: &Obj, report: Report) {
+    let Some(interp) = interp_handle.enter() else { return };
     if prefix.is_empty() {
         return;
     }

@@ -1,7 +1,7 @@
 //! The log of a connection: lines on a Tcl channel, or calls of a Tcllib `logger` service.
 
 use crate::error::{Error, Result};
-use crate::tcl::{Home, Interp, Obj};
+use crate::tcl::{Interp, InterpHandle, Obj};
 use std::cell::Cell;
 
 /// From the most severe to the least.
@@ -40,14 +40,14 @@ pub enum Target {
 }
 
 pub struct Logger {
-    home: Home,
+    interp_handle: InterpHandle,
     name: String,
     target: Target,
 }
 
 impl Logger {
-    pub fn new(home: Home, name: String, target: Target) -> Logger {
-        Logger { home, name, target }
+    pub fn new(interp_handle: InterpHandle, name: String, target: Target) -> Logger {
+        Logger { interp_handle, name, target }
     }
 
     /// Whether a message of this level can appear; a service decides by itself at each message.
@@ -69,7 +69,7 @@ impl Logger {
         if !self.wants(level) {
             return;
         }
-        let Some(interp) = self.home.enter() else { return };
+        let Some(interp) = self.interp_handle.enter() else { return };
         match &self.target {
             Target::Channel { name, .. } => {
                 let line = format!("[{} {} {}] {text}\n", timestamp(), self.name, level.word());

@@ -15,7 +15,7 @@ const SIGNATURE: usize = 64;
 impl Connection {
     /// Calls the program; `None` if it fails, which is a background error then.
     pub(super) fn custom_login(&self, question: &LoginQuestion) -> Option<Login> {
-        let interp = self.home.enter()?;
+        let interp = self.interp_handle.enter()?;
         let prefix = self.config.borrow().get("auth_callback");
         interp.aside(|| {
             let outcome = prefix.elements(*interp).and_then(|mut words| {

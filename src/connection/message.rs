@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::tcl::{Failure, Interp, Obj, Result};
-use crate::transport::{Headers, Packed};
+use crate::transport::{Headers, PackedMessage};
 
 /// The words of a message dict, made once for each connection.
 pub struct Words {
@@ -27,7 +27,7 @@ impl Words {
     }
 
     /// The payload as a program gets it.
-    pub fn payload(&self, message: &Packed, utf8: bool) -> Obj {
+    pub fn payload(&self, message: &PackedMessage, utf8: bool) -> Obj {
         match message.payload() {
             [] => self.empty.clone(),
             payload if utf8 => Obj::from_encoded(payload),
@@ -35,7 +35,7 @@ impl Words {
         }
     }
 
-    pub fn reply(&self, message: &Packed) -> Obj {
+    pub fn reply(&self, message: &PackedMessage) -> Obj {
         match message.reply() {
             None | Some([]) => self.empty.clone(),
             Some(reply) => Obj::from_encoded(reply),
@@ -62,7 +62,7 @@ impl Words {
     }
 
     /// The whole message: `header data subject reply sub_id`.
-    pub fn dict(&self, message: &Packed, subject: &Obj, sub_id: &Obj, utf8: bool) -> Obj {
+    pub fn dict(&self, message: &PackedMessage, subject: &Obj, sub_id: &Obj, utf8: bool) -> Obj {
         let header = match message.has_header() {
             true => header_dict(message),
             false => self.empty.clone(),
@@ -92,7 +92,7 @@ pub struct Fields {
 }
 
 /// Header name → list of values, the status line first.
-fn header_dict(message: &Packed) -> Obj {
+fn header_dict(message: &PackedMessage) -> Obj {
     let mut words: Vec<Obj> = Vec::new();
     let mut named: [(&str, Vec<Obj>); 2] = [("Status", Vec::new()), ("Description", Vec::new())];
     if let Some(status) = message.status() {

@@ -25,12 +25,12 @@ mod variables;
 
 pub use commands::register;
 
-use crate::bridge::{Feed, Subscription, Ticket};
+use crate::bridge::{Promise, Receiver, Sender};
 use crate::error::{Error, Kind};
 use crate::tcl::oo::Children;
-use crate::tcl::{Handle, Home, Interp, Native, Obj, Result, Stay};
+use crate::tcl::{Interp, InterpGuard, InterpHandle, Native, Obj, ObjectHandle, Result};
 use crate::transport::{
-    Block, Event, Link, Login, LoginQuestion, Observer, ServerEntry, ServerInfo, Subject,
+    Block, Event, EventSink, Link, Login, LoginQuestion, ServerEntry, ServerInfo, Subject,
     TlsQuestion, Traffic,
 };
 use backlog::Slow;
@@ -87,13 +87,13 @@ enum Notice {
 /// An open link and our ear on it.
 struct Open {
     link: Link,
-    notices: Feed<Notice>,
-    _heard: Subscription<Notice>,
+    notices: Sender<Notice>,
+    _heard: Receiver<Notice>,
 }
 
 pub struct Connection {
-    home: Home,
-    handle: Handle,
+    interp_handle: InterpHandle,
+    handle: ObjectHandle,
     my: Obj,
     weak: Weak<Connection>,
     pub(crate) logger: Logger,
@@ -104,12 +104,12 @@ pub struct Connection {
     pool: RefCell<Vec<ServerEntry>>,
     open: RefCell<Option<Open>>,
     info: RefCell<Option<Arc<ServerInfo>>>,
-    connecting: RefCell<Vec<Ticket<()>>>,
+    connecting: RefCell<Vec<Promise<()>>>,
     children: Children,
     /// What has arrived for callbacks, and the feed it comes by.
     delivery: Rc<Delivery>,
-    items: Feed<Item>,
-    arrivals: RefCell<Option<Subscription<Item>>>,
+    items: Sender<Item>,
+    arrivals: RefCell<Option<Receiver<Item>>>,
     last_sub: Cell<i64>,
     /// The last subject that was published to, and the memory of payloads.
     last_subject: RefCell<Option<Subject>>,
@@ -137,9 +137,9 @@ pub trait Follower {
     fn resume(&self, link: &Link);
 }
 
-struct Relay(Feed<Notice>);
+struct Relay(Sender<Notice>);
 
-impl Observer for Relay {
+impl EventSink for Relay {
     fn event(&self, event: Event) {
         self.0.send(Notice::Event(event));
     }
@@ -158,8 +158,8 @@ impl Connection {
         self.status.get() == Status::Closed
     }
 
-    pub fn interp(&self) -> Option<Stay<'_>> {
-        self.home.enter()
+    pub fn interp(&self) -> Option<InterpGuard<'_>> {
+        self.interp_handle.enter()
     }
 
     /// The link, for sending: there is one unless the connection is closed, or belongs to the
@@ -190,7 +190,7 @@ impl Connection {
         self.last_drain.get()
     }
 
-    fn notices(&self) -> Option<Feed<Notice>> {
+    fn notices(&self) -> Option<Sender<Notice>> {
         self.open.borrow().as_ref().map(|open| open.notices.clone())
     }
 
@@ -243,7 +243,7 @@ impl Connection {
     }
 
     /// Takes a new object as a child; one that has no parent any more goes at once.
-    pub fn adopt(&self, interp: Interp<'_>, child: &Handle) -> Result<()> {
+    pub fn adopt(&self, interp: Interp<'_>, child: &ObjectHandle) -> Result<()> {
         if self.handle.is_alive() {
             self.children.adopt(child);
             return Ok(());
@@ -252,7 +252,7 @@ impl Connection {
         Err(Error::new(Kind::ConnectionClosed, "The connection was destroyed").into())
     }
 
-    pub fn release(&self, child: &Handle) {
+    pub fn release(&self, child: &ObjectHandle) {
         self.children.release(child);
     }
 
@@ -310,7 +310,7 @@ impl Native for Connection {
             arrivals.finish();
         }
         self.events.finish();
-        if let Some(interp) = self.home.enter() {
+        if let Some(interp) = self.interp_handle.enter() {
             self.children.destroy(*interp);
         }
     }

@@ -4,7 +4,7 @@ use super::{Connection, message};
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
 use crate::subject;
-use crate::tcl::{Call, Interp, Obj, Reply, Result};
+use crate::tcl::{Call, Interp, Obj, Result, Return};
 use crate::transport::{Headers, Outgoing, Subject};
 use std::borrow::Cow;
 
@@ -78,7 +78,7 @@ impl Connection {
     }
 }
 
-pub fn publish(call: &Call<'_>) -> Result<Reply> {
+pub fn publish(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let mut draft = Draft::new(call.arg(0)?, call.arg(1)?);
     match call.args().get(2..).unwrap_or_default() {
@@ -97,7 +97,7 @@ pub fn publish(call: &Call<'_>) -> Result<Reply> {
     send(&this, call.interp, draft)
 }
 
-pub fn publish_msg(call: &Call<'_>) -> Result<Reply> {
+pub fn publish_msg(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let fields = this.delivery.words.fields(call.interp, call.arg(0)?)?;
     let mut draft = Draft::new(&fields.subject, &fields.data);
@@ -106,9 +106,9 @@ pub fn publish_msg(call: &Call<'_>) -> Result<Reply> {
     send(&this, call.interp, draft)
 }
 
-fn send(this: &Connection, interp: Interp<'_>, draft: Draft<'_>) -> Result<Reply> {
+fn send(this: &Connection, interp: Interp<'_>, draft: Draft<'_>) -> Result<Return> {
     this.check_open()?;
     let out = this.outgoing(interp, draft)?;
     this.with_link(|link| link.publish(out))??;
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }

@@ -7,8 +7,10 @@ use super::publish::Draft;
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
-use crate::tcl::{Call, Interp, Obj, Reply, Result};
-use crate::transport::{Answer, Link, Message, Outgoing, Packed, RequestError, RequestId};
+use crate::tcl::{Call, Interp, Obj, Result, Return};
+use crate::transport::{
+    Link, Message, Outgoing, PackedMessage, RequestError, RequestId, RequestResult,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -17,11 +19,11 @@ use std::time::Duration;
 
 /// What became of a request.
 pub enum Outcome {
-    Message(Packed),
+    Message(PackedMessage),
     /// One of several replies waits in the backlog.
     Turn,
     /// Nobody serves the subject; the server's report.
-    NoResponders(Packed),
+    NoResponders(PackedMessage),
     Timeout,
     /// The connection was closed by the program.
     Closed,
@@ -29,11 +31,13 @@ pub enum Outcome {
     Lost,
 }
 
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Outcome {
+impl From<RequestResult> for Outcome {
+    fn from(answer: RequestResult) -> Outcome {
         match answer {
-            Ok(message) => Outcome::Message(Packed::new(message)),
-            Err(RequestError::NoResponders(report)) => Outcome::NoResponders(Packed::new(*report)),
+            Ok(message) => Outcome::Message(PackedMessage::new(message)),
+            Err(RequestError::NoResponders(report)) => {
+                Outcome::NoResponders(PackedMessage::new(*report))
+            }
             Err(RequestError::Timeout) => Outcome::Timeout,
             Err(RequestError::Lost) => Outcome::Lost,
             Err(RequestError::Closed | RequestError::Refused(_)) => Outcome::Closed,
@@ -42,7 +46,7 @@ impl From<Answer> for Outcome {
 }
 
 /// A reply with a header `Status` of 503 says that nobody is there, however it got it.
-fn heard(answer: Answer) -> Answer {
+fn heard(answer: RequestResult) -> RequestResult {
     let message = answer?;
     let status = message.header("Status").and_then(|text| text.trim().parse::<f64>().ok());
     match status {
@@ -120,7 +124,7 @@ impl Requests {
         let pending = self.pending.borrow();
         let Some(request) = pending.get(&id) else { return };
         let utf8 = delivery.utf8();
-        let dict = |message: &Packed| {
+        let dict = |message: &PackedMessage| {
             let subject = Obj::from_encoded(message.subject());
             delivery.words.dict(message, &subject, &request.sub_id, utf8)
         };
@@ -188,7 +192,7 @@ const REQUEST: &[options::Spec] = &[
     LIMIT_OPTIONS[1],
 ];
 
-pub fn request(call: &Call<'_>) -> Result<Reply> {
+pub fn request(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let (subject, data) = (call.arg(0)?, call.arg(1)?);
     let words = call.args().get(2..).unwrap_or_default();
@@ -201,7 +205,7 @@ pub fn request(call: &Call<'_>) -> Result<Reply> {
     this.make_request(call.interp, draft, &given, many)
 }
 
-pub fn request_msg(call: &Call<'_>) -> Result<Reply> {
+pub fn request_msg(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     const OPTIONS: &[options::Spec] =
         &[("timeout", Type::Timeout), ("callback", Type::Str), ("dictmsg", Type::Bool)];
@@ -217,7 +221,7 @@ pub fn request_msg(call: &Call<'_>) -> Result<Reply> {
     this.make_request(call.interp, draft, &given, None)
 }
 
-pub fn cancel_request(call: &Call<'_>) -> Result<Reply> {
+pub fn cancel_request(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let word = call.arg(0)?;
     let request = options::integer(word).and_then(|id| this.delivery.requests.take_open(id));
@@ -231,7 +235,7 @@ pub fn cancel_request(call: &Call<'_>) -> Result<Reply> {
         this.delivery.add_dropped(many.backlog.counts().dropped);
     }
     this.logger.log(super::log::Level::Debug, &format!("Cancelled request {}", word.text()));
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
 impl Connection {
@@ -241,7 +245,7 @@ impl Connection {
         draft: Draft<'_>,
         given: &Options,
         many: Option<u64>,
-    ) -> Result<Reply> {
+    ) -> Result<Return> {
         self.check_open()?;
         let subject = draft.subject.string();
         let out = self.outgoing(interp, draft)?;
@@ -269,7 +273,7 @@ impl Connection {
         }
     }
 
-    fn ask_async(&self, link: &Link, out: Outgoing, id: i64, ask: Ask) -> Result<Reply> {
+    fn ask_async(&self, link: &Link, out: Outgoing, id: i64, ask: Ask) -> Result<Return> {
         let feed = self.items.clone();
         let send = move |outcome: Outcome| feed.send(Item::Reply(id, outcome));
         let sub_id = self.reply_sub_id(ask.many.is_some());
@@ -334,9 +338,9 @@ impl Connection {
         }
     }
 
-    fn ask_one(&self, interp: Interp<'_>, link: &Link, out: Outgoing, ask: Ask) -> Result<Reply> {
-        let (ticket, answer) = bridge::ticket(interp);
-        let complete = self.in_order(move |outcome| ticket.complete(outcome));
+    fn ask_one(&self, interp: Interp<'_>, link: &Link, out: Outgoing, ask: Ask) -> Result<Return> {
+        let (promise, answer) = bridge::promise(interp);
+        let complete = self.in_order(move |outcome| promise.complete(outcome));
         let subject = ask.subject;
         let sub_id = Obj::int(self.reply_sub_id(false));
         let sent = link.request(out, ask.timeout, move |answer| {
@@ -369,9 +373,9 @@ impl Connection {
         out: Outgoing,
         ask: Ask,
         limit: u64,
-    ) -> Result<Reply> {
-        let (ticket, answer) = bridge::ticket(interp);
-        let mut complete = Some(self.in_order(move |outcome| ticket.complete(outcome)));
+    ) -> Result<Return> {
+        let (promise, answer) = bridge::promise(interp);
+        let mut complete = Some(self.in_order(move |outcome| promise.complete(outcome)));
         let subject = ask.subject;
         let sub_id = self.reply_sub_id(true);
         let backlog = Arc::new(Backlog::new(sub_id, ask.limits));
@@ -440,7 +444,7 @@ const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
 /// Keeps one of several replies, if there is room.
 fn collect(backlog: &Backlog, message: Message, slow: &(impl Fn() + ?Sized)) -> Arrived {
     // Each reply has a token: it goes by the number of the request.
-    let arrived = backlog.arrive(message.size(), NO_RUNS, || Packed::new(message));
+    let arrived = backlog.arrive(message.size(), NO_RUNS, || PackedMessage::new(message));
     if arrived.slow {
         slow();
     }

@@ -3,7 +3,7 @@
 use super::config::entry_dict;
 use super::log::Level;
 use super::{Connection, FLUSH_LIMIT, Notice, Open, Relay, Status, traffic};
-use crate::bridge::{self, Ticket};
+use crate::bridge::{self, Promise};
 use crate::error::{Error, Kind};
 use crate::json;
 use crate::options;
@@ -24,7 +24,7 @@ impl Connection {
         }
         settings.servers = servers;
         let weak = self.weak.clone();
-        let (feed, notices) = bridge::feed(self.home.clone(), move |notice, _| {
+        let (feed, notices) = bridge::channel(self.interp_handle.clone(), move |notice, _| {
             if let Some(this) = weak.upgrade() {
                 this.notice(notice);
             }
@@ -78,7 +78,7 @@ impl Connection {
     }
 
     fn custom_delay(&self, entry: &ServerEntry) -> Option<Duration> {
-        let interp = self.home.enter()?;
+        let interp = self.interp_handle.enter()?;
         let prefix = self.config.borrow().get("custom_reconnect_delay");
         if prefix.is_empty() {
             return None;
@@ -274,7 +274,7 @@ impl Connection {
 
     /// What waits for the end of `connect` now goes on when the result is dropped. Calls that are
     /// made meanwhile wait for theirs.
-    pub(super) fn end_connect(&self) -> Vec<Ticket<()>> {
+    pub(super) fn end_connect(&self) -> Vec<Promise<()>> {
         self.connecting.take()
     }
 

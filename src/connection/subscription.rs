@@ -6,7 +6,7 @@ use super::{Connection, Notice};
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::subject;
-use crate::tcl::{Call, Obj, Reply, Result};
+use crate::tcl::{Call, Obj, Result, Return};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const OPTIONS: &[options::Spec] = &[
     ("overflow", Type::Enum(Overflow::WORDS)),
 ];
 
-pub fn subscribe(call: &Call<'_>) -> Result<Reply> {
+pub fn subscribe(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
     if this.draining.get() {
@@ -139,7 +139,7 @@ impl Connection {
     }
 }
 
-pub fn unsubscribe(call: &Call<'_>) -> Result<Reply> {
+pub fn unsubscribe(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
     const OPTIONS: &[options::Spec] = &[("max_msgs", Type::PosInt)];
@@ -160,5 +160,5 @@ pub fn unsubscribe(call: &Call<'_>) -> Result<Reply> {
         }
         _ => this.end_subscription(&subscriber),
     }
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }

@@ -12,7 +12,7 @@ use crate::transport::{Review, TlsQuestion};
 impl Connection {
     /// Asks, unless the attempt that wants to know is over.
     pub(super) fn tls_question(&self, question: TlsQuestion) {
-        let Some(interp) = self.home.enter() else { return };
+        let Some(interp) = self.interp_handle.enter() else { return };
         let opts = self.config.borrow().get("tls_opts");
         let commands = Commands::of(*interp, &opts);
         match question {

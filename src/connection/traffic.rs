@@ -5,7 +5,7 @@ use super::{Connection, Status, no_connection};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
-use crate::tcl::{Call, Obj, Reply, Result};
+use crate::tcl::{Call, Obj, Result, Return};
 use crate::transport::{RequestError, Traffic};
 use std::time::{Duration, Instant};
 
@@ -19,34 +19,34 @@ fn failure(error: &RequestError, late: &'static str) -> Error {
     }
 }
 
-pub fn flush(call: &Call<'_>) -> Result<Reply> {
+pub fn flush(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, TIMEOUT, call.args())?;
     this.check_open()?;
     let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
-    let (ticket, answer) = bridge::ticket(call.interp);
-    let complete = this.in_order(move |outcome| ticket.complete(outcome));
+    let (promise, answer) = bridge::promise(call.interp);
+    let complete = this.in_order(move |outcome| promise.complete(outcome));
     this.link()?.flush(Some(timeout), move |outcome| {
         complete(outcome.map_err(|error| failure(&error, "Flush timeout")));
     })?;
     answer.wait(call.interp, move |_, outcome| {
         outcome.map_err(|error| this.ended(error))?;
-        Ok(Reply::Empty)
+        Ok(Return::Empty)
     })
 }
 
-pub fn rtt(call: &Call<'_>) -> Result<Reply> {
+pub fn rtt(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, TIMEOUT, call.args())?;
     if this.status() != Status::Connected {
         return Err(no_connection().into());
     }
     let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
-    let (ticket, answer) = bridge::ticket(call.interp);
+    let (promise, answer) = bridge::promise(call.interp);
     let start = Instant::now();
     this.link()?.flush(Some(timeout), move |outcome| {
         let took = start.elapsed();
-        ticket.complete(outcome.map(|()| took).map_err(|error| failure(&error, "RTT timeout")));
+        promise.complete(outcome.map(|()| took).map_err(|error| failure(&error, "RTT timeout")));
     })?;
     answer.wait(call.interp, move |_, outcome| {
         let took = outcome.map_err(|error| this.ended(error))?;
@@ -54,13 +54,13 @@ pub fn rtt(call: &Call<'_>) -> Result<Reply> {
     })
 }
 
-pub fn force_reconnect(call: &Call<'_>) -> Result<Reply> {
+pub fn force_reconnect(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.link()?.force_reconnect()?;
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
-pub fn statistics(call: &Call<'_>) -> Result<Reply> {
+pub fn statistics(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let traffic = this.traffic();
     let subscriptions = Obj::dict();

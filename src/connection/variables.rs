@@ -28,7 +28,7 @@ impl Connection {
     /// variable, so such a value is written at once, for all to see, and once more when that trace
     /// has returned, for the traces to see.
     fn put(&self, variable: &'static str, value: Obj) {
-        let Some(interp) = self.home.enter() else { return };
+        let Some(interp) = self.interp_handle.enter() else { return };
         let name = Obj::new(variable);
         let write = |value| {
             self.my_call(*interp, &[Obj::new("PutVariable"), name.clone(), value]);
@@ -75,7 +75,7 @@ impl Connection {
 
     /// The INFO of a handshake takes the place of all that was there; a later one adds to it.
     pub(super) fn put_info(&self, fields: &Map<String, Value>, later: bool) {
-        if let Some(interp) = self.home.enter() {
+        if let Some(interp) = self.interp_handle.enter() {
             let fields = json::to_dict(fields);
             self.my_call(*interp, &[Obj::new("PutInfo"), fields, Obj::word(later)]);
         }

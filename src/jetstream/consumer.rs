@@ -7,12 +7,14 @@ use crate::error::{Error, Kind};
 use crate::jetstream::object::JetStream;
 use crate::json;
 use crate::tcl::interp::error_code;
-use crate::tcl::{Call, Handle, Home, Interp, Method, Native, Obj, Reply, Result, oo};
+use crate::tcl::{
+    Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
+};
 use crate::transport::Link;
 use std::rc::Rc;
 
 struct ConsumerData {
-    handle: Handle,
+    handle: ObjectHandle,
     consumer: Rc<OrderedConsumer>,
 }
 
@@ -30,7 +32,7 @@ impl Follower for OrderedConsumer {
 
 /// A consumer as its owner holds it.
 pub struct ConsumerObject {
-    home: Home,
+    interp_handle: InterpHandle,
     js: Rc<JetStream>,
     data: Rc<ConsumerData>,
     my: Obj,
@@ -47,7 +49,7 @@ impl ConsumerObject {
         js.connection.follow(Rc::downgrade(&follower));
         let my = Obj::new(&format!("{}::my", object.namespace()));
         let data = object.attach(|handle| Rc::new(ConsumerData { handle, consumer }));
-        let this = ConsumerObject { home: interp.home(), js: js.clone(), data, my };
+        let this = ConsumerObject { interp_handle: interp.handle(), js: js.clone(), data, my };
         this.put_last_error(Obj::empty());
         Ok(this)
     }
@@ -62,7 +64,7 @@ impl ConsumerObject {
     }
 
     pub fn last_error(&self, kind: Kind, text: String) {
-        let Some(interp) = self.home.enter() else { return };
+        let Some(interp) = self.interp_handle.enter() else { return };
         let warning = format!("Ordered consumer {}: {text}", self.command(*interp).text());
         self.js.connection.logger.log(Level::Warn, &warning);
         let dict = Obj::dict();
@@ -72,7 +74,7 @@ impl ConsumerObject {
     }
 
     fn put_last_error(&self, value: Obj) {
-        let Some(interp) = self.home.enter() else { return };
+        let Some(interp) = self.interp_handle.enter() else { return };
         if !self.data.handle.is_alive() {
             return;
         }
@@ -85,12 +87,12 @@ impl ConsumerObject {
     }
 }
 
-fn info(call: &Call<'_>) -> Result<Reply> {
+fn info(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<ConsumerData>()?;
     Ok(this.consumer.info().map_or_else(Obj::dict, |info| json::to_obj(&info)).into())
 }
 
-fn name(call: &Call<'_>) -> Result<Reply> {
+fn name(call: &Call<'_>) -> Result<Return> {
     Ok(Obj::new(&call.data::<ConsumerData>()?.consumer.name()).into())
 }
 

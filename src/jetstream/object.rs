@@ -10,7 +10,7 @@ use crate::json;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
-use crate::tcl::{Call, Handle, Interp, Method, Native, Obj, Reply, Result, oo};
+use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +39,7 @@ impl Traces {
 }
 
 pub struct JetStream {
-    handle: Handle,
+    handle: ObjectHandle,
     pub connection: Rc<Connection>,
     /// `$JS.API`, `$JS.<domain>.API` or what the user gave.
     pub prefix: String,
@@ -74,7 +74,7 @@ impl JetStream {
 
     /// Takes a new object as a child. Once this object has gone, the connection does: a call that
     /// was under way then still returns what it made.
-    pub fn adopt(&self, interp: Interp<'_>, child: &Handle) -> Result<()> {
+    pub fn adopt(&self, interp: Interp<'_>, child: &ObjectHandle) -> Result<()> {
         if self.handle.is_alive() {
             self.children.adopt(child);
             return Ok(());
@@ -82,7 +82,7 @@ impl JetStream {
         self.connection.adopt(interp, child)
     }
 
-    pub fn release(&self, child: &Handle) {
+    pub fn release(&self, child: &ObjectHandle) {
         self.children.release(child);
         self.connection.release(child);
     }
@@ -93,13 +93,13 @@ impl JetStream {
         interp: Interp<'_>,
         operation: &str,
         body: Option<&Value>,
-        finish: impl FnOnce(Interp<'_>, crate::error::Result<Value>) -> Result<Reply> + 'static,
-    ) -> Result<Reply> {
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<Value>) -> Result<Return> + 'static,
+    ) -> Result<Return> {
         let (api, traces) = self.api()?;
         crate::subject::check_publish(&api.subject(operation))?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        let (ticket, answer) = bridge::ticket(interp);
-        api.request(operation, body, api.timeout, move |reply| ticket.complete(reply))?;
+        let (promise, answer) = bridge::promise(interp);
+        api.request(operation, body, api.timeout, move |reply| promise.complete(reply))?;
         let this = self.clone();
         answer.wait(interp, move |interp, outcome| {
             this.log(&traces);
@@ -118,7 +118,7 @@ impl Native for JetStream {
 }
 
 /// `$connection jet_stream ?options?`
-fn create(call: &Call<'_>) -> Result<Reply> {
+fn create(call: &Call<'_>) -> Result<Return> {
     let connection = call.data::<Connection>()?;
     const OPTIONS: &[options::Spec] = &[
         ("timeout", Type::Timeout),
@@ -150,21 +150,21 @@ fn create(call: &Call<'_>) -> Result<Reply> {
     Ok(js.handle.command(call.interp).into())
 }
 
-fn destruct(call: &Call<'_>) -> Result<Reply> {
-    let Ok(this) = call.data::<JetStream>() else { return Ok(Reply::Empty) };
+fn destruct(call: &Call<'_>) -> Result<Return> {
+    let Ok(this) = call.data::<JetStream>() else { return Ok(Return::Empty) };
     this.children.destroy(call.interp);
-    Ok(Reply::Empty)
+    Ok(Return::Empty)
 }
 
-fn api_prefix(call: &Call<'_>) -> Result<Reply> {
+fn api_prefix(call: &Call<'_>) -> Result<Return> {
     Ok(Obj::new(&call.data::<JetStream>()?.prefix).into())
 }
 
-fn timeout(call: &Call<'_>) -> Result<Reply> {
+fn timeout(call: &Call<'_>) -> Result<Return> {
     Ok(Obj::int(call.data::<JetStream>()?.timeout_ms).into())
 }
 
-fn account_info(call: &Call<'_>) -> Result<Reply> {
+fn account_info(call: &Call<'_>) -> Result<Return> {
     call.data::<JetStream>()?.request(call.interp, "INFO", None, |_, outcome| {
         let mut info = outcome?;
         reply::drop_type(&mut info);
@@ -172,7 +172,7 @@ fn account_info(call: &Call<'_>) -> Result<Reply> {
     })
 }
 
-fn stream_info(call: &Call<'_>) -> Result<Reply> {
+fn stream_info(call: &Call<'_>) -> Result<Return> {
     let operation = format!("STREAM.INFO.{}", call.arg(0)?.text());
     call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
         let mut info = outcome?;

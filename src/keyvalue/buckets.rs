@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 use crate::jetstream::object::JetStream;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::{ANY, create};
-use crate::tcl::{Call, Interp, Method, Obj, Reply, Result, oo};
+use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -65,12 +65,12 @@ fn bucket_object(
     js: &Rc<JetStream>,
     name: &str,
     info: &Value,
-) -> Result<Reply> {
+) -> Result<Return> {
     let bucket = Bucket::from_info(name, info, &js.prefix)?;
     Ok(create_object(interp, js, bucket)?.into())
 }
 
-fn bind_kv_bucket(call: &Call<'_>) -> Result<Reply> {
+fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
     let js = call.data::<JetStream>()?;
@@ -87,14 +87,14 @@ fn create_bucket(
     js: Rc<JetStream>,
     name: String,
     stream: &Value,
-) -> Result<Reply> {
+) -> Result<Return> {
     let operation = format!("STREAM.CREATE.KV_{name}");
     js.clone().request(interp, &operation, Some(stream), move |interp, outcome| {
         bucket_object(interp, &js, &name, &outcome?)
     })
 }
 
-fn create_kv_bucket(call: &Call<'_>) -> Result<Reply> {
+fn create_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
@@ -103,7 +103,7 @@ fn create_kv_bucket(call: &Call<'_>) -> Result<Reply> {
     create_bucket(call.interp, js, name, &stream)
 }
 
-fn create_kv_aggregate(call: &Call<'_>) -> Result<Reply> {
+fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
@@ -120,7 +120,7 @@ fn create_kv_aggregate(call: &Call<'_>) -> Result<Reply> {
     create_bucket(call.interp, js, name, &stream)
 }
 
-fn create_kv_mirror(call: &Call<'_>) -> Result<Reply> {
+fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
     let origin = read_origin(call.interp, call.arg(1)?)?;
@@ -129,11 +129,11 @@ fn create_kv_mirror(call: &Call<'_>) -> Result<Reply> {
     let operation = format!("STREAM.CREATE.{name}");
     js.request(call.interp, &operation, Some(&stream), |_, outcome| {
         outcome?;
-        Ok(Reply::Empty)
+        Ok(Return::Empty)
     })
 }
 
-fn delete_kv_bucket(call: &Call<'_>) -> Result<Reply> {
+fn delete_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
     let operation = format!("STREAM.DELETE.KV_{name}");
@@ -143,7 +143,7 @@ fn delete_kv_bucket(call: &Call<'_>) -> Result<Reply> {
     })
 }
 
-fn empty_kv_bucket(call: &Call<'_>) -> Result<Reply> {
+fn empty_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let operation = format!("STREAM.PURGE.KV_{}", call.arg(0)?.text());
     call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
         let purged = outcome?.get("purged").and_then(Value::as_i64).unwrap_or_default();
@@ -151,12 +151,12 @@ fn empty_kv_bucket(call: &Call<'_>) -> Result<Reply> {
     })
 }
 
-fn kv_buckets(call: &Call<'_>) -> Result<Reply> {
+fn kv_buckets(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let (api, traces) = js.api()?;
     let link = api.link.clone();
-    let (ticket, answer) = bridge::ticket(call.interp);
-    link.spawn(async move { ticket.complete(api.stream_names(None).await) });
+    let (promise, answer) = bridge::promise(call.interp);
+    link.spawn(async move { promise.complete(api.stream_names(None).await) });
     answer.wait(call.interp, move |_, outcome| {
         js.log(&traces);
         let list = Obj::list(&[]);
@@ -179,7 +179,7 @@ const ORIGIN_OPTIONS: &[options::Spec] = &[
     ("deliver", Type::ValidStr),
 ];
 
-fn make_kv_origin(call: &Call<'_>) -> Result<Reply> {
+fn make_kv_origin(call: &Call<'_>) -> Result<Return> {
     let given = options::parse(call.interp, ORIGIN_OPTIONS, call.args())?;
     if given.get("bucket").is_none() {
         return Err(Error::invalid("Option bucket is required").into());

@@ -7,14 +7,14 @@ use super::bucket::Bucket;
 use super::entry::{Entry, key_not_found};
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
 use super::watcher::spec;
-use crate::bridge::{self, Feed, Ticket};
+use crate::bridge::{self, Promise, Sender};
 use crate::error::{Error, Kind};
 use crate::jetstream::ack::Meta;
 use crate::jetstream::config::Policy;
 use crate::jetstream::ordered::State;
 use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
 use crate::jetstream::stored::Stored;
-use crate::tcl::{Call, Obj, Reply, Result};
+use crate::tcl::{Call, Obj, Result, Return};
 use crate::transport::Message;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -31,7 +31,7 @@ enum Item {
 /// The list as it grows on the Tcl thread.
 struct Harvest {
     list: RefCell<Obj>,
-    done: RefCell<Option<Ticket<()>>>,
+    done: RefCell<Option<Promise<()>>>,
     handle: RefCell<Option<Rc<OrderedConsumer>>>,
     any: Cell<bool>,
 }
@@ -48,8 +48,8 @@ impl Harvest {
                 }
             }
             Item::End(outcome) => {
-                if let Some(ticket) = self.done.take() {
-                    ticket.complete(outcome);
+                if let Some(promise) = self.done.take() {
+                    promise.complete(outcome);
                 }
             }
         }
@@ -64,7 +64,7 @@ fn now(activity: &Activity) {
 }
 
 struct Relay {
-    feed: Feed<Item>,
+    feed: Sender<Item>,
     bucket: Arc<Bucket>,
     activity: Arc<Activity>,
     created: bool,
@@ -137,18 +137,18 @@ fn gather(
     wanted: Wanted,
     add: impl Fn(&Obj, &Entry) -> bool + 'static,
     none: impl FnOnce(&Bucket) -> Error + 'static,
-) -> Result<Reply> {
+) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let (api, traces) = kv.js.api()?;
-    let (ticket, answer) = bridge::ticket(call.interp);
+    let (promise, answer) = bridge::promise(call.interp);
     let harvest = Rc::new(Harvest {
         list: RefCell::new(Obj::list(&[])),
-        done: RefCell::new(Some(ticket)),
+        done: RefCell::new(Some(promise)),
         handle: RefCell::new(None),
         any: Cell::new(false),
     });
     let weak = Rc::downgrade(&harvest);
-    let (feed, items) = bridge::feed(call.interp.home(), move |item, _| {
+    let (feed, items) = bridge::channel(call.interp.handle(), move |item, _| {
         if let Some(harvest) = weak.upgrade() {
             harvest.item(item, &add);
         }
@@ -199,7 +199,7 @@ fn gather(
     })
 }
 
-pub fn keys(call: &Call<'_>) -> Result<Reply> {
+pub fn keys(call: &Call<'_>) -> Result<Return> {
     let wanted = Wanted {
         pattern: ">".into(),
         policy: Policy::LastPerSubject,
@@ -218,7 +218,7 @@ pub fn keys(call: &Call<'_>) -> Result<Reply> {
     })
 }
 
-pub fn history(call: &Call<'_>) -> Result<Reply> {
+pub fn history(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let pattern = call.arg(0)?.string();
     let key = pattern.clone();

@@ -12,14 +12,14 @@ use crate::json;
 use crate::options::{self, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Handle, Interp, Method, Native, Obj, Reply, Result, oo};
+use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use crate::transport::Headers;
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
 
 pub struct KeyValue {
-    handle: Handle,
+    handle: ObjectHandle,
     pub js: Rc<JetStream>,
     pub bucket: Arc<Bucket>,
 }
@@ -49,7 +49,7 @@ impl KeyValue {
     }
 
     /// The result of a write of several steps, which may all have ended with the connection.
-    fn written(&self, revision: crate::error::Result<u64>) -> Result<Reply> {
+    fn written(&self, revision: crate::error::Result<u64>) -> Result<Return> {
         let revision = revision.map_err(|error| self.js.connection.ended(error))?;
         Ok(Obj::int(revision as i64).into())
     }
@@ -138,19 +138,19 @@ fn revision_of(word: &Obj) -> Result<u64> {
 }
 
 /// Waits for the number of a new revision.
-fn write(call: &Call<'_>, key: &str, headers: Headers, value: &Obj) -> Result<Reply> {
+fn write(call: &Call<'_>, key: &str, headers: Headers, value: &Obj) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let (store, payload) = this.writing(key, value)?;
-    let (ticket, answer) = bridge::ticket(call.interp);
-    store.write(key, headers, payload, move |revision| ticket.complete(revision))?;
+    let (promise, answer) = bridge::promise(call.interp);
+    store.write(key, headers, payload, move |revision| promise.complete(revision))?;
     answer.wait(call.interp, |_, revision| Ok(Obj::int(revision? as i64).into()))
 }
 
-fn put(call: &Call<'_>) -> Result<Reply> {
+fn put(call: &Call<'_>) -> Result<Return> {
     write(call, &call.arg(0)?.text(), Headers::new(), call.arg(1)?)
 }
 
-fn update(call: &Call<'_>) -> Result<Reply> {
+fn update(call: &Call<'_>) -> Result<Return> {
     let revision = call.arg(2)?;
     let headers = match revision.is_empty() {
         true => Headers::new(),
@@ -159,29 +159,29 @@ fn update(call: &Call<'_>) -> Result<Reply> {
     write(call, &call.arg(0)?.text(), headers, call.arg(1)?)
 }
 
-fn create_key(call: &Call<'_>) -> Result<Reply> {
+fn create_key(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     let (store, payload) = this.writing(&key, call.arg(1)?)?;
-    let (ticket, answer) = bridge::ticket(call.interp);
-    store.create(&key, payload, move |revision| ticket.complete(revision));
+    let (promise, answer) = bridge::promise(call.interp);
+    store.create(&key, payload, move |revision| promise.complete(revision));
     answer.wait(call.interp, move |_, revision| this.written(revision))
 }
 
 /// A write whose revision nobody wants to know.
-fn mark(call: &Call<'_>, headers: Headers) -> Result<Reply> {
+fn mark(call: &Call<'_>, headers: Headers) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     let (store, payload) = this.writing(&key, &Obj::empty())?;
-    let (ticket, answer) = bridge::ticket(call.interp);
-    store.write(&key, headers, payload, move |revision| ticket.complete(revision))?;
+    let (promise, answer) = bridge::promise(call.interp);
+    store.write(&key, headers, payload, move |revision| promise.complete(revision))?;
     answer.wait(call.interp, |_, revision| {
         revision?;
-        Ok(Reply::Empty)
+        Ok(Return::Empty)
     })
 }
 
-fn delete(call: &Call<'_>) -> Result<Reply> {
+fn delete(call: &Call<'_>) -> Result<Return> {
     let revision = match call.args().get(1) {
         Some(word) if !word.is_empty() => Some(revision_of(word)?).filter(|n| *n > 0),
         _ => None,
@@ -189,19 +189,19 @@ fn delete(call: &Call<'_>) -> Result<Reply> {
     mark(call, store::deleting(revision))
 }
 
-fn purge(call: &Call<'_>) -> Result<Reply> {
+fn purge(call: &Call<'_>) -> Result<Return> {
     mark(call, store::purging())
 }
 
-fn revert(call: &Call<'_>) -> Result<Reply> {
+fn revert(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     check_key(&key)?;
     let revision = revision_of(call.arg(1)?)?;
     subject::check_publish(&this.bucket.write_subject(&key))?;
     let store = this.store()?;
-    let (ticket, answer) = bridge::ticket(call.interp);
-    store.revert(&key, revision, move |revision| ticket.complete(revision));
+    let (promise, answer) = bridge::promise(call.interp);
+    store.revert(&key, revision, move |revision| promise.complete(revision));
     answer.wait(call.interp, move |_, revision| this.written(revision))
 }
 
@@ -209,7 +209,7 @@ fn revert(call: &Call<'_>) -> Result<Reply> {
 fn read(
     call: &Call<'_>,
     show: impl FnOnce(&KeyValue, &Obj, &Entry) -> Obj + 'static,
-) -> Result<Reply> {
+) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let word = call.arg(0)?.clone();
     let key = word.text();
@@ -219,8 +219,8 @@ fn read(
     let revision = given.get("revision").map(revision_of).transpose()?;
     let store = this.store()?;
     subject::check_publish(&this.bucket.read_subject(&key))?;
-    let (ticket, answer) = bridge::ticket(call.interp);
-    store.read(&key, revision, move |entry| ticket.complete(entry))?;
+    let (promise, answer) = bridge::promise(call.interp);
+    store.read(&key, revision, move |entry| promise.complete(entry))?;
     drop(key);
     answer.wait(call.interp, move |_, entry| {
         let entry = entry?.not_deleted()?;
@@ -228,13 +228,13 @@ fn read(
     })
 }
 
-fn get(call: &Call<'_>) -> Result<Reply> {
+fn get(call: &Call<'_>) -> Result<Return> {
     read(call, |this, key, entry| {
         EntryWords::new(&this.bucket.name).dict(entry, key, &value_obj(&this.js, entry))
     })
 }
 
-fn get_value(call: &Call<'_>) -> Result<Reply> {
+fn get_value(call: &Call<'_>) -> Result<Return> {
     read(call, |this, _, entry| value_obj(&this.js, entry))
 }
 
@@ -248,7 +248,7 @@ pub fn bucket_gone(bucket: &str, error: Error) -> Error {
     }
 }
 
-fn status(call: &Call<'_>) -> Result<Reply> {
+fn status(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let operation = format!("STREAM.INFO.{}", this.bucket.stream);
     this.js.clone().request(call.interp, &operation, None, move |_, outcome| {

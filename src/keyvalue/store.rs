@@ -6,7 +6,7 @@ use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::request_error;
 use crate::jetstream::reply;
-use crate::transport::{Headers, Link, Message, Outgoing, RequestError};
+use crate::transport::{Headers, Link, Outgoing, RequestError, RequestResult};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::future::Future;
@@ -22,8 +22,6 @@ pub struct Store {
     pub timeout: Option<Duration>,
     pub bucket: Arc<Bucket>,
 }
-
-type Reply = std::result::Result<Message, RequestError>;
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 
@@ -200,7 +198,7 @@ fn stored_question(prefix: &str, bucket: &Bucket, key: &str, revision: Option<u6
 }
 
 /// The revision in a publish acknowledgement.
-fn written(bucket: &Bucket, subject: &str, reply: Reply) -> Result<u64> {
+fn written(bucket: &Bucket, subject: &str, reply: RequestResult) -> Result<u64> {
     let message = match reply {
         Ok(message) => message,
         Err(RequestError::NoResponders(_)) => return Err(not_found(&bucket.name)),
@@ -212,7 +210,7 @@ fn written(bucket: &Bucket, subject: &str, reply: Reply) -> Result<u64> {
     })
 }
 
-fn found(bucket: &Bucket, key: &str, subject: &str, reply: Reply) -> Result<Entry> {
+fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Result<Entry> {
     let absent = || key_not_found(&bucket.name, key);
     let message = match reply {
         Ok(message) => message,

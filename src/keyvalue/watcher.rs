@@ -4,7 +4,7 @@ use super::bucket::Bucket;
 use super::entry::Entry;
 use super::known::Known;
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
-use crate::bridge::{self, Feed, Subscription};
+use crate::bridge::{self, Receiver, Sender};
 use crate::error::{Error, Kind};
 use crate::jetstream::ack::Meta;
 use crate::jetstream::config::{ConsumerConfig, Policy};
@@ -14,7 +14,9 @@ use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::{Resume, Spec, State};
 use crate::jetstream::stored::Stored;
 use crate::options::{self, Type};
-use crate::tcl::{Call, Handle, Home, Interp, Method, Native, Obj, Reply, Result, oo};
+use crate::tcl::{
+    Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
+};
 use crate::transport::Message;
 use serde_json::Value;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -38,8 +40,8 @@ enum Item {
 }
 
 pub struct Watcher {
-    home: Home,
-    handle: Handle,
+    interp_handle: InterpHandle,
+    handle: ObjectHandle,
     js: Rc<JetStream>,
     bucket: Arc<Bucket>,
     words: EntryWords,
@@ -56,7 +58,7 @@ pub struct Watcher {
 struct Running {
     handle: Rc<OrderedConsumer>,
     consumer: ConsumerObject,
-    _items: Subscription<Item>,
+    _items: Receiver<Item>,
 }
 
 impl Watcher {
@@ -65,8 +67,8 @@ impl Watcher {
         if !self.handle.is_alive() {
             return;
         }
-        let Some(stay) = self.home.enter() else { return };
-        let interp = *stay;
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let interp = *guard;
         match item {
             Item::Entry(entry) => {
                 self.entry(interp, &entry);
@@ -155,7 +157,7 @@ impl Native for Watcher {
         self.js.release(&self.handle);
         if let Some(running) = self.running.get() {
             running.handle.stop();
-            if let Some(interp) = self.home.enter() {
+            if let Some(interp) = self.interp_handle.enter() {
                 running.consumer.destroy(*interp);
             }
         }
@@ -164,7 +166,7 @@ impl Native for Watcher {
 
 /// What the consumer reports, on the runtime thread.
 struct Relay {
-    feed: Feed<Item>,
+    feed: Sender<Item>,
     bucket: Arc<Bucket>,
     meta_only: bool,
 }
@@ -217,7 +219,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(watcher) = self.0.upgrade()
-            && let Some(interp) = watcher.home.enter()
+            && let Some(interp) = watcher.interp_handle.enter()
         {
             watcher.handle.destroy(*interp);
         }
@@ -250,7 +252,7 @@ pub fn spec(
     }
 }
 
-pub fn watch(call: &Call<'_>) -> Result<Reply> {
+pub fn watch(call: &Call<'_>) -> Result<Return> {
     let interp = call.interp;
     let kv = call.data::<KeyValue>()?;
     let pattern = call.arg(0)?.string();
@@ -285,7 +287,7 @@ pub fn watch(call: &Call<'_>) -> Result<Reply> {
         .map(|_| Obj::new(&format!("{}::{ARRAY}", object.namespace())));
     let watcher = object.attach(|handle| {
         Rc::new(Watcher {
-            home: interp.home(),
+            interp_handle: interp.handle(),
             handle,
             js: kv.js.clone(),
             bucket: kv.bucket.clone(),
@@ -306,17 +308,17 @@ pub fn watch(call: &Call<'_>) -> Result<Reply> {
     }
 
     let weak = Rc::downgrade(&watcher);
-    let (feed, items) = bridge::feed(interp.home(), move |item, _| {
+    let (feed, items) = bridge::channel(interp.handle(), move |item, _| {
         if let Some(watcher) = weak.upgrade() {
             watcher.item(item);
         }
     });
-    let (ticket, answer) = bridge::ticket(interp);
+    let (promise, answer) = bridge::promise(interp);
     let meta_only = given.flag("meta_only");
     let relay = Relay { feed, bucket: kv.bucket.clone(), meta_only };
     let mut spec = spec(&kv, &pattern, policy, meta_only, heartbeat);
     spec.roll_call = watcher.known.is_some();
-    let done = Box::new(move |created| ticket.complete(created));
+    let done = Box::new(move |created| promise.complete(created));
     let handle = Rc::new(OrderedConsumer::start(api, spec, Box::new(relay), done));
     let consumer = ConsumerObject::create(interp, &kv.js, handle.clone())?;
     let running = Running { handle, consumer, _items: items };
@@ -357,7 +359,7 @@ fn link_array(interp: Interp<'_>, name: &Obj, array: &Obj) -> Result<()> {
     Ok(())
 }
 
-fn consumer(call: &Call<'_>) -> Result<Reply> {
+fn consumer(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Watcher>()?;
     Ok(this.running.get().map_or_else(Obj::empty, |r| r.consumer.command(call.interp)).into())
 }

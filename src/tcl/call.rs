@@ -11,16 +11,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// What a command leaves behind.
-pub enum Reply {
+pub enum Return {
     Empty,
     Value(Obj),
     /// The command goes on when its coroutine is resumed (see `wait`).
     Suspended(c_int),
 }
 
-impl From<Obj> for Reply {
-    fn from(value: Obj) -> Reply {
-        Reply::Value(value)
+impl From<Obj> for Return {
+    fn from(value: Obj) -> Return {
+        Return::Value(value)
     }
 }
 
@@ -56,7 +56,7 @@ impl<'a> Call<'a> {
     }
 }
 
-pub type Body = fn(&Call<'_>) -> Result<Reply>;
+pub type Body = fn(&Call<'_>) -> Result<Return>;
 
 /// A native command or method: `usage` is its part of Tcl's `wrong # args` message.
 pub struct Method {
@@ -98,17 +98,17 @@ fn run<'a>(
 }
 
 /// Makes an outcome the interpreter's result.
-pub(super) fn conclude(interp: Interp<'_>, outcome: Result<Reply>) -> c_int {
+pub(super) fn conclude(interp: Interp<'_>, outcome: Result<Return>) -> c_int {
     match outcome {
-        Ok(Reply::Empty) => {
+        Ok(Return::Empty) => {
             interp.reset_result();
             stubs::OK
         }
-        Ok(Reply::Value(value)) => {
+        Ok(Return::Value(value)) => {
             interp.set_result(&value);
             stubs::OK
         }
-        Ok(Reply::Suspended(code)) => code,
+        Ok(Return::Suspended(code)) => code,
         Err(Failure::Error(error)) => {
             interp.raise(&error);
             stubs::ERROR

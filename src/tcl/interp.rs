@@ -11,7 +11,7 @@ use std::ptr;
 use std::rc::Rc;
 
 /// Proof that we are on the interpreter's thread and that it is alive for `'a`: Tcl is calling us,
-/// or [`Home::enter`] holds it. Neither `Send` nor storable.
+/// or [`InterpHandle::enter`] holds it. Neither `Send` nor storable.
 #[derive(Clone, Copy)]
 pub struct Interp<'a> {
     raw: *mut stubs::RawInterp,
@@ -196,8 +196,8 @@ impl<'a> Interp<'a> {
     }
 
     /// A handle that may be stored.
-    pub fn home(self) -> Home {
-        Home::of(self)
+    pub fn handle(self) -> InterpHandle {
+        InterpHandle::of(self)
     }
 }
 
@@ -212,68 +212,68 @@ pub fn error_code(error: &Error) -> Obj {
 }
 
 /// A stored interpreter. It does not keep the interpreter, or that could never be deleted: its
-/// objects hold such handles. [`Home::enter`] does, for a while, if it is still there. Not `Send`.
+/// objects hold such handles. [`InterpHandle::enter`] does, for a while, if it is still there. Not `Send`.
 #[derive(Clone)]
-pub struct Home(Rc<House>);
+pub struct InterpHandle(Rc<House>);
 
 struct House {
     /// Null once the interpreter has gone.
     raw: Cell<*mut stubs::RawInterp>,
-    /// How many [`Stay`]s there are; together they hold the interpreter once.
+    /// How many [`InterpGuard`]s there are; together they hold the interpreter once.
     guests: Cell<usize>,
 }
 
-thread_local!(static HOUSES: RefCell<HashMap<*mut stubs::RawInterp, Home>> = RefCell::default());
+thread_local!(static HOUSES: RefCell<HashMap<*mut stubs::RawInterp, InterpHandle>> = RefCell::default());
 
-impl Home {
-    fn of(interp: Interp<'_>) -> Home {
+impl InterpHandle {
+    fn of(interp: Interp<'_>) -> InterpHandle {
         HOUSES.with(|houses| {
             let mut houses = houses.borrow_mut();
-            let home = houses.entry(interp.raw).or_insert_with(|| {
+            let interp_handle = houses.entry(interp.raw).or_insert_with(|| {
                 // SAFETY: alive; called once, on this thread, before the memory goes.
                 unsafe { stubs::call_when_deleted(interp.raw, forget, ptr::null_mut()) };
-                Home(Rc::new(House { raw: Cell::new(interp.raw), guests: Cell::new(0) }))
+                InterpHandle(Rc::new(House { raw: Cell::new(interp.raw), guests: Cell::new(0) }))
             });
-            home.clone()
+            interp_handle.clone()
         })
     }
 
     /// Holds the interpreter, so that code which deletes it does not take it from under us.
     /// `None` once it is being deleted.
-    pub fn enter(&self) -> Option<Stay<'_>> {
+    pub fn enter(&self) -> Option<InterpGuard<'_>> {
         let raw = self.0.raw.get();
         if raw.is_null() {
             return None;
         }
-        // SAFETY: not null, so its memory is there, and `Home` is not `Send`, so this is its thread.
+        // SAFETY: not null, so its memory is there, and `InterpHandle` is not `Send`, so this is its thread.
         let interp = unsafe { Interp::from_raw(raw) };
         if interp.deleted() {
             return None;
         }
         let guests = self.0.guests.get();
         if guests == 0 {
-            // SAFETY: alive; balanced by the release in `Stay`.
+            // SAFETY: alive; balanced by the release in `InterpGuard`.
             unsafe { stubs::preserve(raw.cast()) };
         }
         self.0.guests.set(guests + 1);
-        Some(Stay { house: &self.0, interp })
+        Some(InterpGuard { house: &self.0, interp })
     }
 }
 
 unsafe extern "C" fn forget(_data: *mut c_void, raw: *mut stubs::RawInterp) {
-    let home = HOUSES.try_with(|houses| houses.try_borrow_mut().ok()?.remove(&raw));
-    if let Ok(Some(home)) = home {
-        home.0.raw.set(ptr::null_mut());
+    let interp_handle = HOUSES.try_with(|houses| houses.try_borrow_mut().ok()?.remove(&raw));
+    if let Ok(Some(interp_handle)) = interp_handle {
+        interp_handle.0.raw.set(ptr::null_mut());
     }
 }
 
 /// An interpreter that is held.
-pub struct Stay<'a> {
+pub struct InterpGuard<'a> {
     house: &'a House,
     interp: Interp<'a>,
 }
 
-impl<'a> std::ops::Deref for Stay<'a> {
+impl<'a> std::ops::Deref for InterpGuard<'a> {
     type Target = Interp<'a>;
 
     fn deref(&self) -> &Interp<'a> {
@@ -281,12 +281,12 @@ impl<'a> std::ops::Deref for Stay<'a> {
     }
 }
 
-impl Drop for Stay<'_> {
+impl Drop for InterpGuard<'_> {
     fn drop(&mut self) {
         let guests = self.house.guests.get() - 1;
         self.house.guests.set(guests);
         if guests == 0 {
-            // SAFETY: balances the preserve in `Home::enter`, on the same thread. An interpreter
+            // SAFETY: balances the preserve in `InterpHandle::enter`, on the same thread. An interpreter
             // that was deleted meanwhile goes now, with all that is in it.
             unsafe { stubs::release(self.interp.raw.cast()) };
         }

@@ -1,7 +1,7 @@
 //! The entry point of `load`.
 
 use super::call::{conclude, panicked, quiet_panics};
-use super::{Failure, Interp, Reply, Result, stubs};
+use super::{Failure, Interp, Result, Return, stubs};
 use crate::error::Error;
 use std::ffi::{CString, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +31,7 @@ unsafe fn enter(interp: *mut stubs::RawInterp, init: fn(Interp<'_>) -> Result<()
     quiet_panics();
     let outcome = catch_unwind(AssertUnwindSafe(|| init(interp)))
         .unwrap_or_else(|panic| Err(panicked(panic).into()));
-    conclude(interp, outcome.map(|()| Reply::Empty))
+    conclude(interp, outcome.map(|()| Return::Empty))
 }
 
 /// What Tcl's `load` calls. There is no `Nats_SafeInit`: a safe interpreter must not reach the

@@ -25,10 +25,10 @@ pub mod wait;
 #[cfg(test)]
 mod stubs_tests;
 
-pub use call::{Call, Method, Reply};
-pub use interp::{Home, Interp, Stay};
+pub use call::{Call, Method, Return};
+pub use interp::{Interp, InterpGuard, InterpHandle};
 pub use obj::Obj;
-pub use oo::{Handle, Native, Object};
+pub use oo::{Native, Object, ObjectHandle};
 
 use crate::error::Error;
 

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-/// A TclOO object in the call that Tcl passed it to. It is not kept: that is what [`Handle`] is for.
+/// A TclOO object in the call that Tcl passed it to. It is not kept: that is what [`ObjectHandle`] is for.
 #[derive(Clone, Copy)]
 pub struct Object<'a> {
     raw: NonNull<stubs::Object>,
@@ -21,7 +21,7 @@ pub struct Object<'a> {
 /// An object to keep. Once the object has lost its data, which is the last thing before its memory
 /// goes, the handle names nothing any more. Not `Send`.
 #[derive(Clone)]
-pub struct Handle(Rc<Cell<Option<NonNull<stubs::Object>>>>);
+pub struct ObjectHandle(Rc<Cell<Option<NonNull<stubs::Object>>>>);
 
 /// Rust data in an object.
 pub trait Native: Any {
@@ -32,7 +32,7 @@ pub trait Native: Any {
 
 /// What an object holds: its type is known to those who put it there.
 struct Data {
-    handle: Handle,
+    handle: ObjectHandle,
     value: Rc<dyn Native>,
 }
 
@@ -78,8 +78,8 @@ impl<'a> Object<'a> {
 
     /// Gives the object its data; earlier data is dropped. The data is made from the handle that
     /// is then valid.
-    pub fn attach<T: Native>(self, make: impl FnOnce(Handle) -> Rc<T>) -> Rc<T> {
-        let handle = Handle(Rc::new(Cell::new(Some(self.raw))));
+    pub fn attach<T: Native>(self, make: impl FnOnce(ObjectHandle) -> Rc<T>) -> Rc<T> {
+        let handle = ObjectHandle(Rc::new(Cell::new(Some(self.raw))));
         let value = make(handle.clone());
         let data = Box::into_raw(Box::new(Data { handle, value: value.clone() }));
         // SAFETY: the object lives; the metadata type is static; drop_data takes the box back.
@@ -129,7 +129,7 @@ impl<'a> Object<'a> {
     }
 }
 
-impl Handle {
+impl ObjectHandle {
     /// The object, if it is still there. The borrow ends before anything can destroy the object.
     fn object(&self) -> Option<Object<'_>> {
         self.0.get().map(|raw| Object { raw, _life: PhantomData })
@@ -153,21 +153,21 @@ impl Handle {
         }
     }
 
-    fn is(&self, other: &Handle) -> bool {
+    fn is(&self, other: &ObjectHandle) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 }
 
 /// Objects that go with their parent.
 #[derive(Default)]
-pub struct Children(RefCell<Vec<Handle>>);
+pub struct Children(RefCell<Vec<ObjectHandle>>);
 
 impl Children {
-    pub fn adopt(&self, child: &Handle) {
+    pub fn adopt(&self, child: &ObjectHandle) {
         self.0.borrow_mut().push(child.clone());
     }
 
-    pub fn release(&self, child: &Handle) {
+    pub fn release(&self, child: &ObjectHandle) {
         self.0.borrow_mut().retain(|other| !other.is(child));
     }
 

@@ -5,9 +5,9 @@
 //! those of `vwait` do. A coroutine is known by its command token, so that a renamed one is found;
 //! one that is deleted unwinds through [`resumed`], which lets go of the operation.
 
-use super::call::{Reply, conclude};
+use super::call::{Return, conclude};
 use super::mailbox::{PATIENCE, Served};
-use super::{Failure, Home, Interp, Obj, Result, stubs};
+use super::{Failure, Interp, InterpHandle, Obj, Result, stubs};
 use crate::error::{Error, Kind};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
@@ -20,7 +20,7 @@ const BREATHER: Duration = Duration::from_millis(5);
 
 /// One wait. Shared between the parked command and whatever completes it, on one thread.
 pub struct Waiter {
-    home: Home,
+    interp_handle: InterpHandle,
     done: Cell<bool>,
     parked: Cell<*mut stubs::Command>,
     /// The coroutine's name, once it was unwound before completion.
@@ -30,7 +30,7 @@ pub struct Waiter {
 impl Waiter {
     pub fn new(interp: Interp<'_>) -> Rc<Waiter> {
         Rc::new(Waiter {
-            home: interp.home(),
+            interp_handle: interp.handle(),
             done: Cell::new(false),
             parked: Cell::new(ptr::null_mut()),
             orphan: RefCell::new(None),
@@ -40,7 +40,7 @@ impl Waiter {
     /// Ends the wait: called from the event loop, on the Tcl thread.
     pub fn complete(&self) -> Served {
         self.done.set(true);
-        let Some(interp) = self.home.enter() else { return Served::Leave };
+        let Some(interp) = self.interp_handle.enter() else { return Served::Leave };
         let command = self.parked.replace(ptr::null_mut());
         if !command.is_null() {
             let name = Obj::empty();
@@ -58,7 +58,7 @@ impl Waiter {
     }
 }
 
-type Finish = Box<dyn FnOnce(Interp<'_>) -> Result<Reply>>;
+type Finish = Box<dyn FnOnce(Interp<'_>) -> Result<Return>>;
 
 struct Parked {
     waiter: Rc<Waiter>,
@@ -73,8 +73,8 @@ pub fn wait(
     interp: Interp<'_>,
     waiter: &Rc<Waiter>,
     ready: impl Fn() -> bool,
-    finish: impl FnOnce(Interp<'_>) -> Result<Reply> + 'static,
-) -> Result<Reply> {
+    finish: impl FnOnce(Interp<'_>) -> Result<Return> + 'static,
+) -> Result<Return> {
     if waiter.done.get() {
         return finish(interp);
     }
@@ -85,7 +85,7 @@ pub fn wait(
         return finish(interp);
     };
     let parked = Parked { waiter: waiter.clone(), coroutine, command, finish: Box::new(finish) };
-    Ok(Reply::Suspended(park(interp, Box::new(parked))))
+    Ok(Return::Suspended(park(interp, Box::new(parked))))
 }
 
 thread_local!(static SERVED: Cell<Option<Instant>> = const { Cell::new(None) });
@@ -170,7 +170,7 @@ unsafe extern "C" fn resumed(
     conclude(interp, outcome)
 }
 
-fn guarded(interp: Interp<'_>, finish: Finish) -> Result<Reply> {
+fn guarded(interp: Interp<'_>, finish: Finish) -> Result<Return> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| finish(interp)))
         .unwrap_or_else(|panic| Err(super::call::panicked(panic).into()))
 }
@@ -204,14 +204,14 @@ fn over_limit(interp: Interp<'_>) -> Failure {
 }
 
 fn run_event_loop(interp: Interp<'_>, waiter: &Waiter) -> Result<()> {
-    let home = interp.home();
+    let interp_handle = interp.handle();
     // Held, since what runs meanwhile may delete it.
-    let stay = home.enter();
+    let guard = interp_handle.enter();
     while !waiter.done.get() {
-        if stay.is_none() || interp.deleted() {
+        if guard.is_none() || interp.deleted() {
             return Err(Error::new(Kind::ConnectionClosed, "Connection closed").into());
         }
-        // SAFETY: the interpreter is held by `stay`.
+        // SAFETY: the interpreter is held by `guard`.
         unsafe {
             if stubs::canceled(interp.raw(), stubs::LEAVE_ERR_MSG) != stubs::OK {
                 return Err(Failure::Raised);

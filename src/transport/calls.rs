@@ -1,4 +1,4 @@
-//! What any thread may ask of a link: publish, subscribe, request, fence.
+//! What any thread may ask of a link: publish, subscribe, request, barrier.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_nats::Subject;
 
 use super::message::{Outgoing, check_line, check_subject, is_word};
-use super::mux::{Again, Handler, MuxSink, RequestError, RequestId};
-use super::outbox::Op;
+use super::outgoing::Op;
+use super::requests::{Again, Handler, MuxSink, RequestError, RequestId};
 use super::shared::Shared;
-use super::tap::{Sink, SubId, Tap};
+use super::source::{Sink, SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 
 impl Shared {
@@ -36,11 +36,12 @@ impl Shared {
                 shared.forget_tap(id);
             }
         };
-        let hidden =
-            sees_inbox(subject, &self.mux.fence_prefix()).then(|| self.mux.fence_prefix().into());
+        let hidden = sees_inbox(subject, &self.requests.fence_prefix())
+            .then(|| self.requests.fence_prefix().into());
         let queue = queue.map(str::to_owned);
-        let tap = Tap::new(subject.to_owned(), queue, limit, hidden, sink, on_end);
-        self.add_tap(id, tap);
+        let source =
+            SubscriptionSource::new(subject.to_owned(), queue, limit, hidden, sink, on_end);
+        self.add_tap(id, source);
         if let Err(error) = self.push(Op::Subscribe(id)) {
             self.forget_tap(id);
             return Err(error);
@@ -49,15 +50,15 @@ impl Shared {
     }
 
     pub fn unsubscribe(&self, id: SubId, limit: Option<u64>) {
-        let Some(tap) = self.tap(id) else { return };
-        let reached = limit.is_none_or(|limit| tap.set_limit(limit));
+        let Some(source) = self.source(id) else { return };
+        let reached = limit.is_none_or(|limit| source.set_limit(limit));
         if reached {
-            tap.stop();
+            source.stop();
         }
         // After the end there is nothing to unsubscribe from.
         let _ = self.push(Op::Unsubscribe(id, limit.filter(|_| !reached)));
         if reached && !self.is_up() {
-            self.outbox.poke();
+            self.outgoing.poke();
         }
     }
 
@@ -70,10 +71,10 @@ impl Shared {
     ) -> Result<RequestId> {
         let mut wire = out.into_wire()?;
         self.open_inbox()?;
-        let (id, reply) = self.mux.add(timeout, again, handler).map_err(|_| closed())?;
+        let (id, reply) = self.requests.add(timeout, again, handler).map_err(|_| closed())?;
         wire.reply = Some(reply.into());
         if let Err(error) = self.push(Op::Publish(wire)) {
-            self.mux.cancel(id);
+            self.requests.cancel(id);
             return Err(error);
         }
         Ok(id)
@@ -81,7 +82,7 @@ impl Shared {
 
     /// Asks again what the last connection may have left without an answer.
     pub fn ask_again(&self) {
-        for (out, reply) in self.mux.questions() {
+        for (out, reply) in self.requests.questions() {
             // What was asked once can be asked again, except after the end.
             if let Ok(mut wire) = out.into_wire() {
                 wire.reply = Some(reply.into());
@@ -91,12 +92,12 @@ impl Shared {
     }
 
     /// A message to ourselves: when it is back, the server has seen everything before it.
-    pub fn fence(
+    pub fn barrier(
         self: &Arc<Self>,
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
-        self.mark(timeout, Handler::Fence(Box::new(done)))
+        self.mark(timeout, Handler::Barrier(Box::new(done)))
     }
 
     /// The same, and what is queued now has been sent before, over whichever connection.
@@ -110,11 +111,11 @@ impl Shared {
 
     fn mark(self: &Arc<Self>, timeout: Option<Duration>, handler: Handler) -> Result<RequestId> {
         self.open_inbox()?;
-        let (id, inbox) = self.mux.add(timeout, None, handler).map_err(|_| closed())?;
+        let (id, inbox) = self.requests.add(timeout, None, handler).map_err(|_| closed())?;
         let inbox = Subject::from(inbox);
         let out = Outgoing { reply: Some(inbox.clone()), ..Outgoing::new(inbox, "") };
         if let Err(error) = self.publish(out) {
-            self.mux.cancel(id);
+            self.requests.cancel(id);
             return Err(error);
         }
         Ok(id)
@@ -126,10 +127,11 @@ impl Shared {
             return Ok(());
         }
         self.once_inbox(|| {
-            let sink = Box::new(MuxSink(self.mux.clone()));
+            let sink = Box::new(MuxSink(self.requests.clone()));
             let id = self.next_sub_id();
-            let tap = Tap::new(self.mux.subject(), None, None, None, sink, || ());
-            self.add_tap(id, tap);
+            let source =
+                SubscriptionSource::new(self.requests.subject(), None, None, None, sink, || ());
+            self.add_tap(id, source);
             self.push(Op::Subscribe(id))
         })
     }

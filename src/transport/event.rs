@@ -61,7 +61,7 @@ impl Hold {
 }
 
 /// Receives the events of a link, on the runtime thread and in order.
-pub trait Observer: Send + Sync {
+pub trait EventSink: Send + Sync {
     /// Must not block: the whole connection waits.
     fn event(&self, event: Event);
 }

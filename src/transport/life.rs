@@ -10,11 +10,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::event::{ConnState, Event, Hold};
-use super::mux::End;
-use super::outbox::Op;
-use super::pilot::{Pilot, server_addr};
+use super::outgoing::Op;
+use super::reconnect::{Reconnector, server_addr};
+use super::requests::End;
 use super::shared::Shared;
-use super::{pump, trace};
+use super::{trace, writer};
 
 /// Ends the link when the main future ends, however it does.
 struct TearDown(Arc<Shared>, End);
@@ -28,25 +28,25 @@ impl Drop for TearDown {
 /// The life of a link on its runtime.
 pub(super) async fn live(
     shared: Arc<Shared>,
-    pilot: Arc<Pilot>,
+    reconnect: Arc<Reconnector>,
     tls: ClientConfig,
     mut closing: watch::Receiver<Option<Duration>>,
 ) {
-    let ears = pilot.clone();
+    let ears = reconnect.clone();
     let _ear = trace::listen(move |heard| ears.heard(heard));
     let mut end = TearDown(shared.clone(), End::Closed);
-    let mut verdict = pilot.verdict();
-    let mux = shared.mux.clone();
-    tokio::spawn(async move { mux.run_timer().await });
+    let mut verdict = reconnect.verdict();
+    let requests = shared.requests.clone();
+    tokio::spawn(async move { requests.run_timer().await });
     let engines = watch::Sender::new(None);
-    tokio::spawn(pump::run(shared.clone(), pilot.clone(), engines.subscribe()));
+    tokio::spawn(writer::run(shared.clone(), reconnect.clone(), engines.subscribe()));
     loop {
         let addrs: Vec<_> = shared.pool().entries().iter().filter_map(server_addr).collect();
         let (alive, died) = oneshot::channel();
-        let options = engine_options(&shared, &pilot, alive).tls_client_config(tls.clone());
+        let options = engine_options(&shared, &reconnect, alive).tls_client_config(tls.clone());
         // Returns at once and fails only for addresses that are none.
         let Ok(client) = async_nats::connect_with_options(addrs, options).await else { return };
-        pilot.set_client(client.clone());
+        reconnect.set_client(client.clone());
         engines.send_replace(Some(client.clone()));
         tokio::select! {
             reason = first(&mut verdict) => {
@@ -68,7 +68,7 @@ pub(super) async fn live(
             }
             // It panicked. What it had not written is lost, the rest goes on with another one.
             _ = died => {
-                pilot.crashed();
+                reconnect.crashed();
                 shared.subscribe_again();
             }
         }
@@ -83,7 +83,7 @@ async fn first<T: Copy>(watched: &mut watch::Receiver<Option<T>>) -> Option<T> {
 /// Brings what is queued to the server, within this time and while there is a connection.
 async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
     if !shared.is_up() || limit.is_zero() {
-        shared.outbox.seal();
+        shared.outgoing.seal();
         return;
     }
     let mut state = shared.state.subscribe();
@@ -98,9 +98,9 @@ async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
         let done = move |_| {
             let _ = tell.send(());
         };
-        shared.fence(None, done).map(drop)
+        shared.barrier(None, done).map(drop)
     };
-    shared.outbox.seal();
+    shared.outgoing.seal();
     if queued.is_err() {
         return;
     }
@@ -120,20 +120,21 @@ async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
 /// `alive` goes when the engine does.
 fn engine_options(
     shared: &Arc<Shared>,
-    pilot: &Arc<Pilot>,
+    reconnect: &Arc<Reconnector>,
     alive: oneshot::Sender<()>,
 ) -> ConnectOptions {
-    let (for_auth, for_choice, for_events) = (pilot.clone(), pilot.clone(), pilot.clone());
+    let (for_auth, for_choice, for_events) =
+        (reconnect.clone(), reconnect.clone(), reconnect.clone());
     // What is asked of us gets a task of its own, because the engine wants futures that are Sync.
     let options = ConnectOptions::with_auth_callback(move |nonce| {
-        let pilot = for_auth.clone();
-        let mut login = Bound(tokio::spawn(async move { pilot.login(nonce).await }));
+        let reconnect = for_auth.clone();
+        let mut login = Bound(tokio::spawn(async move { reconnect.login(nonce).await }));
         async move { (&mut login.0).await.unwrap_or_else(|e| Err(AuthError::new(e))) }
     })
     .reconnect_to_server_callback(move |known, _info| {
         let _held = &alive;
-        let pilot = for_choice.clone();
-        let choice = tokio::spawn(async move { pilot.choose(known).await });
+        let reconnect = for_choice.clone();
+        let choice = tokio::spawn(async move { reconnect.choose(known).await });
         async move {
             match choice.await {
                 Ok(choice) => Some(choice),
@@ -151,7 +152,7 @@ fn engine_options(
     .retain_servers_order()
     .skip_subject_validation(true)
     .subscription_capacity(tokio::sync::Semaphore::MAX_PERMITS)
-    .client_capacity(pump::ENGINE_CAPACITY);
+    .client_capacity(writer::ENGINE_CAPACITY);
     shared.setting(|settings| {
         let options = options
             .name(&settings.name)

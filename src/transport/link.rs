@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::event::{ConnState, Observer};
+use super::event::{ConnState, EventSink};
 use super::inbox::new_inbox;
 use super::info::ServerInfo;
 use super::life;
 use super::message::Outgoing;
-use super::mux::{Handler, Reply, RequestError, RequestId};
-use super::outbox::Op;
-use super::pilot::Pilot;
+use super::outgoing::Op;
+use super::reconnect::Reconnector;
+use super::requests::{Handler, RequestError, RequestId, RequestResult};
 use super::server::ServerEntry;
 use super::settings::Settings;
 use super::shared::{Shared, Traffic, lock};
-use super::tap::{Sink, SubId};
+use super::source::{Sink, SubId};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
 use crate::runtime::{self, Process, Thread};
@@ -45,13 +45,13 @@ impl Link {
     ///
     /// # Errors
     /// `ErrInternal`, if the system has no thread or no file descriptor left.
-    pub fn open(settings: Settings, observer: Arc<dyn Observer>) -> Result<Link> {
+    pub fn open(settings: Settings, observer: Arc<dyn EventSink>) -> Result<Link> {
         let inbox = new_inbox(&settings.inbox_prefix);
         let shared = Arc::new(Shared::new(settings, observer, &inbox));
         let (tls, config) = Tls::new(shared.clone())?;
-        let pilot = Arc::new(Pilot::new(shared.clone(), tls));
+        let reconnect = Arc::new(Reconnector::new(shared.clone(), tls));
         let (close, closing) = watch::channel(None);
-        let main = life::live(shared.clone(), pilot, config, closing);
+        let main = life::live(shared.clone(), reconnect, config, closing);
         let thread = Thread::start(main).map_err(|e| {
             Error::new(Kind::Internal, format!("No thread for the connection: {e}"))
         })?;
@@ -105,7 +105,7 @@ impl Link {
         &self,
         out: Outgoing,
         timeout: Option<Duration>,
-        done: impl FnOnce(Reply) + Send + 'static,
+        done: impl FnOnce(RequestResult) + Send + 'static,
     ) -> Result<RequestId> {
         self.0.shared.request(out, timeout, None, Handler::Once(Box::new(done)))
     }
@@ -121,7 +121,7 @@ impl Link {
         out: Outgoing,
         timeout: Option<Duration>,
         again: impl Fn() -> Outgoing + Send + 'static,
-        done: impl FnOnce(Reply) + Send + 'static,
+        done: impl FnOnce(RequestResult) + Send + 'static,
     ) -> Result<RequestId> {
         let (again, done) = (Box::new(again), Box::new(done));
         self.0.shared.request(out, timeout, Some(again), Handler::Once(done))
@@ -136,7 +136,7 @@ impl Link {
         &self,
         out: Outgoing,
         timeout: Option<Duration>,
-        on_reply: impl FnMut(Reply) -> ControlFlow<()> + Send + 'static,
+        on_reply: impl FnMut(RequestResult) -> ControlFlow<()> + Send + 'static,
     ) -> Result<RequestId> {
         self.0.shared.request(out, timeout, None, Handler::Many(Box::new(on_reply)))
     }
@@ -147,7 +147,7 @@ impl Link {
         &self,
         out: Outgoing,
         timeout: Option<Duration>,
-    ) -> impl Future<Output = Reply> + Send + 'static {
+    ) -> impl Future<Output = RequestResult> + Send + 'static {
         let (tell, told) = oneshot::channel();
         let sent = self.request(out, timeout, move |reply| {
             // The future may be gone.
@@ -163,7 +163,7 @@ impl Link {
     /// Forgets a request; tells whether it was pending. Its handler is not called any more, except
     /// that it may be running just now.
     pub fn cancel(&self, id: RequestId) -> bool {
-        self.0.shared.mux.cancel(id)
+        self.0.shared.requests.cancel(id)
     }
 
     /// A round trip: when `done` is called with `Ok`, the server has seen everything that was
@@ -171,19 +171,19 @@ impl Link {
     ///
     /// # Errors
     /// `ErrConnectionClosed` after the end of the link.
-    pub fn fence(
+    pub fn barrier(
         &self,
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.shared.fence(timeout, done)
+        self.0.shared.barrier(timeout, done)
     }
 
     /// A round trip behind everything that is queued now: when `done` is called with `Ok`, the
     /// server has got it. While there is no connection it waits for the next one.
     ///
     /// # Errors
-    /// As [`Link::fence`].
+    /// As [`Link::barrier`].
     pub fn flush(
         &self,
         timeout: Option<Duration>,
@@ -196,7 +196,7 @@ impl Link {
     /// or after the timeout; calls `done` on the runtime thread if it was in time.
     ///
     /// # Errors
-    /// As [`Link::fence`].
+    /// As [`Link::barrier`].
     pub fn drain(
         &self,
         ids: Vec<SubId>,
@@ -205,7 +205,7 @@ impl Link {
     ) -> Result<RequestId> {
         // Not a handle: it would keep the link open.
         let shared = Arc::downgrade(&self.0.shared);
-        self.0.shared.fence(timeout, move |outcome| {
+        self.0.shared.barrier(timeout, move |outcome| {
             if let Some(shared) = shared.upgrade() {
                 for id in ids {
                     shared.unsubscribe(id, None);
@@ -223,7 +223,7 @@ impl Link {
     /// # Errors
     /// `ErrConnectionClosed` after the end of the link.
     pub fn force_reconnect(&self) -> Result<()> {
-        // Not `is_up`: who hears of the connection may be quicker than the pump is started.
+        // Not `is_up`: who hears of the connection may be quicker than the writer is started.
         let state = *self.0.shared.state.borrow();
         if let ConnState::Connected(number) = state {
             return self.0.shared.push(Op::Reconnect(number));
@@ -334,6 +334,6 @@ struct CancelOnDrop(Arc<Shared>, RequestId);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.mux.cancel(self.1);
+        self.0.requests.cancel(self.1);
     }
 }

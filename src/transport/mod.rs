@@ -3,11 +3,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `link`, `life` | the handle: open, close, and the way to everything below; what runs behind it |
-//! | `calls` | publish, subscribe, request, fence: what a handle queues |
-//! | `outbox`, `pump` | the queue in front of the engine, and the task that empties it |
-//! | `tap` | a subscription's way from the engine into a sink |
-//! | `mux` | requests over one inbox, their timeouts, fences |
-//! | `pilot`, `pool`, `failure` | which server, when, and what went wrong |
+//! | `calls` | publish, subscribe, request, barrier: what a handle queues |
+//! | `outgoing`, `writer` | the queue in front of the engine, and the task that empties it |
+//! | `source` | a subscription's way from the engine into a sink |
+//! | `requests` | requests over one inbox, their timeouts, barriers |
+//! | `reconnect`, `pool`, `failure` | which server, when, and what went wrong |
 //! | `server`, `settings`, `login`, `tls` | a server's URL, options, credentials, certificates |
 //! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
 //! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
@@ -23,25 +23,25 @@ mod life;
 mod link;
 mod login;
 mod message;
-mod mux;
-mod outbox;
+mod outgoing;
 mod packed;
-mod pilot;
 mod pool;
-mod pump;
+mod reconnect;
+mod requests;
 mod server;
 mod settings;
 mod shared;
-mod tap;
+mod source;
 mod tls;
 mod trace;
+mod writer;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use async_nats::Subject;
 pub use block::Block;
-pub use event::{ConnState, Event, Observer};
+pub use event::{ConnState, Event, EventSink};
 pub use inbox::{DEFAULT_PREFIX, new_inbox};
 pub use info::ServerInfo;
 pub use link::Link;
@@ -49,10 +49,10 @@ pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
 };
 pub use message::{Headers, Message, Outgoing};
-pub use mux::{Reply as Answer, RequestError, RequestId};
-pub use packed::Packed;
+pub use packed::PackedMessage;
+pub use requests::{RequestError, RequestId, RequestResult};
 pub use server::ServerEntry;
 pub use settings::{DelayCallback, Material, Settings, TlsOptions, TlsSettings};
 pub use shared::Traffic;
-pub use tap::{Sink, SubId};
+pub use source::{Sink, SubId};
 pub use tls::{Review, TlsQuestion};

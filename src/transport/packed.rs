@@ -7,7 +7,7 @@ use super::message::{Message, sorted};
 /// A message from the server, on its way to whoever takes it later. A kept [`Message`] would keep
 /// up to 64 KiB of the read buffer with it.
 #[derive(Debug)]
-pub struct Packed {
+pub struct PackedMessage {
     /// Subject, reply and payload, one behind the other.
     block: Box<[u8]>,
     subject: usize,
@@ -23,8 +23,8 @@ struct Head {
     map: HeaderMap,
 }
 
-impl Packed {
-    pub fn new(message: Message) -> Packed {
+impl PackedMessage {
+    pub fn new(message: Message) -> PackedMessage {
         let size = message.size();
         let inner = message.into_inner();
         let (subject, reply) = (inner.subject.as_bytes(), inner.reply.as_ref());
@@ -41,14 +41,14 @@ impl Packed {
                 map: inner.headers.unwrap_or_default(),
             })
         });
-        Packed { block: block.into_boxed_slice(), subject, reply, size, head }
+        PackedMessage { block: block.into_boxed_slice(), subject, reply, size, head }
     }
 
     #[cfg(test)]
-    pub fn of(subject: &str, payload: &[u8]) -> Packed {
+    pub fn of(subject: &str, payload: &[u8]) -> PackedMessage {
         let block = [subject.as_bytes(), payload].concat().into_boxed_slice();
         let size = block.len();
-        Packed { block, subject: subject.len(), reply: None, size, head: None }
+        PackedMessage { block, subject: subject.len(), reply: None, size, head: None }
     }
 
     fn part(&self, from: usize, to: usize) -> &[u8] {
@@ -113,7 +113,7 @@ mod tests {
         // What the engine has read has its length; what we make ourselves may have none.
         for (length, size) in [(0, 5), (5, 5), (505, 505)] {
             assert_eq!(message(length).size(), size);
-            assert_eq!(Packed::new(message(length)).len(), size);
+            assert_eq!(PackedMessage::new(message(length)).len(), size);
         }
     }
 }

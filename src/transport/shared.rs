@@ -7,28 +7,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_nats::client::Statistics;
 use tokio::sync::watch;
 
-use super::event::{ConnState, Event, Observer};
+use super::event::{ConnState, Event, EventSink};
 use super::info::ServerInfo;
-use super::mux::{End, Mux};
-use super::outbox::{Op, Outbox};
+use super::outgoing::{Op, OutgoingQueue};
 use super::pool::Pool;
+use super::requests::{End, RequestTable};
 use super::settings::Settings;
-use super::tap::{SubId, Tap};
+use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Process;
 
-/// Lock order: a tap's feed, then one of the mutexes here, never two of them at once.
+/// Lock order: a source's feed, then one of the mutexes here, never two of them at once.
 pub(super) struct Shared {
     pub settings: Mutex<Settings>,
-    pub outbox: Outbox,
-    pub mux: Arc<Mux>,
+    pub outgoing: OutgoingQueue,
+    pub requests: Arc<RequestTable>,
     pub pool: Mutex<Pool>,
     pub state: watch::Sender<ConnState>,
     pub process: Process,
-    observer: Arc<dyn Observer>,
-    taps: Mutex<HashMap<SubId, Arc<Tap>>>,
+    observer: Arc<dyn EventSink>,
+    sources: Mutex<HashMap<SubId, Arc<SubscriptionSource>>>,
     info: Mutex<Option<Arc<ServerInfo>>>,
-    /// Whether there is a connection, readable without a lock by the pump.
+    /// Whether there is a connection, readable without a lock by the writer.
     up: AtomicBool,
     last_sub: AtomicU64,
     /// Set when the subscription of the inbox is queued.
@@ -53,17 +53,17 @@ pub struct Traffic {
 }
 
 impl Shared {
-    pub fn new(settings: Settings, observer: Arc<dyn Observer>, inbox: &str) -> Shared {
+    pub fn new(settings: Settings, observer: Arc<dyn EventSink>, inbox: &str) -> Shared {
         let pool = Pool::new(settings.servers.iter().cloned());
         Shared {
             settings: Mutex::new(settings),
-            outbox: Outbox::default(),
-            mux: Arc::new(Mux::new(inbox)),
+            outgoing: OutgoingQueue::default(),
+            requests: Arc::new(RequestTable::new(inbox)),
             pool: Mutex::new(pool),
             state: watch::Sender::new(ConnState::Disconnected),
             process: Process::current(),
             observer,
-            taps: Mutex::default(),
+            sources: Mutex::default(),
             info: Mutex::default(),
             up: AtomicBool::new(false),
             last_sub: AtomicU64::new(0),
@@ -100,10 +100,10 @@ impl Shared {
         self.up.load(Ordering::Acquire)
     }
 
-    /// Starts or stops the pump.
+    /// Starts or stops the writer.
     pub fn set_up(&self, up: bool) {
         self.up.store(up, Ordering::Release);
-        self.outbox.set_open(up);
+        self.outgoing.set_open(up);
     }
 
     pub fn set_statistics(&self, statistics: Arc<Statistics>) {
@@ -128,7 +128,7 @@ impl Shared {
     /// # Errors
     /// `ErrConnectionClosed` after the end, and in a fork of the process.
     pub fn push(&self, op: Op) -> Result<()> {
-        if self.outbox.push(op, || self.process.check())? {
+        if self.outgoing.push(op, || self.process.check())? {
             return Ok(());
         }
         Err(Error::new(Kind::ConnectionClosed, "No connection to NATS server"))
@@ -136,16 +136,16 @@ impl Shared {
 
     /// A message was counted that will never reach the engine.
     pub fn forget_message(&self) {
-        self.outbox.forget_message();
+        self.outgoing.forget_message();
     }
 
     /// Messages that were accepted and that the engine has not put on the wire.
     pub fn unsent(&self) -> u64 {
-        self.outbox.totals().0.saturating_sub(self.sent())
+        self.outgoing.totals().0.saturating_sub(self.sent())
     }
 
     pub fn traffic(&self) -> Traffic {
-        let (out_msgs, out_bytes) = self.outbox.totals();
+        let (out_msgs, out_bytes) = self.outgoing.totals();
         Traffic {
             connects: self.count(|s| s.connects.load(Ordering::Relaxed)),
             in_msgs: self.received(),
@@ -159,7 +159,7 @@ impl Shared {
     /// would turn into a reset of the connection, and nothing went out that fills a buffer.
     pub fn is_quiet(&self) -> bool {
         const LITTLE: u64 = 32 * 1024;
-        let (messages, bytes) = self.outbox.totals();
+        let (messages, bytes) = self.outgoing.totals();
         self.received() == 0 && messages * 64 + bytes < LITTLE
     }
 
@@ -181,29 +181,29 @@ impl Shared {
         Ok(())
     }
 
-    pub fn tap(&self, id: SubId) -> Option<Arc<Tap>> {
-        lock(&self.taps).get(&id).cloned()
+    pub fn source(&self, id: SubId) -> Option<Arc<SubscriptionSource>> {
+        lock(&self.sources).get(&id).cloned()
     }
 
-    pub fn add_tap(&self, id: SubId, tap: Arc<Tap>) {
-        lock(&self.taps).insert(id, tap);
+    pub fn add_tap(&self, id: SubId, source: Arc<SubscriptionSource>) {
+        lock(&self.sources).insert(id, source);
     }
 
-    pub fn forget_tap(&self, id: SubId) -> Option<Arc<Tap>> {
-        lock(&self.taps).remove(&id)
+    pub fn forget_tap(&self, id: SubId) -> Option<Arc<SubscriptionSource>> {
+        lock(&self.sources).remove(&id)
     }
 
     /// Without a connection: queues the subscriptions for another engine.
     pub fn subscribe_again(&self) {
-        let mut ids: Vec<_> = lock(&self.taps).keys().copied().collect();
+        let mut ids: Vec<_> = lock(&self.sources).keys().copied().collect();
         ids.sort_unstable();
-        self.outbox.subscribe_again(ids);
+        self.outgoing.subscribe_again(ids);
     }
 
     /// Forgets a subscription and tells its sink. Runtime thread only.
     pub fn end_tap(&self, id: SubId) {
-        if let Some(tap) = self.forget_tap(id) {
-            tap.end();
+        if let Some(source) = self.forget_tap(id) {
+            source.end();
         }
     }
 
@@ -214,34 +214,34 @@ impl Shared {
             return;
         }
         let mut gone = Vec::new();
-        lock(&self.taps).retain(|_, tap| {
-            let keep = tap.is_active();
+        lock(&self.sources).retain(|_, source| {
+            let keep = source.is_active();
             if !keep {
-                gone.push(tap.clone());
+                gone.push(source.clone());
             }
             keep
         });
-        for tap in gone {
-            tap.end();
+        for source in gone {
+            source.end();
         }
     }
 
     #[cfg(test)]
     pub fn tap_count(&self) -> usize {
-        lock(&self.taps).len()
+        lock(&self.sources).len()
     }
 
     /// Ends everything, on the runtime thread: requests and subscriptions hear of it.
     pub fn tear_down(&self, end: End) {
         self.up.store(false, Ordering::Release);
         self.state.send_replace(ConnState::Closed);
-        self.outbox.clear();
-        self.mux.end(end);
-        let taps = std::mem::take(&mut *lock(&self.taps));
-        let mut taps: Vec<_> = taps.into_iter().collect();
-        taps.sort_unstable_by_key(|(id, _)| *id);
-        for (_, tap) in taps {
-            tap.end();
+        self.outgoing.clear();
+        self.requests.end(end);
+        let sources = std::mem::take(&mut *lock(&self.sources));
+        let mut sources: Vec<_> = sources.into_iter().collect();
+        sources.sort_unstable_by_key(|(id, _)| *id);
+        for (_, source) in sources {
+            source.end();
         }
     }
 }

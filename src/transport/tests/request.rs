@@ -1,4 +1,4 @@
-//! Requests and fences.
+//! Requests and barriers.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc;
@@ -8,11 +8,11 @@ use super::support::{
     DEADLINE, FnSink, Server, barrier, channel_sink, connect, free_port, need_server, open, out,
     serve_echo, settings, wait,
 };
-use crate::transport::mux::Reply;
+use crate::transport::requests::RequestResult;
 use crate::transport::{Message, Outgoing, RequestError, Settings};
 
 /// A short word for what a request got.
-fn word(reply: &Reply) -> String {
+fn word(reply: &RequestResult) -> String {
     match reply {
         Ok(message) => String::from_utf8_lossy(message.payload()).into_owned(),
         Err(RequestError::Timeout) => "timeout".into(),
@@ -43,7 +43,7 @@ fn answers_timeouts_and_nobody() {
     let start = Instant::now();
     assert_eq!(ask(&link, out("silent", ""), Duration::from_millis(30)), "timeout");
     assert!(start.elapsed() >= Duration::from_millis(30));
-    assert_eq!(link.shared().mux.sizes(), (0, 0));
+    assert_eq!(link.shared().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn many_replies_until_break_or_timeout() {
         .expect("request");
         assert_eq!(told.iter().collect::<Vec<_>>(), wanted);
     }
-    assert_eq!(link.shared().mux.sizes(), (0, 0));
+    assert_eq!(link.shared().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_handler_may_cancel_itself_and_ask_again() {
     });
     id.set(asked.expect("request")).expect("once");
     assert_eq!(told.recv_timeout(DEADLINE).as_deref(), Ok("2"));
-    wait("the requests to go", || link.shared().mux.sizes() == (0, 0));
+    wait("the requests to go", || link.shared().requests.sizes() == (0, 0));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn cancelled_and_expired_requests_leave_nothing() {
     let answers: Vec<String> = told.iter().collect();
     assert_eq!(answers.len(), COUNT / 2);
     assert!(answers.iter().all(|a| a == "timeout"));
-    assert_eq!(link.shared().mux.sizes(), (0, 0));
+    assert_eq!(link.shared().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn requests_survive_a_restart_and_time_goes_on() {
     let request = |subject: &str, timeout| {
         let tell = tell.clone();
         let name = subject.to_owned();
-        let done = move |reply: Reply| drop(tell.send(format!("{name} {}", word(&reply))));
+        let done = move |reply: RequestResult| drop(tell.send(format!("{name} {}", word(&reply))));
         link.request(out(subject, "x"), Some(timeout), done).expect("request")
     };
     request("silent", Duration::from_millis(300));
@@ -166,7 +166,7 @@ fn requests_survive_a_restart_and_time_goes_on() {
     let _server = Server::start_at(port, &[]);
     recorder.wait_nth("connected", 2);
     assert_eq!(told.recv_timeout(DEADLINE).as_deref(), Ok("late nobody"));
-    assert_eq!(link.shared().mux.sizes(), (0, 0));
+    assert_eq!(link.shared().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn ask_is_a_future_that_cancels_when_dropped() {
     let (sink, _seen) = channel_sink("silent");
     link.subscribe("silent", None, None, sink).expect("subscribe");
     drop(link.ask(out("silent", ""), None));
-    assert_eq!(link.shared().mux.sizes(), (0, 0));
+    assert_eq!(link.shared().requests.sizes(), (0, 0));
     let (tell, told) = mpsc::channel();
     let inner = link.clone();
     link.spawn(async move {
@@ -251,7 +251,7 @@ fn a_fence_without_echo_is_answered_too() {
 #[test]
 fn a_fence_is_answered_by_a_refusal() {
     need_server!();
-    let config = std::env::temp_dir().join(format!("nats-fence-{}.conf", std::process::id()));
+    let config = std::env::temp_dir().join(format!("nats-barrier-{}.conf", std::process::id()));
     let text = r#"authorization { users = [
         { user: u, password: p, permissions: { publish: "allowed", subscribe: ">" } } ] }"#;
     std::fs::write(&config, text).expect("write");
@@ -281,8 +281,8 @@ fn fences_time_out_alone_and_pass_with_a_new_connection() {
     let (tell, told) = mpsc::channel();
     for timeout in [Duration::from_millis(20), DEADLINE] {
         let tell = tell.clone();
-        link.fence(Some(timeout), move |r| tell.send((timeout, r.is_ok())).unwrap())
-            .expect("fence");
+        link.barrier(Some(timeout), move |r| tell.send((timeout, r.is_ok())).unwrap())
+            .expect("barrier");
     }
     let short = told.recv_timeout(DEADLINE).expect("short");
     assert_eq!(short, (Duration::from_millis(20), false));

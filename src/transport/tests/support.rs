@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Kind;
-use crate::transport::{Event, Link, Message, Observer, Outgoing, ServerEntry, Settings, Sink};
+use crate::transport::{Event, EventSink, Link, Message, Outgoing, ServerEntry, Settings, Sink};
 
 /// Longer than anything takes; a test that needs it has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -130,7 +130,7 @@ pub struct Recorder {
     changed: Condvar,
 }
 
-impl Observer for Recorder {
+impl EventSink for Recorder {
     fn event(&self, mut event: Event) {
         if let Event::GaveUp { hold, .. } = &mut event {
             hold.0 = None;
@@ -276,6 +276,7 @@ pub fn serve_echo(link: &Link, subject: &str) {
 /// Waits until the server has seen everything so far.
 pub fn barrier(link: &Link) {
     let (tell, told) = mpsc::channel();
-    link.fence(Some(DEADLINE), move |result| tell.send(result.is_ok()).unwrap()).expect("fence");
+    link.barrier(Some(DEADLINE), move |result| tell.send(result.is_ok()).unwrap())
+        .expect("barrier");
     assert_eq!(told.recv_timeout(DEADLINE), Ok(true));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::{Client, ClientError};
 
-use super::{Pilot, server_addr};
+use super::{Reconnector, server_addr};
 use crate::transport::event::{ConnState, Event};
 use crate::transport::failure;
 use crate::transport::info::ServerInfo;
@@ -16,7 +16,7 @@ use crate::transport::trace::Heard;
 /// How long a server that reported a fatal error has to end the connection itself.
 const ERROR_GRACE: Duration = Duration::from_millis(10);
 
-impl Pilot {
+impl Reconnector {
     /// The last INFO of the server being tried.
     pub(super) fn heard_last(&self) -> Option<async_nats::ServerInfo> {
         lock(&self.course).infos.last().cloned()
@@ -135,8 +135,8 @@ impl Pilot {
         let raw = client.server_info();
         let info = Arc::new(ServerInfo::new(&raw));
         self.shared.set_info(info.clone());
-        // First, since who hears of the connection may put up a fence for what he says then.
-        self.shared.mux.pass_all_fences();
+        // First, since who hears of the connection may put up a barrier for what he says then.
+        self.shared.requests.pass_all_fences();
         self.shared.state.send_replace(ConnState::Connected(generation));
         if generation > 1 {
             self.shared.ask_again();
@@ -171,18 +171,18 @@ impl Pilot {
     }
 
     /// Adds servers that the pool does not know. The engine must know them first, or it would not
-    /// take them from [`Pilot::choose`]; it hears of them one list after the other.
+    /// take them from [`Reconnector::choose`]; it hears of them one list after the other.
     fn discover(self: &Arc<Self>, client: Client, from: &ServerEntry, urls: &[String]) {
         if urls.is_empty() {
             return;
         }
-        let (pilot, from, urls) = (self.clone(), from.clone(), urls.to_vec());
+        let (reconnect, from, urls) = (self.clone(), from.clone(), urls.to_vec());
         tokio::spawn(async move {
-            let _one = pilot.discovering.lock().await;
+            let _one = reconnect.discovering.lock().await;
             let mut bad = Vec::new();
-            let mut fresh = pilot.shared.pool().unknown(&urls, |url| bad.push(url.to_owned()));
+            let mut fresh = reconnect.shared.pool().unknown(&urls, |url| bad.push(url.to_owned()));
             for url in bad {
-                pilot.shared.tell(Event::BadServerUrl(url));
+                reconnect.shared.tell(Event::BadServerUrl(url));
             }
             if from.is_websocket() {
                 // Over a WebSocket a server tells the WebSocket addresses of the others.
@@ -192,13 +192,13 @@ impl Pilot {
             if fresh.is_empty() {
                 return;
             }
-            let entries = pilot.shared.pool().entries();
+            let entries = reconnect.shared.pool().entries();
             let addrs: Vec<_> = entries.iter().chain(&fresh).filter_map(server_addr).collect();
             if client.set_server_pool(addrs).await.is_ok() {
                 let added: Vec<_> = fresh.iter().map(ServerEntry::address).collect();
-                pilot.shared.pool().insert(fresh);
+                reconnect.shared.pool().insert(fresh);
                 for address in added {
-                    pilot.shared.tell(Event::PoolAdded(address));
+                    reconnect.shared.tell(Event::PoolAdded(address));
                 }
             }
         });
@@ -208,7 +208,7 @@ impl Pilot {
     fn server_error(self: &Arc<Self>, text: &str) {
         let (error, fatal) = failure::server_error(text);
         if !fatal {
-            if !self.shared.mux.refused(text) {
+            if !self.shared.requests.refused(text) {
                 self.shared.tell(Event::AsyncError(error));
             }
             return;
@@ -220,10 +220,10 @@ impl Pilot {
         // What is said from now on goes over the next connection.
         self.shared.set_up(false);
         // Servers end the connection after such an error; one that does not is left.
-        let pilot = self.clone();
+        let reconnect = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ERROR_GRACE).await;
-            pilot.leave(generation).await;
+            reconnect.leave(generation).await;
         });
     }
 

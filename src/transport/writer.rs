@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 
 use super::event::{ConnState, Event};
-use super::outbox::{Op, Wake};
-use super::pilot::Pilot;
+use super::outgoing::{Op, Wake};
+use super::reconnect::Reconnector;
 use super::shared::Shared;
-use super::tap::{SubId, Tap};
+use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind};
 
 /// How many commands the engine may have in its own queue. They survive a reconnect, but each
@@ -23,13 +23,13 @@ pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
 /// Moves entries into the engine that there is.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    pilot: Arc<Pilot>,
+    reconnect: Arc<Reconnector>,
     mut engines: watch::Receiver<Option<Client>>,
 ) {
     let mut batch = VecDeque::new();
     let mut engine = None;
     loop {
-        let wake = std::future::poll_fn(|cx| shared.outbox.poll_take(cx, &mut batch)).await;
+        let wake = std::future::poll_fn(|cx| shared.outgoing.poll_take(cx, &mut batch)).await;
         if matches!(wake, Wake::Poke) {
             shared.sweep();
             continue;
@@ -43,7 +43,7 @@ pub(super) async fn run(
         while shared.is_up()
             && let Some(op) = batch.pop_front()
         {
-            if !hand_over(&shared, &pilot, client, op).await {
+            if !hand_over(&shared, &reconnect, client, op).await {
                 // The engine is gone: the connection, too.
                 shared.set_up(false);
             }
@@ -52,7 +52,7 @@ pub(super) async fn run(
 }
 
 /// Gives one entry to the engine; false if the engine is gone.
-async fn hand_over(shared: &Shared, pilot: &Pilot, client: &Client, op: Op) -> bool {
+async fn hand_over(shared: &Shared, reconnect: &Reconnector, client: &Client, op: Op) -> bool {
     match op {
         Op::Publish(message) => match client.publish_message(message).await {
             Ok(()) => true,
@@ -65,7 +65,7 @@ async fn hand_over(shared: &Shared, pilot: &Pilot, client: &Client, op: Op) -> b
             let meant = || *shared.state.borrow() == ConnState::Connected(number);
             // The engine would throw away what it has not written yet.
             if meant() && client.flush().await.is_ok() && shared.is_up() && meant() {
-                pilot.leave_for_another().await;
+                reconnect.leave_for_another().await;
             }
             true
         }
@@ -100,19 +100,19 @@ fn refused(shared: &Shared, error: &PublishError) -> bool {
 async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
     // Gone already: unsubscribed before there was a connection.
     // Done already: it was queued when another engine took over.
-    let wanted = |tap: &Arc<Tap>| tap.is_active() && !tap.is_attached();
-    let Some(tap) = shared.tap(id).filter(wanted) else { return true };
-    let subscribed = match &tap.queue {
-        None => client.subscribe(tap.subject.clone()).await,
-        Some(queue) => client.queue_subscribe(tap.subject.clone(), queue.clone()).await,
+    let wanted = |source: &Arc<SubscriptionSource>| source.is_active() && !source.is_attached();
+    let Some(source) = shared.source(id).filter(wanted) else { return true };
+    let subscribed = match &source.queue {
+        None => client.subscribe(source.subject.clone()).await,
+        Some(queue) => client.queue_subscribe(source.subject.clone(), queue.clone()).await,
     };
     match subscribed {
-        // No await between the last one and `attach`: see the essay in `tap`.
+        // No await between the last one and `attach`: see the essay in `source`.
         Ok(subscriber) => {
-            tap.begin();
-            match tap.limit() {
-                None => tap.attach(subscriber),
-                Some(limit) => attach_limited(&tap, subscriber, limit).await,
+            source.begin();
+            match source.limit() {
+                None => source.attach(subscriber),
+                Some(limit) => attach_limited(&source, subscriber, limit).await,
             }
         }
         // The engine is gone; the next one will be told.
@@ -120,7 +120,7 @@ async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
         Err(_) => {
             // The words were checked before, so the subject has an empty token.
             shared.end_tap(id);
-            let text = format!("Invalid subject {}", tap.subject);
+            let text = format!("Invalid subject {}", source.subject);
             shared.tell(Event::AsyncError(Error::new(Kind::BadSubject, text)));
         }
     }
@@ -130,19 +130,19 @@ async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
 /// Tells the server the limit, then attaches. The command waits only if the engine's queue is
 /// full; what comes in during that time is kept in the channel and delivered by `attach`. It fails
 /// only if the engine is gone.
-async fn attach_limited(tap: &Arc<Tap>, mut subscriber: Subscriber, limit: u64) {
-    let limit = tap.of_engine(limit);
+async fn attach_limited(source: &Arc<SubscriptionSource>, mut subscriber: Subscriber, limit: u64) {
+    let limit = source.of_engine(limit);
     match unconstrained(subscriber.unsubscribe_after(limit)).await {
-        Ok(()) => tap.attach(subscriber),
-        Err(_) => tap.pass_rest(subscriber),
+        Ok(()) => source.attach(subscriber),
+        Err(_) => source.pass_rest(subscriber),
     }
 }
 
 async fn unsubscribe(shared: &Shared, id: SubId, limit: Option<u64>) -> bool {
-    let Some(tap) = shared.tap(id) else { return true };
-    let subscriber = tap.take_subscriber();
-    match (subscriber, limit.filter(|_| tap.is_active())) {
-        (Some(subscriber), Some(limit)) => attach_limited(&tap, subscriber, limit).await,
+    let Some(source) = shared.source(id) else { return true };
+    let subscriber = source.take_subscriber();
+    match (subscriber, limit.filter(|_| source.is_active())) {
+        (Some(subscriber), Some(limit)) => attach_limited(&source, subscriber, limit).await,
         (None, Some(_)) => {}
         (subscriber, None) => {
             if let Some(mut subscriber) = subscriber {

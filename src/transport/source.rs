@@ -2,7 +2,7 @@
 //!
 //! The engine hands each subscription its own tokio channel. A task per channel would cost one
 //! task wake-up per message and would lose the order between subscriptions: the scheduler, not the
-//! network, would decide whose message comes first. A tap has no task. It polls the channel with a
+//! network, would decide whose message comes first. A source has no task. It polls the channel with a
 //! waker of its own, and that waker, instead of scheduling anything, takes the message out and
 //! calls the sink at once.
 //!
@@ -12,24 +12,24 @@
 //!   with `try_send`. That pushes the value and then calls the registered waker, before it returns.
 //!   So the sink has seen a message before the handler parses the next one, whichever subscription
 //!   that is for.
-//! * *The waker is always registered.* A tap is polled first by the pump, right after `subscribe`
-//!   has queued the engine's command and before the pump yields; the runtime has one thread, so the
+//! * *The waker is always registered.* A source is polled first by the writer, right after `subscribe`
+//!   has queued the engine's command and before the writer yields; the runtime has one thread, so the
 //!   handler cannot have run in between. Every later poll goes on until the channel says `Pending`,
 //!   which is the moment at which it stores the waker again.
 //! * *Calling wake from inside a poll, and a poll from inside wake,* is allowed: tokio takes the
 //!   waker out of its cell and releases the cell before it calls it, so the poll inside may store a
 //!   new one. `std::task::Wake` asks for nothing but thread safety, which the mutex gives.
-//! * *Re-entry.* A sink may publish, subscribe, unsubscribe any tap or ask for its own end. None of
-//!   this touches the handler, which is on the stack below: it only changes our queue and the tap's
-//!   flags. Should a wake come while the tap is being drained all the same, `again` makes the
+//! * *Re-entry.* A sink may publish, subscribe, unsubscribe any source or ask for its own end. None of
+//!   this touches the handler, which is on the stack below: it only changes our queue and the source's
+//!   flags. Should a wake come while the source is being drained all the same, `again` makes the
 //!   running drain go round once more, so no wake is lost.
 //! * *No budget.* Tokio's cooperative budget makes a channel say `Pending` although it is not empty
 //!   and wakes the caller at once, which here would be a recursion that achieves nothing. The poll
 //!   is therefore `unconstrained`. The handler still yields: its socket reads are budgeted.
 //! * *Wakes from elsewhere.* When the engine drops its side, at the end of a subscription or of the
 //!   whole runtime, the same wake finds the end of the channel. If the engine panics, it drops its
-//!   side in the middle of that; the tap stays without one until there is another engine.
-//! * *The cycle* tap → channel → waker → tap is cut whenever the tap ends, which happens at the
+//!   side in the middle of that; the source stays without one until there is another engine.
+//! * *The cycle* source → channel → waker → source is cut whenever the source ends, which happens at the
 //!   latest when the link is torn down.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,10 +59,10 @@ pub trait Sink: Send {
 /// No limit on the number of messages.
 const UNLIMITED: u64 = u64::MAX;
 
-pub(super) struct Tap {
+pub(super) struct SubscriptionSource {
     pub subject: String,
     pub queue: Option<String>,
-    /// Subjects with this prefix are not shown; see [`super::mux`] on fences.
+    /// Subjects with this prefix are not shown; see [`super::requests`] on barriers.
     hidden: Option<Arc<str>>,
     /// Cleared by whoever unsubscribes, from any thread, also from inside the sink.
     active: AtomicBool,
@@ -72,7 +72,7 @@ pub(super) struct Tap {
     before: AtomicU64,
     again: AtomicBool,
     feed: Mutex<Feed>,
-    /// Told when the tap ends by itself, before the sink is; must not need the feed.
+    /// Told when the source ends by itself, before the sink is; must not need the feed.
     on_end: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -81,7 +81,7 @@ struct Feed {
     sink: Option<Box<dyn Sink>>,
 }
 
-impl Tap {
+impl SubscriptionSource {
     pub fn new(
         subject: String,
         queue: Option<String>,
@@ -89,8 +89,8 @@ impl Tap {
         hidden: Option<Arc<str>>,
         sink: Box<dyn Sink>,
         on_end: impl Fn() + Send + Sync + 'static,
-    ) -> Arc<Tap> {
-        Arc::new(Tap {
+    ) -> Arc<SubscriptionSource> {
+        Arc::new(SubscriptionSource {
             subject,
             queue,
             hidden,
@@ -108,7 +108,7 @@ impl Tap {
         self.active.load(Ordering::Acquire)
     }
 
-    /// Stops the delivery now; the runtime thread drops the rest later by [`Tap::end`].
+    /// Stops the delivery now; the runtime thread drops the rest later by [`SubscriptionSource::end`].
     pub fn stop(&self) {
         self.active.store(false, Ordering::Release);
     }
@@ -147,7 +147,7 @@ impl Tap {
         self.drain();
     }
 
-    /// Passes on what an engine that is gone has left; the tap stays without one until there is
+    /// Passes on what an engine that is gone has left; the source stays without one until there is
     /// another. Runtime thread only.
     pub fn pass_rest(&self, mut subscriber: Subscriber) {
         let mut feed = self.feed();
@@ -168,7 +168,7 @@ impl Tap {
         self.feed().subscriber.take()
     }
 
-    /// Ends the tap: drops the engine's side, which unsubscribes if need be, and tells the sink.
+    /// Ends the source: drops the engine's side, which unsubscribes if need be, and tells the sink.
     /// Runtime thread only, and never from inside the sink.
     pub fn end(&self) {
         self.stop();
@@ -250,7 +250,7 @@ impl Tap {
     }
 }
 
-impl Wake for Tap {
+impl Wake for SubscriptionSource {
     fn wake(self: Arc<Self>) {
         self.drain();
     }

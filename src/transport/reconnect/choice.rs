@@ -7,7 +7,7 @@ use async_nats::{ReconnectToServer, Server, ServerAddr};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Pilot, now, server_addr};
+use super::{Reconnector, now, server_addr};
 use crate::error::Error;
 use crate::transport::event::Event;
 use crate::transport::failure::{self, Attempt};
@@ -19,7 +19,7 @@ use crate::transport::shared::lock;
 /// How long the user's delay callback may take before the usual wait is taken instead.
 const DELAY_ANSWER: Duration = Duration::from_secs(5);
 
-impl Pilot {
+impl Reconnector {
     /// The engine wants to know where to connect. Does not return when there is nothing left.
     pub async fn choose(&self, known: Vec<Server>) -> ReconnectToServer {
         // Twice: the first time the task of the events may be the one that woke us.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Auth, AuthError};
 use tokio::time::timeout;
 
-use super::Pilot;
+use super::Reconnector;
 use crate::error::Error;
 use crate::transport::failure;
 use crate::transport::login::{Login, LoginQuestion};
@@ -16,7 +16,7 @@ use crate::transport::tls;
 /// How long the user's login callback may take. The limit of the attempt may be shorter.
 const LOGIN_ANSWER: Duration = Duration::from_secs(5);
 
-impl Pilot {
+impl Reconnector {
     /// What the server being tried is to be told about us.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::shared::{Shared, lock};
 use super::tls::Tls;
 use crate::error::Error;
 
-pub(super) struct Pilot {
+pub(super) struct Reconnector {
     shared: Arc<Shared>,
     course: Mutex<Course>,
     tls: Arc<Tls>,
@@ -105,11 +105,11 @@ impl Course {
     }
 }
 
-impl Pilot {
-    pub fn new(shared: Arc<Shared>, tls: Arc<Tls>) -> Pilot {
+impl Reconnector {
+    pub fn new(shared: Arc<Shared>, tls: Arc<Tls>) -> Reconnector {
         let verdict = watch::Sender::new(None);
         let discovering = tokio::sync::Mutex::default();
-        Pilot { shared, course: Mutex::default(), tls, discovering, verdict }
+        Reconnector { shared, course: Mutex::default(), tls, discovering, verdict }
     }
 
     /// Becomes the reason when there is no server left to try.

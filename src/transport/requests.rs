@@ -36,13 +36,13 @@ pub enum RequestError {
 }
 
 /// What a request answers with.
-pub type Reply = std::result::Result<Message, RequestError>;
+pub type RequestResult = std::result::Result<Message, RequestError>;
 
 /// Who gets the answer. Called on the runtime thread.
 pub(super) enum Handler {
-    Once(Box<dyn FnOnce(Reply) + Send>),
-    Many(Box<dyn FnMut(Reply) -> ControlFlow<()> + Send>),
-    Fence(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
+    Once(Box<dyn FnOnce(RequestResult) + Send>),
+    Many(Box<dyn FnMut(RequestResult) -> ControlFlow<()> + Send>),
+    Barrier(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
     /// The same, but a new connection does not count: it is sent again over that.
     Flush(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
 }
@@ -55,7 +55,7 @@ impl Handler {
             Handler::Many(mut on_reply) => {
                 let _ = on_reply(Err(error));
             }
-            Handler::Fence(done) | Handler::Flush(done) => done(Err(error)),
+            Handler::Barrier(done) | Handler::Flush(done) => done(Err(error)),
         }
     }
 }
@@ -79,7 +79,7 @@ impl End {
     }
 }
 
-pub(super) struct Mux {
+pub(super) struct RequestTable {
     /// The inbox with its final dot.
     prefix: String,
     state: Mutex<State>,
@@ -94,7 +94,7 @@ struct State {
     deadlines: BTreeSet<(Instant, u64)>,
     /// When the timer will look next. Only an earlier deadline has to wake it.
     armed: Option<Instant>,
-    fences: usize,
+    barriers: usize,
     over: Option<End>,
 }
 
@@ -111,16 +111,16 @@ impl State {
         if let Some(deadline) = pending.deadline {
             self.deadlines.remove(&(deadline, token));
         }
-        if matches!(pending.handler, Some(Handler::Fence(_))) {
-            self.fences -= 1;
+        if matches!(pending.handler, Some(Handler::Barrier(_))) {
+            self.barriers -= 1;
         }
         Some(pending)
     }
 }
 
-impl Mux {
-    pub fn new(inbox: &str) -> Mux {
-        Mux {
+impl RequestTable {
+    pub fn new(inbox: &str) -> RequestTable {
+        RequestTable {
             prefix: format!("{inbox}."),
             state: Mutex::new(State::default()),
             earlier: Notify::new(),
@@ -136,7 +136,7 @@ impl Mux {
         format!("{}*", self.prefix)
     }
 
-    /// What the subjects of fences begin with.
+    /// What the subjects of barriers begin with.
     pub fn fence_prefix(&self) -> String {
         format!("{}p", self.prefix)
     }
@@ -150,8 +150,8 @@ impl Mux {
     ) -> std::result::Result<(RequestId, String), (Handler, RequestError)> {
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let fence = matches!(handler, Handler::Fence(_));
-        let mark = if fence || matches!(handler, Handler::Flush(_)) { "p" } else { "" };
+        let barrier = matches!(handler, Handler::Barrier(_));
+        let mark = if barrier || matches!(handler, Handler::Flush(_)) { "p" } else { "" };
         let mut state = self.state();
         if let Some(end) = state.over {
             return Err((handler, end.error()));
@@ -159,7 +159,7 @@ impl Mux {
         state.last += 1;
         let token = state.last;
         state.pending.insert(token, Pending { deadline, again, handler: Some(handler) });
-        state.fences += usize::from(fence);
+        state.barriers += usize::from(barrier);
         let mut wake = false;
         if let Some(deadline) = deadline {
             state.deadlines.insert((deadline, token));
@@ -235,30 +235,31 @@ impl Mux {
 
     fn pass_fence(&self, token: u64) {
         let pending = self.state().remove(token);
-        if let Some(Handler::Fence(done) | Handler::Flush(done)) = pending.and_then(|p| p.handler) {
+        if let Some(Handler::Barrier(done) | Handler::Flush(done)) = pending.and_then(|p| p.handler)
+        {
             done(Ok(()));
         }
     }
 
-    /// A new connection is up: whatever a fence was for has happened with it.
+    /// A new connection is up: whatever a barrier was for has happened with it.
     pub fn pass_all_fences(&self) {
         let mut state = self.state();
-        if state.fences == 0 {
+        if state.barriers == 0 {
             return;
         }
-        let fence = |p: &Pending| matches!(p.handler, Some(Handler::Fence(_)));
+        let barrier = |p: &Pending| matches!(p.handler, Some(Handler::Barrier(_)));
         let tokens: Vec<u64> =
-            state.pending.iter().filter(|(_, p)| fence(p)).map(|(token, _)| *token).collect();
+            state.pending.iter().filter(|(_, p)| barrier(p)).map(|(token, _)| *token).collect();
         let passed: Vec<Pending> = tokens.into_iter().filter_map(|t| state.remove(t)).collect();
         drop(state);
         for pending in passed {
-            if let Some(Handler::Fence(done)) = pending.handler {
+            if let Some(Handler::Barrier(done)) = pending.handler {
                 done(Ok(()));
             }
         }
     }
 
-    /// Whether this error of the server answers a fence; if so, the fence is over.
+    /// Whether this error of the server answers a barrier; if so, the barrier is over.
     pub fn refused(&self, text: &str) -> bool {
         let prefix = self.fence_prefix();
         let Some(at) = text.find(&prefix) else { return false };
@@ -276,7 +277,7 @@ impl Mux {
         state.over = Some(end);
         let mut all: Vec<(u64, Pending)> = state.pending.drain().collect();
         state.deadlines.clear();
-        state.fences = 0;
+        state.barriers = 0;
         drop(state);
         all.sort_unstable_by_key(|(token, _)| *token);
         for (_, pending) in all {
@@ -328,7 +329,7 @@ impl Mux {
 }
 
 /// Tells a reply from the server's report that nobody is there.
-fn checked(message: Message) -> Reply {
+fn checked(message: Message) -> RequestResult {
     if message.status() == Some(503) {
         return Err(RequestError::NoResponders(Box::new(message)));
     }
@@ -336,9 +337,9 @@ fn checked(message: Message) -> Reply {
 }
 
 /// Passes the messages of the inbox subscription on.
-pub(super) struct MuxSink(pub Arc<Mux>);
+pub(super) struct MuxSink(pub Arc<RequestTable>);
 
-impl super::tap::Sink for MuxSink {
+impl super::source::Sink for MuxSink {
     fn message(&mut self, message: Message) {
         self.0.reply(message);
     }

@@ -1,7 +1,7 @@
 //! The queue of what goes out, in front of the engine's own.
 //!
 //! The engine's queue is bounded and its senders wait, for ever while there is no connection; ours
-//! takes everything at once from any thread. One task, the pump ([`super::pump`]), moves entries
+//! takes everything at once from any thread. One task, the writer ([`super::writer`]), moves entries
 //! into the engine while there is a connection, so the order on the wire is the order of calls.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use async_nats::message::OutboundMessage;
 use tokio::sync::oneshot;
 
-use super::tap::SubId;
+use super::source::SubId;
 
 /// One entry of the queue.
 pub(super) enum Op {
@@ -26,7 +26,7 @@ pub(super) enum Op {
 }
 
 #[derive(Default)]
-pub(super) struct Outbox(Mutex<State>);
+pub(super) struct OutgoingQueue(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -34,11 +34,11 @@ struct State {
     chunks: VecDeque<VecDeque<Op>>,
     /// What was subscribed and unsubscribed without a connection: it goes before the messages.
     early: VecDeque<Op>,
-    /// Set while the pump sleeps; whoever takes it wakes the pump, so a burst wakes it once.
+    /// Set while the writer sleeps; whoever takes it wakes the writer, so a burst wakes it once.
     waker: Option<Waker>,
-    /// Whether there is a connection. Without one there is nothing to wake the pump for.
+    /// Whether there is a connection. Without one there is nothing to wake the writer for.
     open: bool,
-    /// Wakes the pump in spite of that.
+    /// Wakes the writer in spite of that.
     poked: bool,
     /// Nothing is accepted any more.
     sealed: bool,
@@ -59,7 +59,7 @@ impl State {
     }
 }
 
-/// What the pump is woken for.
+/// What the writer is woken for.
 pub(super) enum Wake {
     /// Entries are in its hands.
     Entries,
@@ -67,13 +67,13 @@ pub(super) enum Wake {
     Poke,
 }
 
-impl Outbox {
+impl OutgoingQueue {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues an entry; gives it back if the queue is sealed. `allow` is asked before a sleeping
-    /// pump is woken and may refuse, which leaves the queue as it was.
+    /// writer is woken and may refuse, which leaves the queue as it was.
     pub fn push<E>(&self, op: Op, allow: impl FnOnce() -> Result<(), E>) -> Result<bool, E> {
         let mut state = self.state();
         if state.sealed {
@@ -126,7 +126,7 @@ impl Outbox {
         }
     }
 
-    /// Wakes the pump even without a connection.
+    /// Wakes the writer even without a connection.
     pub fn poke(&self) {
         let mut state = self.state();
         state.poked = true;
@@ -157,8 +157,8 @@ impl Outbox {
         state.messages = state.messages.saturating_sub(1);
     }
 
-    /// For the pump: everything that is queued, as soon as there is a connection. `batch` holds
-    /// what the pump has not handed over yet and counts as queued.
+    /// For the writer: everything that is queued, as soon as there is a connection. `batch` holds
+    /// what the writer has not handed over yet and counts as queued.
     pub fn poll_take(&self, cx: &mut Context<'_>, batch: &mut VecDeque<Op>) -> Poll<Wake> {
         let mut state = self.state();
         if std::mem::take(&mut state.poked) {
@@ -214,56 +214,56 @@ mod tests {
         Op::Publish(Outgoing::new("s", "xyz").into_wire().expect("good"))
     }
 
-    fn push(outbox: &Outbox) -> bool {
-        outbox.push(op(), || Ok::<(), ()>(())).expect("allowed")
+    fn push(outgoing: &OutgoingQueue) -> bool {
+        outgoing.push(op(), || Ok::<(), ()>(())).expect("allowed")
     }
 
     #[test]
     fn a_burst_wakes_once_and_only_with_a_connection() {
-        let outbox = Outbox::default();
+        let outgoing = OutgoingQueue::default();
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(count.clone());
         let mut cx = Context::from_waker(&waker);
         let wakes = || count.0.load(Ordering::SeqCst);
         let mut batch = VecDeque::new();
 
-        assert!(outbox.poll_take(&mut cx, &mut batch).is_pending());
-        assert!(push(&outbox) && push(&outbox));
+        assert!(outgoing.poll_take(&mut cx, &mut batch).is_pending());
+        assert!(push(&outgoing) && push(&outgoing));
         assert_eq!(wakes(), 0);
-        outbox.set_open(true);
+        outgoing.set_open(true);
         assert_eq!(wakes(), 1);
-        assert!(outbox.poll_take(&mut cx, &mut batch).is_ready());
+        assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
         assert_eq!(batch.len(), 2);
         batch.clear();
-        assert!(outbox.poll_take(&mut cx, &mut batch).is_pending());
-        assert!(push(&outbox) && push(&outbox) && push(&outbox));
+        assert!(outgoing.poll_take(&mut cx, &mut batch).is_pending());
+        assert!(push(&outgoing) && push(&outgoing) && push(&outgoing));
         assert_eq!(wakes(), 2);
-        assert_eq!(outbox.totals(), (5, 15));
+        assert_eq!(outgoing.totals(), (5, 15));
 
-        outbox.set_open(false);
-        assert!(outbox.poll_take(&mut cx, &mut batch).is_pending());
-        outbox.poke();
+        outgoing.set_open(false);
+        assert!(outgoing.poll_take(&mut cx, &mut batch).is_pending());
+        outgoing.poke();
         assert_eq!(wakes(), 3);
-        assert!(matches!(outbox.poll_take(&mut cx, &mut batch), Poll::Ready(Wake::Poke)));
+        assert!(matches!(outgoing.poll_take(&mut cx, &mut batch), Poll::Ready(Wake::Poke)));
 
-        outbox.clear();
-        assert!(!push(&outbox));
+        outgoing.clear();
+        assert!(!push(&outgoing));
         count.wake();
     }
 
     #[test]
     fn subscriptions_made_without_a_connection_go_first() {
-        let outbox = Outbox::default();
+        let outgoing = OutgoingQueue::default();
         let waker = Waker::noop();
         let mut cx = Context::from_waker(waker);
         let mut batch = VecDeque::from([op()]);
-        assert!(push(&outbox));
+        assert!(push(&outgoing));
         for id in 1..=2 {
-            let pushed = outbox.push(Op::Subscribe(SubId(id)), || Ok::<(), ()>(()));
+            let pushed = outgoing.push(Op::Subscribe(SubId(id)), || Ok::<(), ()>(()));
             assert_eq!(pushed, Ok(true));
         }
-        outbox.set_open(true);
-        assert!(outbox.poll_take(&mut cx, &mut batch).is_ready());
+        outgoing.set_open(true);
+        assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
         let firsts: Vec<_> = batch
             .iter()
             .map(|op| match op {
@@ -276,18 +276,18 @@ mod tests {
 
     #[test]
     fn subscriptions_made_again_take_the_place_of_those_that_wait() {
-        let outbox = Outbox::default();
+        let outgoing = OutgoingQueue::default();
         let mut cx = Context::from_waker(Waker::noop());
         let mut batch = VecDeque::new();
         let ops = [Op::Subscribe(SubId(1)), Op::Unsubscribe(SubId(2), None), op()];
         for op in ops {
-            assert_eq!(outbox.push(op, || Ok::<(), ()>(())), Ok(true));
+            assert_eq!(outgoing.push(op, || Ok::<(), ()>(())), Ok(true));
         }
         for _ in 0..3 {
-            outbox.subscribe_again([SubId(1), SubId(3)]);
+            outgoing.subscribe_again([SubId(1), SubId(3)]);
         }
-        outbox.set_open(true);
-        assert!(outbox.poll_take(&mut cx, &mut batch).is_ready());
+        outgoing.set_open(true);
+        assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
         let subscribed = |op: &Op| match op {
             Op::Subscribe(id) => Some(id.0),
             _ => None,
@@ -298,9 +298,9 @@ mod tests {
 
     #[test]
     fn a_refused_entry_leaves_no_trace() {
-        let outbox = Outbox::default();
-        assert_eq!(outbox.push(op(), || Err("no")), Err("no"));
-        assert_eq!(outbox.totals(), (0, 0));
-        assert!(push(&outbox));
+        let outgoing = OutgoingQueue::default();
+        assert_eq!(outgoing.push(op(), || Err("no")), Err("no"));
+        assert_eq!(outgoing.totals(), (0, 0));
+        assert!(push(&outgoing));
     }
 }
