@@ -4,7 +4,8 @@
 //! number of items, in order, to one handler. Both ends of each are made together on the Tcl
 //! thread; the sending end may then go to any thread.
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
+use crate::lock::lock;
 use crate::tcl::mailbox::{Mailbox, Served, Source, at_thread_exit, expect_answer};
 use crate::tcl::wait::{Waiter, wait};
 use crate::tcl::{Interp, InterpHandle, Result, Return};
@@ -13,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// How many items one turn of a feed delivers before other feeds get theirs.
@@ -93,7 +94,7 @@ impl<T: Send + 'static> Promise<T> {
 
     fn send(&mut self, value: crate::error::Result<T>) {
         if let Some(slot) = self.slot.take() {
-            *slot.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            *lock(&slot.value) = Some(value);
             slot.ready.store(true, Ordering::Release);
             self.mailbox.post(slot, true);
         }
@@ -102,7 +103,7 @@ impl<T: Send + 'static> Promise<T> {
 
 impl<T: Send + 'static> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.send(Err(Error::new(Kind::ConnectionClosed, "Connection closed")));
+        self.send(Err(Error::connection_closed()));
     }
 }
 
@@ -126,8 +127,8 @@ impl<T: Send + 'static> Pending<T> {
             ready
         };
         wait(interp, &self.waiter, ready, move |interp| {
-            let value = slot.value.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let closed = || Err(Error::new(Kind::ConnectionClosed, "Connection closed"));
+            let value = lock(&slot.value).take();
+            let closed = || Err(Error::connection_closed());
             finish(interp, value.unwrap_or_else(closed))
         })
     }
@@ -214,7 +215,7 @@ pub fn channel<T: Send + 'static>(
 
 impl<T: Send + 'static> Shared<T> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue<T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 

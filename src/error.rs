@@ -123,6 +123,11 @@ impl Error {
         Error { kind, message: message.into(), api: None }
     }
 
+    /// The end of a connection, for whoever still waits for an answer through it.
+    pub fn connection_closed() -> Self {
+        Error::new(Kind::ConnectionClosed, "Connection closed")
+    }
+
     /// `{NATS ErrInvalidArg}` with this text.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Error::new(Kind::InvalidArg, message)

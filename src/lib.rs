@@ -7,6 +7,7 @@ mod error;
 mod jetstream;
 mod json;
 mod keyvalue;
+mod lock;
 mod options;
 mod rfc3339;
 mod runtime;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 
 use crate::error::{Error, Kind, Result};
+use crate::lock::lock;
 
 /// How long an idle thread of the resolver stays.
 const RESOLVER_KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -159,10 +160,6 @@ pub fn close_all(limit: Duration) {
     for open in &ours {
         open.wait_closed(deadline.saturating_duration_since(Instant::now()));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 //! replace what is its own. A batch takes more than its turns are for: some messages come earlier
 //! than it would be theirs, but none later.
 
+use crate::lock::lock;
 use crate::options::{self, Options, Type};
 use crate::transport::PackedMessage;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// What to do with a message for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +195,7 @@ impl Backlog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// A message of this size has come; `make` makes what is kept, if it is. `sent` is what the feed

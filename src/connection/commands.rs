@@ -148,7 +148,7 @@ fn ping(call: &Call<'_>) -> Result<Return> {
     this.link()?.barrier(Some(timeout), move |outcome| {
         complete(outcome.map_err(|error| match error {
             RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
-            _ => Error::new(Kind::ConnectionClosed, "Connection closed"),
+            _ => Error::connection_closed(),
         }));
     })?;
     answer.wait(call.interp, move |_, outcome| {

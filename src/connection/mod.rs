@@ -207,7 +207,7 @@ impl Connection {
         // A `disconnect` leaves no error behind.
         match *self.last_error.borrow() {
             Some(_) => Error::new(Kind::Timeout, "Connection lost"),
-            None => Error::new(Kind::ConnectionClosed, "Connection closed"),
+            None => Error::connection_closed(),
         }
     }
 

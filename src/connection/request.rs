@@ -468,8 +468,6 @@ fn failure(outcome: Outcome, subject: &str, many: bool) -> Error {
             }
         }
         Outcome::Lost => Error::new(Kind::Timeout, "Connection lost"),
-        Outcome::Message(_) | Outcome::Turn | Outcome::Closed => {
-            Error::new(Kind::ConnectionClosed, "Connection closed")
-        }
+        Outcome::Message(_) | Outcome::Turn | Outcome::Closed => Error::connection_closed(),
     }
 }

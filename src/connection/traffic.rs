@@ -15,7 +15,7 @@ const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 fn failure(error: &RequestError, late: &'static str) -> Error {
     match error {
         RequestError::Timeout => Error::new(Kind::Timeout, late),
-        _ => Error::new(Kind::ConnectionClosed, "Connection closed"),
+        _ => Error::connection_closed(),
     }
 }
 

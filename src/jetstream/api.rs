@@ -178,7 +178,7 @@ pub fn request_error(subject: &str, error: RequestError) -> Error {
         RequestError::NoResponders(_) => {
             Error::new(Kind::JetStreamNotEnabled, "JetStream is not enabled in the server")
         }
-        RequestError::Closed => Error::new(Kind::ConnectionClosed, "Connection closed"),
+        RequestError::Closed => Error::connection_closed(),
         RequestError::Lost => Error::new(Kind::Timeout, "Connection lost"),
         RequestError::Refused(error) => error,
     }

@@ -7,13 +7,14 @@ use crate::connection::Connection;
 use crate::connection::log::Level;
 use crate::error::Error;
 use crate::json;
+use crate::lock::lock;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Requests and replies as they happened, on their way from the runtime thread to the log.
@@ -34,7 +35,7 @@ impl Traces {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Direction, String, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

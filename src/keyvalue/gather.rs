@@ -14,13 +14,14 @@ use crate::jetstream::config::Policy;
 use crate::jetstream::ordered::State;
 use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
 use crate::jetstream::stored::Stored;
+use crate::lock::lock;
 use crate::tcl::{Call, Obj, Result, Return};
 use crate::transport::Message;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 enum Item {
@@ -60,7 +61,7 @@ impl Harvest {
 type Activity = Mutex<Instant>;
 
 fn now(activity: &Activity) {
-    *activity.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    *lock(activity) = Instant::now();
 }
 
 struct Relay {
@@ -121,7 +122,7 @@ impl Observer for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.end(Err(Error::new(Kind::ConnectionClosed, "Connection closed")));
+        self.end(Err(Error::connection_closed()));
     }
 }
 
@@ -163,7 +164,7 @@ fn gather(
             loop {
                 tokio::time::sleep(wait).await;
                 let Some(activity) = activity.upgrade() else { return };
-                let last = *activity.lock().unwrap_or_else(PoisonError::into_inner);
+                let last = *lock(&activity);
                 match limit.checked_sub(last.elapsed()) {
                     Some(rest) if rest > Duration::ZERO => wait = rest,
                     _ => break,

@@ -182,7 +182,7 @@ impl Store {
         });
         async move {
             asked?;
-            let closed = |_| Error::new(Kind::ConnectionClosed, "Connection closed");
+            let closed = |_| Error::connection_closed();
             told.await.map_err(closed)?
         }
     }

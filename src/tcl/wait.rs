@@ -209,7 +209,7 @@ fn run_event_loop(interp: Interp<'_>, waiter: &Waiter) -> Result<()> {
     let guard = interp_handle.enter();
     while !waiter.done.get() {
         if guard.is_none() || interp.deleted() {
-            return Err(Error::new(Kind::ConnectionClosed, "Connection closed").into());
+            return Err(Error::connection_closed().into());
         }
         // SAFETY: the interpreter is held by `guard`.
         unsafe {

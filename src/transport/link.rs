@@ -17,10 +17,11 @@ use super::reconnect::Reconnector;
 use super::requests::{Handler, RequestError, RequestId, RequestResult};
 use super::server::ServerEntry;
 use super::settings::Settings;
-use super::shared::{Shared, Traffic, lock};
+use super::shared::{Shared, Traffic};
 use super::source::{Sink, SubId};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
+use crate::lock::lock;
 use crate::runtime::{self, Process, Thread};
 
 /// What a close may take beyond its flush, before the thread is left to end by itself.

@@ -5,13 +5,14 @@
 //! into the engine while there is a connection, so the order on the wire is the order of calls.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use async_nats::message::OutboundMessage;
 use tokio::sync::oneshot;
 
 use super::source::SubId;
+use crate::lock::lock;
 
 /// One entry of the queue.
 pub(super) enum Op {
@@ -69,7 +70,7 @@ pub(super) enum Wake {
 
 impl OutgoingQueue {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Queues an entry; gives it back if the queue is sealed. `allow` is asked before a sleeping

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_nats::client::Statistics;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use super::requests::{End, RequestTable};
 use super::settings::Settings;
 use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
+use crate::lock::lock;
 use crate::runtime::Process;
 
 /// Lock order: a source's feed, then one of the mutexes here, never two of them at once.
@@ -244,8 +245,4 @@ impl Shared {
             source.end();
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -35,7 +35,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use async_nats::Subscriber;
@@ -43,6 +43,7 @@ use futures_util::Stream;
 use tokio::task::unconstrained;
 
 use super::message::Message;
+use crate::lock::lock;
 
 /// Names a subscription of one link; counts up from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,7 +139,7 @@ impl SubscriptionSource {
     }
 
     fn feed(&self) -> MutexGuard<'_, Feed> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.feed)
     }
 
     /// Takes over the engine's side and polls it for the first time. Runtime thread only.

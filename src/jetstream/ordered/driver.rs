@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::jetstream::ack::{self, Meta};
 use crate::jetstream::api::Api;
 use crate::jetstream::reply;
 use crate::jetstream::stored::Stored;
+use crate::lock::lock;
 use crate::transport::{ConnState, Link, Message, Outgoing, Sink, SubId};
 
 /// Is told what happens, on the runtime thread. Must not block.
@@ -480,8 +481,4 @@ impl Driver {
         }
         self.settle_credit(cell);
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

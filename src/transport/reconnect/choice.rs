@@ -9,12 +9,12 @@ use tokio::time::timeout;
 
 use super::{Reconnector, now, server_addr};
 use crate::error::Error;
+use crate::lock::lock;
 use crate::transport::event::Event;
 use crate::transport::failure::{self, Attempt};
 use crate::transport::info::ServerInfo;
 use crate::transport::pool::{self, Next};
 use crate::transport::server::ServerEntry;
-use crate::transport::shared::lock;
 
 /// How long the user's delay callback may take before the usual wait is taken instead.
 const DELAY_ANSWER: Duration = Duration::from_secs(5);

@@ -7,10 +7,10 @@ use tokio::time::timeout;
 
 use super::Reconnector;
 use crate::error::Error;
+use crate::lock::lock;
 use crate::transport::failure;
 use crate::transport::login::{Login, LoginQuestion};
 use crate::transport::server::ServerEntry;
-use crate::transport::shared::lock;
 use crate::transport::tls;
 
 /// How long the user's login callback may take. The limit of the attempt may be shorter.

@@ -21,9 +21,10 @@ use async_nats::{Client, ServerAddr};
 use tokio::sync::watch;
 
 use super::server::ServerEntry;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use super::tls::Tls;
 use crate::error::Error;
+use crate::lock::lock;
 
 pub(super) struct Reconnector {
     shared: Arc<Shared>,

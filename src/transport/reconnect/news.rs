@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, ClientError};
 
 use super::{Reconnector, server_addr};
+use crate::lock::lock;
 use crate::transport::event::{ConnState, Event};
 use crate::transport::failure;
 use crate::transport::info::ServerInfo;
 use crate::transport::server::ServerEntry;
-use crate::transport::shared::lock;
 use crate::transport::trace::Heard;
 
 /// How long a server that reported a fatal error has to end the connection itself.

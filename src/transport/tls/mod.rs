@@ -26,8 +26,9 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::settings::TlsSettings;
-use super::shared::{Shared, lock};
+use super::shared::Shared;
 use crate::error::{Error, Kind, Result};
+use crate::lock::lock;
 use files::{Files, Opened};
 use key::Key;
 pub use question::{Review, TlsCallback, TlsQuestion};
