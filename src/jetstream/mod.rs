@@ -1,19 +1,21 @@
-//! JetStream: API requests and their JSON, the ordered consumer, and the object `nats::jet_stream`.
+//! JetStream: the object `nats::jet_stream` and its methods, API requests, the ordered consumer.
 //!
-//! `object` and `consumer` are the Tcl side; everything else knows nothing of Tcl.
+//! `context` is the object; `account`, `stream` and their like are its methods and know Tcl, and so
+//! does `ordered::object`. Everything else does not.
 
-pub mod ack;
+mod account;
 pub mod api;
-pub mod config;
-pub mod consumer;
-pub mod object;
+pub mod context;
+pub mod metadata;
 pub mod ordered;
-pub mod reply;
 pub mod stored;
+mod stream;
 
 use crate::tcl::{Interp, Result};
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    object::register(interp)?;
-    consumer::register(interp)
+    context::register(interp)?;
+    account::register(interp)?;
+    stream::register(interp)?;
+    ordered::object::register(interp)
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 
 /// A stored message. `headers` are in the order of the publisher, repeated names included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredMessage {
     pub subject: String,
     pub seq: u64,
     pub time: String,
@@ -16,7 +16,7 @@ pub struct Stored {
     pub headers: Vec<(String, String)>,
 }
 
-impl Stored {
+impl StoredMessage {
     /// Reads the reply of `STREAM.MSG.GET`, whose errors have been mapped before.
     pub fn from_reply(reply: &Value) -> Result<Self> {
         let malformed = |what: &str| {
@@ -28,7 +28,7 @@ impl Stored {
             Some(encoded) => STANDARD.decode(encoded).map_err(|_| malformed(name)),
             None => Ok(Vec::new()),
         };
-        Ok(Stored {
+        Ok(StoredMessage {
             subject: text("subject").ok_or_else(|| malformed("subject"))?.to_owned(),
             seq: message.get("seq").and_then(Value::as_u64).ok_or_else(|| malformed("seq"))?,
             time: text("time").ok_or_else(|| malformed("time"))?.to_owned(),
@@ -65,7 +65,7 @@ mod tests {
         let reply = json!({"message": {
             "subject": "$KV.B.k", "seq": 7, "hdrs": block, "data": "AP8=",
             "time": "2026-11-22T17:04:03.018876992Z"}});
-        let stored = Stored::from_reply(&reply).expect("a message");
+        let stored = StoredMessage::from_reply(&reply).expect("a message");
         assert_eq!((stored.subject.as_str(), stored.seq), ("$KV.B.k", 7));
         assert_eq!(stored.data, [0, 255]);
         assert_eq!(stored.header("KV-Operation"), Some("DEL"));
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn missing_data_is_empty_and_nonsense_an_error() {
         let reply = json!({"message": {"subject": "s", "seq": 1, "time": "t"}});
-        let stored = Stored::from_reply(&reply).expect("a message");
+        let stored = StoredMessage::from_reply(&reply).expect("a message");
         assert!(stored.data.is_empty() && stored.headers.is_empty());
         for reply in [
             json!({}),
@@ -84,7 +84,10 @@ mod tests {
             json!({"message": {"subject": "s", "seq": -1, "time": "t"}}),
             json!({"message": {"subject": "s", "seq": 1, "time": "t", "data": "%"}}),
         ] {
-            assert_eq!(Stored::from_reply(&reply).expect_err("an error").kind, Kind::Protocol);
+            assert_eq!(
+                StoredMessage::from_reply(&reply).expect_err("an error").kind,
+                Kind::Protocol
+            );
         }
     }
 }

@@ -6,7 +6,7 @@ use super::names::check_bucket;
 use super::object::create as create_object;
 use crate::bridge;
 use crate::error::{Error, Kind};
-use crate::jetstream::object::JetStream;
+use crate::jetstream::context::JetStream;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::{ANY, create};
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::bucket::Bucket;
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::ack::Meta;
-use crate::jetstream::stored::Stored;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::stored::StoredMessage;
 use crate::rfc3339;
 
 /// What an entry did to its key.
@@ -87,7 +87,7 @@ impl Entry {
     pub fn from_watch<'h>(
         bucket: &Bucket,
         subject: &str,
-        meta: &Meta<'_>,
+        meta: &Metadata<'_>,
         header: impl Fn(&str) -> Option<&'h str>,
         payload: &[u8],
     ) -> Option<Self> {
@@ -122,7 +122,7 @@ impl Entry {
 
     /// From the reply to a `STREAM.MSG.GET` request.
     pub fn from_stored(bucket: &Bucket, key: &str, reply: &Value) -> Result<Self> {
-        let stored = Stored::from_reply(reply)?;
+        let stored = StoredMessage::from_reply(reply)?;
         expect_key(bucket, key, &stored.subject)?;
         let created_ms = created(&stored.time)?;
         let operation = Operation::of(|name| stored.header(name));
@@ -130,7 +130,11 @@ impl Entry {
     }
 
     /// From a message of a watch that had to be read in this way; `None` as in [`Entry::from_watch`].
-    pub fn from_stored_watch(bucket: &Bucket, stored: &Stored, with_value: bool) -> Option<Self> {
+    pub fn from_stored_watch(
+        bucket: &Bucket,
+        stored: &StoredMessage,
+        with_value: bool,
+    ) -> Option<Self> {
         let key = bucket.key_of(&stored.subject)?;
         let created_ms = created(&stored.time).ok()?;
         let operation = Operation::of(|name| stored.header(name));
@@ -201,7 +205,7 @@ mod tests {
         move |name| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
     }
 
-    const META: Meta<'static> = Meta {
+    const META: Metadata<'static> = Metadata {
         stream: "KV_B",
         consumer: "C",
         delivered: 1,

@@ -9,11 +9,11 @@ use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
 use super::watcher::spec;
 use crate::bridge::{self, Promise, Sender};
 use crate::error::{Error, Kind};
-use crate::jetstream::ack::Meta;
-use crate::jetstream::config::Policy;
+use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::State;
+use crate::jetstream::ordered::create::Policy;
 use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
-use crate::jetstream::stored::Stored;
+use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::tcl::{Call, Obj, Result, Return};
 use crate::transport::Message;
@@ -78,7 +78,7 @@ impl Relay {
 }
 
 impl Observer for Relay {
-    fn entry(&mut self, message: &Message, meta: &Meta<'_>) {
+    fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
         now(&self.activity);
         let header = |name: &str| message.header(name);
         if let Some(entry) =
@@ -88,7 +88,7 @@ impl Observer for Relay {
         }
     }
 
-    fn stored(&mut self, stored: &Stored) {
+    fn stored(&mut self, stored: &StoredMessage) {
         now(&self.activity);
         if let Some(entry) = Entry::from_stored_watch(&self.bucket, stored, true) {
             self.feed.send(Item::Entry(entry));

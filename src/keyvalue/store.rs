@@ -4,8 +4,8 @@
 use super::bucket::{Bucket, not_found};
 use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::reply;
 use crate::jetstream::api::request_error;
-use crate::jetstream::reply;
 use crate::transport::{Headers, Link, Outgoing, RequestError, RequestResult};
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -6,13 +6,13 @@ use super::known::Known;
 use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
 use crate::bridge::{self, Receiver, Sender};
 use crate::error::{Error, Kind};
-use crate::jetstream::ack::Meta;
-use crate::jetstream::config::{ConsumerConfig, Policy};
-use crate::jetstream::consumer::ConsumerObject;
-use crate::jetstream::object::JetStream;
+use crate::jetstream::context::JetStream;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
 use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
+use crate::jetstream::ordered::object::ConsumerObject;
 use crate::jetstream::ordered::{Resume, Spec, State};
-use crate::jetstream::stored::Stored;
+use crate::jetstream::stored::StoredMessage;
 use crate::options::{self, Type};
 use crate::tcl::{
     Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
@@ -172,14 +172,14 @@ struct Relay {
 }
 
 impl Observer for Relay {
-    fn entry(&mut self, message: &Message, meta: &Meta<'_>) {
+    fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
         let header = |name: &str| message.header(name);
         let entry =
             Entry::from_watch(&self.bucket, message.subject(), meta, header, message.payload());
         self.feed.send(entry.map_or(Item::Foreign, Item::Entry));
     }
 
-    fn stored(&mut self, stored: &Stored) {
+    fn stored(&mut self, stored: &StoredMessage) {
         let entry = Entry::from_stored_watch(&self.bucket, stored, !self.meta_only);
         self.feed.send(entry.map_or(Item::Foreign, Item::Entry));
     }

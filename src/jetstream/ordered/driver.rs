@@ -16,19 +16,19 @@ use tokio::sync::{Notify, watch};
 use super::machine::{Action, Connection, Machine, Surroundings};
 use super::{Spec, State};
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::ack::{self, Meta};
 use crate::jetstream::api::Api;
-use crate::jetstream::reply;
-use crate::jetstream::stored::Stored;
+use crate::jetstream::api::reply;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::transport::{ConnState, Link, Message, Outgoing, Sink, SubId};
 
 /// Is told what happens, on the runtime thread. Must not block.
 pub trait Observer: Send {
     /// The next message. It keeps its read buffer alive: copy what is needed.
-    fn entry(&mut self, message: &Message, meta: &Meta<'_>);
+    fn entry(&mut self, message: &Message, meta: &Metadata<'_>);
     /// The next message, where the engine could not read it as one.
-    fn stored(&mut self, stored: &Stored);
+    fn stored(&mut self, stored: &StoredMessage);
     /// What was there at the start has been delivered. Called once.
     fn end_of_data(&mut self);
     /// The stream is being asked which subjects it has; see [`Spec::roll_call`].
@@ -171,8 +171,8 @@ struct Driver {
 /// What an input is about, beyond the machine's own knowledge.
 enum Subject<'a> {
     Nothing,
-    Message(&'a Message, &'a Meta<'a>),
-    Stored(&'a Stored),
+    Message(&'a Message, &'a Metadata<'a>),
+    Stored(&'a StoredMessage),
     Present(HashSet<String>),
     /// A reply to the create request.
     Info(Value),
@@ -344,7 +344,7 @@ impl Driver {
                 Action::AskMessage { token, op, body } => {
                     let cell = cell.clone();
                     let _ = self.api.request(&op, body, self.api.timeout, move |answer| {
-                        let stored = answer.and_then(|reply| Stored::from_reply(&reply));
+                        let stored = answer.and_then(|reply| StoredMessage::from_reply(&reply));
                         let subject = stored.as_ref().map_or(Subject::Nothing, Subject::Stored);
                         input(&cell, subject, |machine, now, out| {
                             machine.next_message(token, stored.as_ref(), now, out);
@@ -449,7 +449,7 @@ impl Sink for Inbox {
         let incarnation = self.incarnation;
         if message.status().is_some() {
             driver.control(&self.cell, incarnation, &message);
-        } else if let Some(meta) = message.reply().and_then(ack::parse) {
+        } else if let Some(meta) = message.reply().and_then(Metadata::parse) {
             driver.input(&self.cell, Subject::Message(&message, &meta), |machine, now, out| {
                 machine.message(incarnation, &meta, now, out);
             });

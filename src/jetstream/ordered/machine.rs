@@ -39,8 +39,8 @@ use self::rollcall::RollCall;
 use self::watchdog::{CROSSING, IN_FLIGHT, QUIET};
 use super::{Spec, State};
 use crate::error::{Error, Kind};
-use crate::jetstream::ack::Meta;
-use crate::jetstream::config::Policy;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::Policy;
 use crate::rfc3339;
 
 enum Phase {
@@ -232,7 +232,7 @@ impl Machine {
     pub fn message(
         &mut self,
         incarnation: u64,
-        meta: &Meta<'_>,
+        meta: &Metadata<'_>,
         now: Instant,
         out: &mut Vec<Action>,
     ) {

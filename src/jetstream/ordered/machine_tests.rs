@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::machine::{Action, Connection, Machine, Surroundings};
 use super::{Resume, Spec};
 use crate::error::{Error, Kind};
-use crate::jetstream::ack::Meta;
-use crate::jetstream::config::{ConsumerConfig, Policy};
-use crate::jetstream::stored::Stored;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
+use crate::jetstream::stored::StoredMessage;
 
 pub(super) fn spec(policy: Policy, resume: Resume) -> Spec {
     let config = ConsumerConfig {
@@ -165,7 +165,7 @@ impl Rig {
     }
 
     fn message_to(&mut self, incarnation: u64, stream_seq: u64, consumer_seq: u64, pending: u64) {
-        let meta = Meta {
+        let meta = Metadata {
             stream: "S",
             consumer: &format!("C{incarnation}"),
             delivered: 1,
@@ -480,7 +480,7 @@ fn foreign_messages_and_duplicates_are_ignored() {
     let mut rig = Rig::live(all(), 3);
     rig.message(3, 3, 0);
     rig.message(1, 1, 2);
-    let meta = Meta {
+    let meta = Metadata {
         stream: "S",
         consumer: "other",
         delivered: 1,
@@ -491,7 +491,7 @@ fn foreign_messages_and_duplicates_are_ignored() {
     };
     let incarnation = rig.incarnation;
     rig.run(|machine, now, out| machine.message(incarnation, &meta, now, out));
-    let meta = Meta { stream: "T", consumer: "C1", ..meta };
+    let meta = Metadata { stream: "T", consumer: "C1", ..meta };
     rig.run(|machine, now, out| machine.message(incarnation, &meta, now, out));
     rig.expect(&[]);
     rig.message(4, 4, 0);
@@ -1029,9 +1029,9 @@ fn bounce(rig: &mut Rig, generation: u64) {
     rig.run(|m, now, out| m.stream_info(token, Ok(&info), now, out));
 }
 
-fn stored(seq: u64) -> Stored {
+fn stored(seq: u64) -> StoredMessage {
     let (subject, time) = ("s".to_owned(), "2026-01-01T00:00:00Z".to_owned());
-    Stored { subject, seq, time, data: Vec::new(), headers: Vec::new() }
+    StoredMessage { subject, seq, time, data: Vec::new(), headers: Vec::new() }
 }
 
 #[test]

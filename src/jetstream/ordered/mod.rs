@@ -3,8 +3,10 @@
 //! `machine` decides and does nothing, `driver` does and decides nothing. Ordered consumers,
 //! watches, keys and histories are all served by this one.
 
+pub mod create;
 pub mod driver;
 pub mod machine;
+pub mod object;
 
 #[cfg(test)]
 mod machine_tests;
@@ -13,7 +15,7 @@ mod model_tests;
 #[cfg(test)]
 mod server_tests;
 
-use crate::jetstream::config::{ConsumerConfig, Policy};
+use self::create::{ConsumerConfig, Policy};
 
 /// How to go on when the consumer has to be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

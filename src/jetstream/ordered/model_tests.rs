@@ -11,8 +11,8 @@ use super::machine::{Action, Connection, Machine};
 use super::machine_tests::{spec, surroundings};
 use super::{Resume, State};
 use crate::error::{Error, Kind};
-use crate::jetstream::ack::Meta;
-use crate::jetstream::config::Policy;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::Policy;
 
 struct Random(u64);
 
@@ -380,7 +380,7 @@ impl World {
         let Some(packet) = self.wire.pop_front() else { return };
         match packet {
             Packet::Message { incarnation, stream_seq, consumer_seq, pending } => {
-                let meta = Meta {
+                let meta = Metadata {
                     stream: "S",
                     consumer: &format!("C{incarnation}"),
                     delivered: 1,

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::driver::{Observer, OrderedConsumer};
 use super::{Resume, Spec, State};
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::ack::Meta;
 use crate::jetstream::api::Api;
-use crate::jetstream::config::{ConsumerConfig, Policy};
-use crate::jetstream::stored::Stored;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
+use crate::jetstream::stored::StoredMessage;
 use crate::keyvalue::bucket::Bucket;
 use crate::keyvalue::config::{BucketConfig, bucket_stream};
 use crate::keyvalue::entry::Entry;
@@ -154,11 +154,11 @@ impl Recorder {
 }
 
 impl Observer for Recorder {
-    fn entry(&mut self, _message: &Message, meta: &Meta<'_>) {
+    fn entry(&mut self, _message: &Message, meta: &Metadata<'_>) {
         self.tell(Heard::Entry(meta.stream_seq));
     }
 
-    fn stored(&mut self, _stored: &Stored) {}
+    fn stored(&mut self, _stored: &StoredMessage) {}
 
     fn roll_call_begins(&mut self) {}
 
@@ -301,7 +301,7 @@ fn delivers_what_is_there_and_what_comes() {
     assert!(some.consumer.name().starts_with("chosen_"), "{}", some.consumer.name());
     let name = all.consumer.name();
     let mut info = world.call(&format!("CONSUMER.INFO.S.{name}"), Value::Null).expect("info");
-    crate::jetstream::reply::convert_consumer(&mut info);
+    crate::jetstream::api::reply::convert_consumer(&mut info);
     assert_eq!(all.consumer.info().expect("info")["config"], info["config"]);
 
     let missing = ConsumerConfig { stream: "T".into(), ..spec(Policy::All, 5000).config };
@@ -554,7 +554,7 @@ struct Entries {
 }
 
 impl Observer for Entries {
-    fn entry(&mut self, message: &Message, meta: &Meta<'_>) {
+    fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
         let header = |name: &str| message.header(name);
         let subject = message.subject();
         let payload = message.payload();
@@ -564,7 +564,7 @@ impl Observer for Entries {
         }
     }
 
-    fn stored(&mut self, _stored: &Stored) {}
+    fn stored(&mut self, _stored: &StoredMessage) {}
 
     fn roll_call_begins(&mut self) {}
 

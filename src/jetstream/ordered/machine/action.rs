@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
-use crate::jetstream::config::CreateRequest;
 use crate::jetstream::ordered::State;
+use crate::jetstream::ordered::create::CreateRequest;
 
 /// What the driver has to do, in this order.
 #[derive(Debug, PartialEq)]

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
-use crate::jetstream::config::Policy;
-use crate::jetstream::stored::Stored;
+use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::stored::StoredMessage;
 
 /// Two losses may be bad luck.
 const PATIENCE: u32 = 2;
@@ -59,7 +59,7 @@ impl Machine {
     pub fn next_message(
         &mut self,
         token: u64,
-        answer: Result<&Stored, &Error>,
+        answer: Result<&StoredMessage, &Error>,
         now: Instant,
         out: &mut Vec<Action>,
     ) {

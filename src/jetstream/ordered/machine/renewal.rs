@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::watchdog::QUIET;
 use super::{Action, Machine};
-use crate::jetstream::config::Policy;
+use crate::jetstream::ordered::create::Policy;
 
 /// Each renewal that brings nothing makes the next one wait longer, up to this many times.
 const MOST_DOUBLINGS: u32 = 3;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
-use crate::jetstream::config::Policy;
+use crate::jetstream::ordered::create::Policy;
 use crate::jetstream::ordered::{Resume, State};
 
 const RETRY: Duration = Duration::from_secs(10);

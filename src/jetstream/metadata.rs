@@ -1,4 +1,5 @@
-//! Ack subjects: the reply subject of a JetStream message carries its metadata.
+//! Message metadata: the reply subject of a JetStream message, to which its acknowledgement goes,
+//! tells where the message comes from.
 //!
 //! ```text
 //!  9 tokens  $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>
@@ -6,9 +7,9 @@
 //! 12 tokens  as 11, and one more token at the end that means nothing to a client
 //! ```
 
-/// What an ack subject tells about its message. Borrows the subject: parsing allocates nothing.
+/// What is known of a delivered message. Borrows its ack subject: parsing allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meta<'a> {
+pub struct Metadata<'a> {
     pub stream: &'a str,
     pub consumer: &'a str,
     /// How often this message has been delivered, from 1.
@@ -21,42 +22,42 @@ pub struct Meta<'a> {
     pub pending: u64,
 }
 
-impl Meta<'_> {
+impl Metadata<'_> {
+    /// Parses an ack subject; `None` when it is none.
+    pub fn parse(subject: &str) -> Option<Metadata<'_>> {
+        const MOST: usize = 12;
+        let mut tokens = [""; MOST];
+        let mut count = 0;
+        for token in subject.split('.') {
+            *tokens.get_mut(count)? = token;
+            count += 1;
+        }
+        // The two leading tokens are not compared, as in nats-tcl: an import may map them.
+        let first = match count {
+            9 => 2,
+            11 | 12 => 4,
+            _ => return None,
+        };
+        let [stream, consumer, delivered, stream_seq, consumer_seq, timestamp, pending] =
+            tokens[first..].first_chunk::<7>()?;
+        if stream.is_empty() || consumer.is_empty() {
+            return None;
+        }
+        Some(Metadata {
+            stream,
+            consumer,
+            delivered: number(delivered)?,
+            stream_seq: number(stream_seq)?,
+            consumer_seq: number(consumer_seq)?,
+            timestamp_ns: i64::try_from(number(timestamp)?).ok()?,
+            pending: number(pending)?,
+        })
+    }
+
     /// The time of storage in ms since the epoch, truncated.
     pub fn timestamp_ms(&self) -> i64 {
         self.timestamp_ns.div_euclid(1_000_000)
     }
-}
-
-/// Parses an ack subject; `None` when it is none.
-pub fn parse(subject: &str) -> Option<Meta<'_>> {
-    const MOST: usize = 12;
-    let mut tokens = [""; MOST];
-    let mut count = 0;
-    for token in subject.split('.') {
-        *tokens.get_mut(count)? = token;
-        count += 1;
-    }
-    // The two leading tokens are not compared, as in nats-tcl: an import may map them.
-    let first = match count {
-        9 => 2,
-        11 | 12 => 4,
-        _ => return None,
-    };
-    let [stream, consumer, delivered, stream_seq, consumer_seq, timestamp, pending] =
-        tokens[first..].first_chunk::<7>()?;
-    if stream.is_empty() || consumer.is_empty() {
-        return None;
-    }
-    Some(Meta {
-        stream,
-        consumer,
-        delivered: number(delivered)?,
-        stream_seq: number(stream_seq)?,
-        consumer_seq: number(consumer_seq)?,
-        timestamp_ns: i64::try_from(number(timestamp)?).ok()?,
-        pending: number(pending)?,
-    })
 }
 
 /// Plain decimal digits; `str::parse` would let a sign through.
@@ -77,7 +78,7 @@ fn number(token: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const EXPECTED: Meta<'static> = Meta {
+    const EXPECTED: Metadata<'static> = Metadata {
         stream: "S",
         consumer: "C",
         delivered: 2,
@@ -96,7 +97,7 @@ mod tests {
             "$JS.ACK._.ACCHASH.S.C.2.17.5.1700000000123456789.3",
             "$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3.rnd",
         ] {
-            assert_eq!(parse(subject), Some(EXPECTED), "{subject}");
+            assert_eq!(Metadata::parse(subject), Some(EXPECTED), "{subject}");
         }
         assert_eq!(EXPECTED.timestamp_ms(), 1_700_000_000_123);
     }
@@ -119,7 +120,7 @@ mod tests {
             "$JS.ACK.S.C.2.17.5.18446744073709551615.3",
             "$JS.ACK.a.b.S.C.2.17.5.1700000000123456789.3.x.y",
         ] {
-            assert_eq!(parse(subject), None, "{subject}");
+            assert_eq!(Metadata::parse(subject), None, "{subject}");
         }
     }
 }

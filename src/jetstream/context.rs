@@ -1,12 +1,10 @@
-//! `nats::jet_stream`: the object, its API requests and the methods that need no more than one.
+//! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
 use super::api::{Api, Direction, Trace};
-use super::reply;
 use crate::bridge;
 use crate::connection::Connection;
 use crate::connection::log::Level;
 use crate::error::Error;
-use crate::json;
 use crate::lock::lock;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
@@ -165,28 +163,8 @@ fn timeout(call: &Call<'_>) -> Result<Return> {
     Ok(Obj::int(call.data::<JetStream>()?.timeout_ms).into())
 }
 
-fn account_info(call: &Call<'_>) -> Result<Return> {
-    call.data::<JetStream>()?.request(call.interp, "INFO", None, |_, outcome| {
-        let mut info = outcome?;
-        reply::drop_type(&mut info);
-        Ok(json::to_obj(&info).into())
-    })
-}
-
-fn stream_info(call: &Call<'_>) -> Result<Return> {
-    let operation = format!("STREAM.INFO.{}", call.arg(0)?.text());
-    call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
-        let mut info = outcome?;
-        reply::drop_paging(&mut info);
-        reply::convert_stream(&mut info);
-        Ok(json::to_obj(&info).into())
-    })
-}
-
 const METHODS: &[Method] = &[
-    Method { name: "account_info", usage: "", min: 0, max: 0, body: account_info },
     Method { name: "api_prefix", usage: "", min: 0, max: 0, body: api_prefix },
-    Method { name: "stream_info", usage: "stream", min: 1, max: 1, body: stream_info },
     Method { name: "timeout", usage: "", min: 0, max: 0, body: timeout },
 ];
 

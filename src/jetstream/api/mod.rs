@@ -1,5 +1,7 @@
 //! Requests to the JetStream API.
 
+pub mod reply;
+
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::reply;
 use crate::error::{Error, Kind, Result};
 use crate::transport::{Link, Message, Outgoing, RequestError, RequestId};
 

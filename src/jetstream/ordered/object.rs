@@ -1,10 +1,10 @@
 //! `nats::ordered_consumer`: the visible side of an ordered consumer.
 
-use super::ordered::driver::OrderedConsumer;
+use super::driver::OrderedConsumer;
 use crate::connection::Follower;
 use crate::connection::log::Level;
 use crate::error::{Error, Kind};
-use crate::jetstream::object::JetStream;
+use crate::jetstream::context::JetStream;
 use crate::json;
 use crate::tcl::interp::error_code;
 use crate::tcl::{

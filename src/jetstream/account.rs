@@ -1,0 +1,21 @@
+//! `account_info`: what the account may use of JetStream, and what it uses.
+
+use super::api::reply;
+use super::context::JetStream;
+use crate::json;
+use crate::tcl::{Call, Interp, Method, Result, Return, oo};
+
+fn account_info(call: &Call<'_>) -> Result<Return> {
+    call.data::<JetStream>()?.request(call.interp, "INFO", None, |_, outcome| {
+        let mut info = outcome?;
+        reply::drop_type(&mut info);
+        Ok(json::to_obj(&info).into())
+    })
+}
+
+const METHODS: &[Method] =
+    &[Method { name: "account_info", usage: "", min: 0, max: 0, body: account_info }];
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::jet_stream", None, None, METHODS)
+}

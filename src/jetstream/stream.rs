@@ -1,0 +1,23 @@
+//! The methods of `nats::jet_stream` that manage streams.
+
+use super::api::reply;
+use super::context::JetStream;
+use crate::json;
+use crate::tcl::{Call, Interp, Method, Result, Return, oo};
+
+fn stream_info(call: &Call<'_>) -> Result<Return> {
+    let operation = format!("STREAM.INFO.{}", call.arg(0)?.text());
+    call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
+        let mut info = outcome?;
+        reply::drop_paging(&mut info);
+        reply::convert_stream(&mut info);
+        Ok(json::to_obj(&info).into())
+    })
+}
+
+const METHODS: &[Method] =
+    &[Method { name: "stream_info", usage: "stream", min: 1, max: 1, body: stream_info }];
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::jet_stream", None, None, METHODS)
+}
