@@ -239,7 +239,12 @@ impl Options {
         self.get(name).and_then(integer)
     }
 
-    /// A timeout; `0` means none at all, so does `None` when there is no default either.
+    /// A limit of time, `usual` if the option was not given; `0` means none.
+    pub fn time_limit(&self, name: &str, usual: Duration) -> Option<Duration> {
+        Some(self.duration(name).unwrap_or(usual)).filter(|limit| !limit.is_zero())
+    }
+
+    /// Milliseconds as they were given, 0 included.
     pub fn duration(&self, name: &str) -> Option<Duration> {
         self.int(name).map(|ms| Duration::from_millis(ms.max(0) as u64))
     }

@@ -38,7 +38,7 @@ pub fn drain(call: &Call<'_>) -> Result<Return> {
         return Err(options::missing_value(dangling).into());
     }
     let given = options::parse(call.interp, OPTIONS, rest)?;
-    let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
+    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
     let answer = match word {
         None => this.drain_all(call.interp, timeout)?,
         Some(word) => {
@@ -57,7 +57,7 @@ pub fn drain(call: &Call<'_>) -> Result<Return> {
 }
 
 impl Connection {
-    fn drain_all(&self, interp: Interp<'_>, timeout: Duration) -> Result<Pending<()>> {
+    fn drain_all(&self, interp: Interp<'_>, timeout: Option<Duration>) -> Result<Pending<()>> {
         if let Some(drain) = self.drains.borrow_mut().iter_mut().find(|drain| drain.whole) {
             let (promise, answer) = bridge::promise(interp);
             drain.waiting.push(promise);
@@ -74,15 +74,15 @@ impl Connection {
         interp: Interp<'_>,
         subscribers: Vec<Rc<Subscriber>>,
         whole: bool,
-        timeout: Duration,
+        timeout: Option<Duration>,
     ) -> Result<Pending<()>> {
         let link = self.link()?;
         let number = self.turn_of_drain();
         let (promise, answer) = bridge::promise(interp);
         let ids = subscribers.iter().filter_map(|subscriber| subscriber.link_id.get()).collect();
         let step = self.drain_step(number);
-        link.drain(ids, Some(timeout), step)?;
-        if let Some(notices) = self.notices() {
+        link.drain(ids, timeout, step)?;
+        if let (Some(timeout), Some(notices)) = (timeout, self.notices()) {
             link.spawn(async move {
                 tokio::time::sleep(timeout).await;
                 notices.send(Notice::DrainExpired(number));

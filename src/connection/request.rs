@@ -249,21 +249,14 @@ impl Connection {
         self.check_open()?;
         let subject = draft.subject.string();
         let out = self.outgoing(interp, draft)?;
-        let timeout = given.duration("timeout").unwrap_or_else(|| self.request_timeout());
+        let timeout = given.time_limit("timeout", self.request_timeout());
         let callback = match given.non_empty("callback") {
             Some(callback) => callback.elements(interp)?,
             None => Vec::new(),
         };
         let dictmsg =
             given.get("dictmsg").map_or_else(|| self.dictmsg(), |_| given.flag("dictmsg"));
-        let ask = Ask {
-            subject,
-            timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
-            callback,
-            dictmsg,
-            many,
-            limits: Limits::of(given),
-        };
+        let ask = Ask { subject, timeout, callback, dictmsg, many, limits: Limits::of(given) };
         let link = self.link()?;
         let id = self.delivery.requests.next_id();
         match (ask.callback.is_empty(), many) {

@@ -23,10 +23,10 @@ pub fn flush(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, TIMEOUT, call.args())?;
     this.check_open()?;
-    let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
+    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
     let (promise, answer) = bridge::promise(call.interp);
     let complete = this.in_order(move |outcome| promise.complete(outcome));
-    this.link()?.flush(Some(timeout), move |outcome| {
+    this.link()?.flush(timeout, move |outcome| {
         complete(outcome.map_err(|error| failure(&error, "Flush timeout")));
     })?;
     answer.wait(call.interp, move |_, outcome| {
@@ -41,10 +41,10 @@ pub fn rtt(call: &Call<'_>) -> Result<Return> {
     if this.status() != Status::Connected {
         return Err(no_connection().into());
     }
-    let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
+    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
     let (promise, answer) = bridge::promise(call.interp);
     let start = Instant::now();
-    this.link()?.flush(Some(timeout), move |outcome| {
+    this.link()?.flush(timeout, move |outcome| {
         let took = start.elapsed();
         promise.complete(outcome.map(|()| took).map_err(|error| failure(&error, "RTT timeout")));
     })?;
