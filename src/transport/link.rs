@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::task::AbortHandle;
 
 use super::event::{ConnState, EventSink};
 use super::inbox::new_inbox;
@@ -33,6 +34,18 @@ const END_GRACE: Duration = Duration::from_secs(1);
 /// connection, or while it is lost, is kept and sent later.
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
+
+/// What [`Link::spawn`] has started. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Task(AbortHandle);
+
+impl Task {
+    /// Drops the future on the runtime thread, soon, wherever it waits: requests that it has sent
+    /// with [`Link::ask`] are cancelled by that. One that is done is left alone.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+}
 
 struct Inner {
     shared: Arc<Shared>,
@@ -237,9 +250,9 @@ impl Link {
         self.0.shared.traffic()
     }
 
-    /// Runs a future on this link's runtime, until the link ends.
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.0.thread.handle().spawn(future);
+    /// Runs a future on this link's runtime, until the link ends or the task is aborted.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Task {
+        Task(self.0.thread.handle().spawn(future).abort_handle())
     }
 
     /// Makes names of inboxes, as this link has them.

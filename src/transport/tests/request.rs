@@ -64,6 +64,31 @@ fn timeouts_come_in_the_order_of_their_deadlines() {
 }
 
 #[test]
+fn an_aborted_task_takes_its_requests_with_it() {
+    need_server!();
+    let server = Server::start(&[]);
+    let (link, _) = connect(&server);
+    let (sink, seen) = channel_sink("silent");
+    link.subscribe("silent", None, None, sink).expect("subscribe");
+    let (ended, end) = mpsc::channel::<()>();
+    let asking = link.clone();
+    let task = link.spawn(async move {
+        let _ended = ended;
+        let first = asking.ask(out("silent", "1"), None);
+        let second = asking.ask(out("silent", "2"), Some(DEADLINE));
+        drop(tokio::join!(first, second));
+    });
+    for _ in 0..2 {
+        seen.recv_timeout(DEADLINE).expect("asked");
+    }
+    assert_eq!(link.shared().requests.sizes(), (2, 1));
+    task.abort();
+    assert_eq!(end.recv_timeout(DEADLINE), Err(mpsc::RecvTimeoutError::Disconnected));
+    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    task.abort();
+}
+
+#[test]
 fn many_replies_until_break_or_timeout() {
     need_server!();
     let server = Server::start(&[]);
