@@ -27,7 +27,13 @@ set env(NATS_SERVER) $server
 # Whether the line reports the start or the end of a test; the rest of the output is shown as it is.
 proc digest {line} {
     upvar #0 run run
-    if {[regexp {^---- (\S+) start$} $line -> run(now)]} return
+    if {[regexp {^---- (\S+) start$} $line -> run(now)]} {
+        if {[incr ::started($run(now))] == 2} {
+            incr run(failed)
+            lappend ::failures "$run(now) in $run(file): another test has the same name"
+        }
+        return
+    }
     if {[regexp {^\+\+\+\+ (\S+) PASSED$} $line]} { incr run(passed); set run(now) ""; return }
     if {[regexp {^\+\+\+\+ (\S+) SKIPPED: (.*)$} $line -> name why]} {
         incr run(skipped)
