@@ -23,6 +23,10 @@ if {[catch {exec [file join $here .. scripts nats-server] 2>@stderr} server]} {
     exit 1
 }
 set env(NATS_SERVER) $server
+# The files are UTF-8, and so is what their programs write, whatever the user's locale is.
+set env(LC_ALL) C.UTF-8
+# A file has a process group of its own where that is possible, so that what it has started can be ended with it.
+set group [auto_execok setsid]
 
 # Whether the line reports the start or the end of a test; the rest of the output is shown as it is.
 proc digest {line} {
@@ -63,7 +67,7 @@ proc run_file {path} {
     array unset run
     array set run [list file [file tail $path] passed 0 failed 0 skipped 0 complete 0 now "" end "" status 0]
     set started [clock milliseconds]
-    set pipe [open |[list [info nameofexecutable] $path -verbose {start pass skip body error} -match $match -skip $skip </dev/null 2>@1]]
+    set pipe [open |[list {*}$::group [info nameofexecutable] -encoding utf-8 $path -verbose {start pass skip body error} -match $match -skip $skip </dev/null 2>@1]]
     set pid [pid $pipe]
     fconfigure $pipe -blocking 0 -encoding utf-8
     catch {fconfigure $pipe -profile replace}
@@ -72,7 +76,7 @@ proc run_file {path} {
     vwait run(end)
     after cancel $timer
     if {$run(end) eq "timeout"} {
-        exec sh -c "kill -9 $pid"
+        exec sh -c "kill -s KILL [expr {$::group eq "" ? $pid : "-$pid"}]"
         set problem "still running after $limit s, killed"
     }
     fconfigure $pipe -blocking 1
