@@ -6,8 +6,11 @@ DESTDIR ?=
 prefix  ?= /usr/local
 libdir  ?= $(prefix)/lib
 
+docdir  ?= $(prefix)/share/doc/nats-tcl
+
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 package := $(DESTDIR)$(libdir)/tcltk/nats$(version)
+docs    := $(DESTDIR)$(docdir)
 library := target/release/libnats.so
 
 .PHONY: help build demo test test-tcl9 test-rust bench check install uninstall clean
@@ -18,13 +21,13 @@ help: ## Show this list
 	@echo "Variables: TCLSH=tclsh9.0   the Tcl shell for demo, test and bench (scripts/tcl9 prints a 9.0 one)"
 	@echo "           FILE='kv*.test'  test: only these files      MATCH='kv-get-*'  SKIP='...'  test: only, or not, these cases"
 	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
-	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir)   install: goes to $(package)"
+	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) docdir=$(docdir)   install"
 
 build: ## Build the loadable library, target/release/libnats.so
 	$(CARGO) build --release --locked
 
 demo: build ## Watch a bucket being filled, mirrored and broken on a nats-server of its own
-	@NATS_SERVER="$$(scripts/nats-server)" $(TCLSH) examples/demo.tcl
+	@server="$$(scripts/nats-server)" && NATS_SERVER="$$server" $(TCLSH) examples/demo.tcl
 
 test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
 	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' $(TCLSH) tests/all.tcl
@@ -37,8 +40,8 @@ test-rust: ## Run the Rust unit tests
 	$(CARGO) test --locked --lib
 
 bench: build ## Compare with a bare async-nats loop on the same server
-	@NATS_SERVER="$$(scripts/nats-server)" $(TCLSH) benches/run.tcl
-	@NATS_SERVER="$$(scripts/nats-server)" $(TCLSH) benches/growth.tcl
+	@server="$$(scripts/nats-server)" && NATS_SERVER="$$server" $(TCLSH) benches/run.tcl && \
+	    NATS_SERVER="$$server" $(TCLSH) benches/growth.tcl
 
 check: build ## Format, lints, links and exports of the library, version numbers
 	$(CARGO) fmt --check
@@ -46,15 +49,20 @@ check: build ## Format, lints, links and exports of the library, version numbers
 	scripts/check-library $(library)
 	scripts/check-version
 
-install: build ## Install the package (DESTDIR, prefix, libdir)
-	install -d '$(package)'
+install: ## Install what make build has built (DESTDIR, prefix, libdir, docdir)
+	@test -e $(library) || { echo "make install: nothing is built: run make build first" >&2; exit 1; }
+	install -d '$(package)' '$(docs)/doc' '$(docs)/examples'
 	install -m 644 $(library) pkgIndex.tcl '$(package)'
-	@echo "installed $(package)"
+	install -m 644 README.md CHANGELOG.md LICENSE '$(docs)'
+	install -m 644 doc/*.md '$(docs)/doc'
+	install -m 644 examples/*.tcl '$(docs)/examples'
+	@echo "installed $(package) and $(docs)"
 	@echo "If tclsh does not find it, put $(libdir)/tcltk on TCLLIBPATH."
 
 uninstall: ## Remove what install put there
 	rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
-	-rmdir '$(package)'
+	rm -rf '$(docs)'
+	@rmdir '$(package)' 2>/dev/null || true
 
 clean: ## Remove everything built or fetched
 	rm -rf target
