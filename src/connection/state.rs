@@ -117,12 +117,12 @@ impl Connection {
                 *self.info.borrow_mut() = Some(info.clone());
                 self.put_info(&info.fields, false);
             }
-            Event::AttemptFailed(error) => {
+            Event::AttemptFailed { server, error } => {
                 self.events.tell("async_error", &[], Some(&error));
                 let turn = self.turn.get();
                 self.set_last_error(Some(error));
                 if self.is(turn) {
-                    self.log_attempt(false);
+                    self.log_attempt(&server, false);
                 }
             }
             Event::AsyncError(error) => {
@@ -133,10 +133,9 @@ impl Connection {
                 let _waiting = self.end_connect();
                 self.connected(&server, &info);
             }
-            Event::Lost(error) => {
+            Event::Lost { server, error } => {
                 let turn = self.turn();
-                let server = self.current_address();
-                self.events.tell("disconnected", &[("server", &server)], Some(&error));
+                self.events.tell("disconnected", &[("server", &server.address())], Some(&error));
                 self.set_last_error(Some(error));
                 if self.is(turn) {
                     self.set_status(Status::Reconnecting);
@@ -148,19 +147,16 @@ impl Connection {
                 // Whoever waits for an answer finds the connection closed.
                 drop(hold);
             }
-            Event::Updated(said) => {
-                if let Ok(Some(info)) = self.with_link(Link::info) {
-                    *self.info.borrow_mut() = Some(info);
-                }
+            Event::Updated { said, info } => {
+                *self.info.borrow_mut() = Some(info);
                 if let Some(urls) = said.get("connect_urls") {
                     let text = format!("Got connect_urls: {}", json::to_obj(urls).text());
                     self.logger.log(Level::Debug, &text);
                 }
                 self.put_info(&said, true);
             }
-            Event::LameDuck => {
-                let server = self.current_address();
-                self.events.tell("lame_duck", &[("server", &server)], None);
+            Event::LameDuck(server) => {
+                self.events.tell("lame_duck", &[("server", &server.address())], None);
             }
             Event::Waiting(delay) => {
                 let text = format!(
@@ -196,7 +192,7 @@ impl Connection {
             self.logger.log(Level::Info, &text);
         }
         if self.is(turn) {
-            self.log_attempt(true);
+            self.log_attempt(server, true);
         }
         if self.is(turn) {
             self.set_last_error(None);
@@ -227,22 +223,14 @@ impl Connection {
         self.set_status(Status::Closed);
     }
 
-    pub(super) fn current_address(&self) -> String {
-        let open = self.open.borrow();
-        open.as_ref().and_then(|open| open.link.current()).map_or_else(String::new, |s| s.address())
-    }
-
     /// The end of an attempt at a server.
-    fn log_attempt(&self, ok: bool) {
+    fn log_attempt(&self, server: &ServerEntry, ok: bool) {
         if !self.logger.wants(Level::Debug) {
             return;
         }
-        let current = self.open.borrow().as_ref().and_then(|open| open.link.current());
-        if let Some(server) = current {
-            let (address, failures) = (server.address(), server.reconnects);
-            let text = format!("Current server ok={ok}: {address} {failures} reconnects");
-            self.logger.log(Level::Debug, &text);
-        }
+        let (address, failures) = (server.address(), server.reconnects);
+        let text = format!("Current server ok={ok}: {address} {failures} reconnects");
+        self.logger.log(Level::Debug, &text);
     }
 
     /// Begins a change of state of several steps. Each step may run traces and log services of

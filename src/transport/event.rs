@@ -10,21 +10,28 @@ use super::info::ServerInfo;
 use super::server::ServerEntry;
 use crate::error::Error;
 
-/// Something happened to the connection.
+/// Something happened to the connection. Whoever hears of it may be late, so each event has in it
+/// what was so at its time.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// An attempt at this server begins.
     Attempt(ServerEntry),
     /// What the server of an attempt that is about to fail has said about itself.
     Heard(Arc<ServerInfo>),
-    /// The attempt that began last has failed.
-    AttemptFailed(Error),
+    /// The attempt at this server has failed, as its counters say already.
+    AttemptFailed {
+        server: ServerEntry,
+        error: Error,
+    },
     Connected {
         server: ServerEntry,
         info: Arc<ServerInfo>,
     },
-    /// The connection is lost; attempts follow.
-    Lost(Error),
+    /// The connection to this server is lost; attempts follow.
+    Lost {
+        server: ServerEntry,
+        error: Error,
+    },
     /// An error that ends nothing.
     AsyncError(Error),
     /// There are no servers left to try; this is the last event. The link still takes messages, as
@@ -35,10 +42,13 @@ pub enum Event {
         reason: &'static str,
         hold: Hold,
     },
-    /// The server has told more about itself; what it said is in `Link::info` already.
-    Updated(Map<String, Value>),
-    /// The server is about to shut down; it has told so before.
-    LameDuck,
+    /// The server has told more about itself: what it said, and what is known of it now.
+    Updated {
+        said: Map<String, Value>,
+        info: Arc<ServerInfo>,
+    },
+    /// This server is about to shut down; it has told so before.
+    LameDuck(ServerEntry),
     /// The next attempt begins after this time.
     Waiting(Duration),
     /// A server was discovered; its address.

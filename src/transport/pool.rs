@@ -69,20 +69,19 @@ impl Pool {
         Next::GiveUp("Server pool is empty")
     }
 
-    /// The attempt at the current server failed at `now` (epoch ms).
-    pub fn failed(&mut self, now: i64) {
-        if let Some(entry) = self.current_mut() {
-            entry.reconnects = entry.reconnects.saturating_add(1);
-            entry.last_attempt = now;
-        }
+    /// The attempt at the current server failed at `now` (epoch ms); that server, with its failures.
+    pub fn failed(&mut self, now: i64) -> Option<ServerEntry> {
+        let entry = self.current_mut()?;
+        entry.reconnects = entry.reconnects.saturating_add(1);
+        entry.last_attempt = now;
+        Some(entry.clone())
     }
 
-    /// The current server is connected.
-    pub fn succeeded(&mut self) {
-        if let Some(entry) = self.current_mut() {
-            entry.reconnects = 0;
-            entry.last_attempt = 0;
-        }
+    /// The current server is connected; that server, without failures.
+    pub fn succeeded(&mut self) -> Option<ServerEntry> {
+        let entry = self.current_mut()?;
+        (entry.reconnects, entry.last_attempt) = (0, 0);
+        Some(entry.clone())
     }
 
     fn current_mut(&mut self) -> Option<&mut ServerEntry> {

@@ -46,7 +46,7 @@ impl Reconnector {
                     course.client_error = None;
                     return ReconnectToServer { addr, delay: Some(Duration::ZERO) };
                 }
-                Err(error) => self.count_failure(error),
+                Err(error) => self.count_failure(server, error),
             }
         }
     }
@@ -157,7 +157,7 @@ impl Reconnector {
             let attempt = Attempt { server: &server, has_info: heard.is_some(), no_tls, tls_first };
             attempt.error(&text)
         });
-        self.count_failure(error);
+        self.count_failure(server, error);
     }
 
     /// Tells what the server of an attempt that has failed has said about itself.
@@ -173,8 +173,9 @@ impl Reconnector {
         server.is_secure() || self.shared.setting(|s| s.secure)
     }
 
-    pub(super) fn count_failure(&self, error: Error) {
-        self.shared.pool().failed(now());
-        self.shared.tell(Event::AttemptFailed(error));
+    pub(super) fn count_failure(&self, server: ServerEntry, error: Error) {
+        // It is in the pool no more if that was cleared meanwhile.
+        let server = self.shared.pool().failed(now()).unwrap_or(server);
+        self.shared.tell(Event::AttemptFailed { server, error });
     }
 }

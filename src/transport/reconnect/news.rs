@@ -49,7 +49,7 @@ impl Reconnector {
         });
         self.shared.set_up(false);
         self.shared.state.send_replace(ConnState::Disconnected);
-        self.shared.tell(Event::Lost(error));
+        self.shared.tell(Event::Lost { server, error });
     }
 
     /// The engine has ended: what it was doing has failed.
@@ -60,9 +60,9 @@ impl Reconnector {
         let attempt = course.attempt.take();
         drop(course);
         self.lost();
-        if attempt.is_some() {
+        if let Some(server) = attempt {
             self.tell_heard();
-            self.count_failure(failure::unreadable());
+            self.count_failure(server, failure::unreadable());
         }
     }
 
@@ -128,7 +128,7 @@ impl Reconnector {
         let later: Vec<_> = course.infos.drain(..).skip(1).collect();
         let errors = std::mem::take(&mut course.early_errors);
         drop(course);
-        self.shared.pool().succeeded();
+        let server = self.shared.pool().succeeded().unwrap_or(server);
         if !stays {
             return;
         }
@@ -162,10 +162,11 @@ impl Reconnector {
         let mut info = ServerInfo::clone(&info);
         let said = info.merge(raw);
         let after = ducked(&info);
-        self.shared.set_info(Arc::new(info));
-        self.shared.tell(Event::Updated(said));
+        let info = Arc::new(info);
+        self.shared.set_info(info.clone());
+        self.shared.tell(Event::Updated { said, info });
         if after && !before {
-            self.shared.tell(Event::LameDuck);
+            self.shared.tell(Event::LameDuck(server.clone()));
         }
         self.discover(client, &server, &raw.connect_urls);
     }

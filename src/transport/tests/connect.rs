@@ -155,7 +155,7 @@ fn says(line: &'static str) -> String {
 fn a_fatal_error_of_the_server_is_told_and_the_connection_left() {
     let place = says("-ERR 'Stale Connection'");
     let (_link, recorder) = open(settings(&[&place]));
-    let Event::Lost(error) = recorder.wait("lost") else { panic!() };
+    let Event::Lost { error, .. } = recorder.wait("lost") else { panic!() };
     assert_eq!((error.kind, &*error.message), (Kind::StaleConnection, "stale connection"));
     recorder.wait_nth("lost", 3);
     assert_eq!(recorder.count("failed"), 0);
@@ -179,7 +179,7 @@ fn other_errors_and_lame_duck_mode_end_nothing() {
 fn a_line_that_is_no_protocol_loses_the_connection() {
     let place = says("HELLO there");
     let (_link, recorder) = open(settings(&[&place]));
-    let Event::Lost(error) = recorder.wait("lost") else { panic!() };
+    let Event::Lost { error, .. } = recorder.wait("lost") else { panic!() };
     assert_eq!((error.kind, &*error.message), (Kind::Protocol, "Invalid protocol HELLO there"));
 }
 
@@ -192,7 +192,7 @@ fn reconnects_and_keeps_what_was_published_meanwhile() {
     link.subscribe("a", None, None, sink).expect("subscribe");
     barrier(&link);
     let port = server.kill();
-    let Event::Lost(error) = recorder.wait("lost") else { panic!() };
+    let Event::Lost { error, .. } = recorder.wait("lost") else { panic!() };
     assert_eq!(error.kind, Kind::BrokenSocket);
     assert_eq!(error.message, format!("Server 127.0.0.1:{port} closed the connection"));
     recorder.wait("failed ErrConnectionRefused");

@@ -138,13 +138,13 @@ impl EventSink for Recorder {
         let word = match &event {
             Event::Attempt(server) => format!("attempt {}", server.address()),
             Event::Heard(_) => "heard".into(),
-            Event::AttemptFailed(error) => format!("failed {}", error.kind.code()),
+            Event::AttemptFailed { error, .. } => format!("failed {}", error.kind.code()),
             Event::Connected { .. } => "connected".into(),
-            Event::Lost(error) => format!("lost {}", error.kind.code()),
+            Event::Lost { error, .. } => format!("lost {}", error.kind.code()),
             Event::AsyncError(error) => format!("error {}", error.kind.code()),
             Event::GaveUp { reason, .. } => format!("gave up {reason}"),
-            Event::Updated(said) => format!("updated {}", said.len()),
-            Event::LameDuck => "lame duck".into(),
+            Event::Updated { said, .. } => format!("updated {}", said.len()),
+            Event::LameDuck(_) => "lame duck".into(),
             Event::Waiting(_) => "waiting".into(),
             Event::PoolAdded(address) => format!("added {address}"),
             Event::PoolRemoved(address) => format!("removed {address}"),
@@ -187,7 +187,7 @@ impl Recorder {
     /// Kind and text of the `n`th failed attempt.
     pub fn failure(&self, n: usize) -> (Kind, String) {
         match self.wait_nth("failed", n) {
-            Event::AttemptFailed(error) => (error.kind, error.message.into_owned()),
+            Event::AttemptFailed { error, .. } => (error.kind, error.message.into_owned()),
             other => panic!("{other:?}"),
         }
     }
