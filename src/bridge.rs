@@ -174,15 +174,25 @@ struct Handler<T> {
     take: Box<Take<T>>,
     taken: RefCell<VecDeque<T>>,
     open: Cell<bool>,
+    /// Counts the pauses, up to as many as a slice has items.
+    pauses: Cell<usize>,
 }
 
 /// The place of the item that a handler has just got.
-pub struct Rest<'a, T>(&'a RefCell<VecDeque<T>>);
+pub struct Rest<'a, T> {
+    taken: &'a RefCell<VecDeque<T>>,
+    pause: Cell<bool>,
+}
 
 impl<T> Rest<'_, T> {
     /// Puts what is left of it back there. To be called before anything of the program runs.
     pub fn put_back(&self, item: T) {
-        self.0.borrow_mut().push_front(item);
+        self.taken.borrow_mut().push_front(item);
+    }
+
+    /// Lets the items behind it wait for the next turn of the event loop.
+    pub fn pause(&self) {
+        self.pause.set(true);
     }
 }
 
@@ -204,6 +214,7 @@ pub fn channel<T: Send + 'static>(
         take: Box::new(take),
         taken: RefCell::default(),
         open: Cell::new(true),
+        pauses: Cell::new(0),
     });
     DESK.with(|desk| desk.handlers.borrow_mut().insert(key, receiver.clone()));
     let queue =
@@ -246,6 +257,15 @@ impl<T: Send + 'static> Sender<T> {
     }
 }
 
+impl<T> Handler<T> {
+    /// Others get their turn after as many pauses as a slice has items.
+    fn paused(&self) -> Served {
+        let pauses = (self.pauses.get() + 1) % SLICE;
+        self.pauses.set(pauses);
+        if pauses == 0 { Served::Leave } else { Served::Pause }
+    }
+}
+
 impl<T: Send + 'static> Source for Shared<T> {
     fn serve(&self, deadline: Instant) -> Served {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
@@ -265,7 +285,11 @@ impl<T: Send + 'static> Source for Shared<T> {
                 return Served::Done;
             };
             if guard.is_some() {
-                (receiver.take)(item, &Rest(&receiver.taken));
+                let rest = Rest { taken: &receiver.taken, pause: Cell::new(false) };
+                (receiver.take)(item, &rest);
+                if rest.pause.get() {
+                    return receiver.paused();
+                }
             }
             if Instant::now() >= deadline {
                 break;

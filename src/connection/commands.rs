@@ -74,6 +74,7 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             followers: RefCell::default(),
             writing: RefCell::default(),
             missed: RefCell::default(),
+            written: Cell::new(0),
             turn: Cell::new(0),
             gone: Cell::new(false),
             events: Events::start(interp.handle()),

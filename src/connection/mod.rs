@@ -120,6 +120,8 @@ pub struct Connection {
     /// Variables that are being written, and what was written to them meanwhile.
     writing: RefCell<Vec<&'static str>>,
     missed: RefCell<VecDeque<(&'static str, Obj)>>,
+    /// Counts the writes of public variables.
+    written: Cell<u64>,
     /// Counts changes of state; see [`Connection::turn`].
     turn: Cell<u64>,
     gone: Cell<bool>,

@@ -24,9 +24,13 @@ impl Connection {
         }
         settings.servers = servers;
         let weak = self.weak.clone();
-        let (feed, notices) = bridge::channel(self.interp_handle.clone(), move |notice, _| {
-            if let Some(this) = weak.upgrade() {
-                this.notice(notice);
+        let (feed, notices) = bridge::channel(self.interp_handle.clone(), move |notice, rest| {
+            let Some(this) = weak.upgrade() else { return };
+            let written = this.written.get();
+            this.notice(notice);
+            // Whoever waits for a variable sees each of its values.
+            if this.written.get() != written {
+                rest.pause();
             }
         });
         let ask = feed.clone();

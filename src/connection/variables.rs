@@ -14,6 +14,7 @@ impl Connection {
         if self.gone.get() {
             return;
         }
+        self.written.set(self.written.get() + 1);
         let mut call = vec![self.my.clone()];
         call.extend_from_slice(words);
         // A trace of the user that throws is reported and harms nothing.

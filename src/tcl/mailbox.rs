@@ -62,6 +62,9 @@ pub enum Served {
     Done,
     /// Done, and a command is waiting for the event loop to return to it.
     Leave,
+    /// There is more, in the next turn of the event loop, and before all other work then. Whoever
+    /// waits for what has happened finds it before more happens.
+    Pause,
 }
 
 /// The mailbox of one Tcl thread.
@@ -163,6 +166,16 @@ impl Mailbox {
         if let Some(at) = state.urgent.iter().position(|other| Arc::ptr_eq(other, source)) {
             state.urgent.remove(at);
             self.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts a source to the head of the normal ones.
+    fn put_first(&self, source: &Arc<dyn Source>) {
+        let mut state = self.lock();
+        if let Some(at) = state.normal.iter().rposition(|other| Arc::ptr_eq(other, source))
+            && let Some(first) = state.normal.remove(at)
+        {
+            state.normal.push_front(first);
         }
     }
 
@@ -371,10 +384,14 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
                 break;
             };
             let served = source.serve(deadline);
-            if served != Served::More && !urgent {
-                local.mailbox.remove(&source);
+            match served {
+                Served::More => {}
+                Served::Pause => local.mailbox.put_first(&source),
+                Served::Done | Served::Leave if urgent => {}
+                Served::Done | Served::Leave => local.mailbox.remove(&source),
             }
-            if served == Served::Leave || Instant::now() >= deadline {
+            let leave = matches!(served, Served::Leave | Served::Pause);
+            if leave || Instant::now() >= deadline {
                 break;
             }
         }
