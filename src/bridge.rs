@@ -72,10 +72,49 @@ pub struct Promise<T: Send + 'static> {
     mailbox: Arc<Mailbox>,
 }
 
-/// The waiting end.
+/// The waiting end. If the answer is never taken, the operation is cancelled.
 pub struct Pending<T: Send + 'static> {
     slot: Arc<Slot<crate::error::Result<T>>>,
     waiter: Rc<Waiter>,
+    abandoned: Abandoned,
+}
+
+/// Dropped with the wait whose answer nobody has taken: its coroutine was deleted or had an error
+/// thrown into it, its interpreter was deleted, cancelled or over its limit, or nobody has waited.
+struct Abandoned {
+    waiter: Rc<Waiter>,
+    key: Key,
+    cancel: Option<Box<dyn FnOnce()>>,
+    taken: bool,
+}
+
+impl Abandoned {
+    /// The answer is being taken.
+    fn answered(mut self) {
+        self.taken = true;
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if self.taken {
+            return;
+        }
+        // A deleted coroutine is reported when its operation has ended, which cancelling brings on.
+        if !self.waiter.is_orphaned() {
+            forget_waiter(self.key);
+        }
+        if let Some(cancel) = self.cancel.take() {
+            cancel();
+        }
+    }
+}
+
+fn forget_waiter(key: Key) {
+    let waiter = DESK.try_with(|desk| {
+        desk.waiters.try_borrow_mut().ok().and_then(|mut waiters| waiters.remove(&key))
+    });
+    drop(waiter);
 }
 
 pub fn promise<T: Send + 'static>(interp: Interp<'_>) -> (Promise<T>, Pending<T>) {
@@ -84,7 +123,8 @@ pub fn promise<T: Send + 'static>(interp: Interp<'_>) -> (Promise<T>, Pending<T>
     let waiter = Waiter::new(interp);
     DESK.with(|desk| desk.waiters.borrow_mut().insert(key, waiter.clone()));
     let promise = Promise { slot: Some(slot.clone()), mailbox: Mailbox::of_this_thread() };
-    (promise, Pending { slot, waiter })
+    let abandoned = Abandoned { waiter: waiter.clone(), key, cancel: None, taken: false };
+    (promise, Pending { slot, waiter, abandoned })
 }
 
 impl<T: Send + 'static> Promise<T> {
@@ -108,6 +148,13 @@ impl<T: Send + 'static> Drop for Promise<T> {
 }
 
 impl<T: Send + 'static> Pending<T> {
+    /// What cancels the operation if nobody takes its answer: called once, on this thread, and
+    /// never after the answer was taken. It should drop the [`Promise`].
+    pub fn or_cancel(mut self, cancel: impl FnOnce() + 'static) -> Self {
+        self.abandoned.cancel = Some(Box::new(cancel));
+        self
+    }
+
     /// Waits, in a coroutine or in the event loop, and makes the command's result.
     pub fn wait(
         self,
@@ -115,7 +162,7 @@ impl<T: Send + 'static> Pending<T> {
         finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Return> + 'static,
     ) -> Result<Return> {
         expect_answer();
-        let slot = self.slot;
+        let Pending { slot, waiter, abandoned } = self;
         let seen = slot.clone();
         let ready = move || {
             let ready = seen.ready.load(Ordering::Acquire);
@@ -126,7 +173,8 @@ impl<T: Send + 'static> Pending<T> {
             }
             ready
         };
-        wait(interp, &self.waiter, ready, move |interp| {
+        wait(interp, &waiter, ready, move |interp| {
+            abandoned.answered();
             let value = lock(&slot.value).take();
             let closed = || Err(Error::connection_closed());
             finish(interp, value.unwrap_or_else(closed))

@@ -146,13 +146,17 @@ fn ping(call: &Call<'_>) -> Result<Return> {
     this.logger.log(Level::Debug, "sending PING");
     let (promise, answer) = bridge::promise(call.interp);
     let complete = this.in_order(move |outcome| promise.complete(outcome));
-    this.link()?.barrier(Some(timeout), move |outcome| {
+    let link = this.link()?;
+    let sent = link.barrier(Some(timeout), move |outcome| {
         complete(outcome.map_err(|error| match error {
             RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
             _ => Error::connection_closed(),
         }));
     })?;
-    answer.wait(call.interp, move |_, outcome| {
+    let cancel = move || {
+        link.cancel(sent);
+    };
+    answer.or_cancel(cancel).wait(call.interp, move |_, outcome| {
         outcome?;
         let text = format!("received PONG, status: {}", this.status().word());
         this.logger.log(Level::Debug, &text);

@@ -37,6 +37,11 @@ impl Waiter {
         })
     }
 
+    /// Whether the coroutine that waited was deleted, which is still to be reported.
+    pub fn is_orphaned(&self) -> bool {
+        self.orphan.borrow().is_some()
+    }
+
     /// Ends the wait: called from the event loop, on the Tcl thread.
     pub fn complete(&self) -> Served {
         self.done.set(true);
