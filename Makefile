@@ -35,9 +35,9 @@ test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
 test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
 	@tclsh="$$(scripts/tcl9)" && FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' "$$tclsh" tests/all.tcl
 
-test-rust: ## Run the Rust unit tests
-	@scripts/tcl9 --headers >/dev/null || echo "no Tcl 9 headers: the test that reads them will say so" >&2
-	$(CARGO) test --locked --lib
+test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-server and the headers of Tcl 9
+	server="$$(scripts/nats-server)" && headers="$${TCL9_INCLUDE:-$$(scripts/tcl9 --headers)}" && \
+	    NATS_SERVER="$$server" TCL9_INCLUDE="$$headers" $(CARGO) test --locked --lib $(MATCH)
 
 bench: build ## Compare with a bare async-nats loop on the same server
 	@server="$$(scripts/nats-server)" && NATS_SERVER="$$server" $(TCLSH) benches/run.tcl && \

@@ -20,19 +20,8 @@ use crate::jetstream::stored::StoredMessage;
 use crate::keyvalue::bucket::Bucket;
 use crate::keyvalue::config::{BucketConfig, bucket_stream};
 use crate::keyvalue::entry::Entry;
-use crate::transport::tests::support::{
-    DEADLINE, Server, connect, open, server_path, settings, wait,
-};
+use crate::transport::tests::support::{DEADLINE, Server, connect, open, settings, wait};
 use crate::transport::{Headers, Link, Message, Outgoing};
-
-macro_rules! need_server {
-    () => {
-        if server_path().is_none() {
-            eprintln!("SKIPPED: no nats-server; set NATS_SERVER or PATH");
-            return;
-        }
-    };
-}
 
 /// A server with JetStream, its store, a link to it, and the stream `S` on `s.>`.
 struct World {
@@ -273,7 +262,6 @@ fn spec(policy: Policy, idle_heartbeat: u64) -> Spec {
 
 #[test]
 fn delivers_what_is_there_and_what_comes() {
-    need_server!();
     let world = World::new();
     world.fill(1..=10);
     let mut all = world.start(spec(Policy::All, 5000));
@@ -317,7 +305,6 @@ fn delivers_what_is_there_and_what_comes() {
 
 #[test]
 fn a_consumer_deleted_under_it() {
-    need_server!();
     let world = World::new();
     world.fill(1..=3);
     let mut consumer = world.start(spec(Policy::All, 300));
@@ -337,7 +324,6 @@ fn a_consumer_deleted_under_it() {
 
 #[test]
 fn a_stream_deleted_under_it() {
-    need_server!();
     let world = World::new();
     world.fill(1..=3);
     let mut consumer = world.start(spec(Policy::All, 200));
@@ -351,7 +337,6 @@ fn a_stream_deleted_under_it() {
 
 #[test]
 fn a_stream_made_again_under_it() {
-    need_server!();
     for count in [2, 5] {
         let world = World::new();
         world.fill(1..=3);
@@ -373,7 +358,6 @@ fn a_stream_made_again_under_it() {
 
 #[test]
 fn a_server_killed_and_restarted() {
-    need_server!();
     let mut world = World::new();
     world.fill(1..=1000);
     let mut consumer = world.start(spec(Policy::All, 5000));
@@ -431,7 +415,6 @@ impl Proxy {
 
 #[test]
 fn a_connection_cut_and_restored() {
-    need_server!();
     let world = World::new();
     let proxy = Proxy::start(world.port);
     let (link, events) = open(settings(&[&format!("127.0.0.1:{}", proxy.port)]));
@@ -463,7 +446,6 @@ fn a_connection_cut_and_restored() {
 
 #[test]
 fn a_long_outage() {
-    need_server!();
     let mut world = World::new();
     world.api.timeout = Some(Duration::from_millis(500));
     world.fill(1..=10);
@@ -487,7 +469,6 @@ fn a_long_outage() {
 
 #[test]
 fn credit_bounds_what_is_sent_and_the_end_comes_in_any_case() {
-    need_server!();
     let world = World::new();
     let payload = vec![b'x'; 16 * 1024];
     for number in 1..=2000 {
@@ -520,7 +501,6 @@ fn credit_bounds_what_is_sent_and_the_end_comes_in_any_case() {
 
 #[test]
 fn all_pages_of_names() {
-    need_server!();
     let world = World::new();
     for number in 0..1100 {
         let body = json!({"name": format!("N{number}"), "subjects": [format!("n.{number}")],
@@ -588,7 +568,6 @@ const KEYS: u64 = 100_000;
 
 #[test]
 fn the_initial_values_of_a_large_bucket() {
-    need_server!();
     let world = World::new();
     let stream = bucket_stream("B", &BucketConfig::default()).expect("a stream");
     world.call("STREAM.CREATE.KV_B", stream).expect("a bucket");

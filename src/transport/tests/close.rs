@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::support::{
-    DEADLINE, FnSink, Seen, Server, alone, barrier, channel_sink, connect, free_port, need_server,
-    open, out, settings, wait,
+    DEADLINE, FnSink, Seen, Server, alone, barrier, channel_sink, connect, free_port, open, out,
+    settings, wait,
 };
 use crate::runtime;
 use crate::transport::{ConnState, Link, Settings};
@@ -23,7 +23,6 @@ fn assert_quick(close: impl FnOnce()) {
 
 #[test]
 fn a_close_writes_out_everything() {
-    need_server!();
     let server = Server::start(&[]);
     let (receiver, _) = connect(&server);
     let (sink, seen) = channel_sink("a");
@@ -45,7 +44,6 @@ fn a_close_writes_out_everything() {
 
 #[test]
 fn a_close_is_quick_in_every_state() {
-    need_server!();
     // Connecting to a server that says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let place = format!("127.0.0.1:{}", silent.local_addr().expect("address").port());
@@ -79,7 +77,6 @@ fn a_close_is_quick_in_every_state() {
 
 #[test]
 fn a_close_with_a_server_that_stalls_is_bounded() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     barrier(&link);
@@ -90,7 +87,6 @@ fn a_close_with_a_server_that_stalls_is_bounded() {
 
 #[test]
 fn a_link_may_be_closed_from_its_own_thread() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let inner = link.clone();
@@ -108,7 +104,6 @@ fn a_link_may_be_closed_from_its_own_thread() {
 
 #[test]
 fn subscriptions_end_with_the_link() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (sink, seen) = channel_sink("a");
@@ -120,7 +115,6 @@ fn subscriptions_end_with_the_link() {
 
 #[test]
 fn the_last_handle_closes() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let state = link.connected();
@@ -130,7 +124,6 @@ fn the_last_handle_closes() {
 
 #[test]
 fn everything_is_closed_at_exit() {
-    need_server!();
     if !alone("transport::tests::close::everything_is_closed_at_exit") {
         return;
     }
@@ -153,7 +146,6 @@ fn entries(dir: &str) -> usize {
 
 #[test]
 fn opening_and_closing_leaves_no_thread_and_no_file() {
-    need_server!();
     if !alone("transport::tests::close::opening_and_closing_leaves_no_thread_and_no_file") {
         return;
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::support::{
-    DEADLINE, Server, barrier, channel_sink, connect, free_port, need_server, open, out, settings,
+    DEADLINE, Server, barrier, channel_sink, connect, free_port, open, out, settings,
 };
 use crate::error::Kind;
 use crate::transport::tests::support::Seen;
@@ -16,7 +16,6 @@ use crate::transport::{ConnState, Event, LoginSettings, Settings};
 
 #[test]
 fn connects_and_tells_about_the_server() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     assert_eq!(recorder.words(), [format!("attempt {}", server.url()), "connected".into()]);
@@ -80,7 +79,6 @@ fn a_server_that_never_speaks_times_out() {
 
 #[test]
 fn credentials_of_the_url_win_and_missing_ones_are_told() {
-    need_server!();
     let server = Server::start(&["--user", "u", "--pass", "p"]);
     let place = server.url();
     for (url, user, password, wanted) in [
@@ -106,7 +104,6 @@ fn credentials_of_the_url_win_and_missing_ones_are_told() {
 
 #[test]
 fn a_token_of_the_settings_is_used_and_another_server_follows_a_refusal() {
-    need_server!();
     let closed = Server::start(&["--auth", "secret"]);
     let opened = Server::start(&[]);
     let (link, recorder) = open(settings(&[&closed.url(), &opened.url()]));
@@ -120,7 +117,6 @@ fn a_token_of_the_settings_is_used_and_another_server_follows_a_refusal() {
 
 #[test]
 fn tls_is_missed_at_a_plain_server() {
-    need_server!();
     let server = Server::start(&[]);
     let url = format!("tls://{}", server.url());
     let (_link, recorder) = open(settings(&[&url]));
@@ -185,7 +181,6 @@ fn a_line_that_is_no_protocol_loses_the_connection() {
 
 #[test]
 fn reconnects_and_keeps_what_was_published_meanwhile() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     let (sink, seen) = channel_sink("a");
@@ -216,7 +211,6 @@ fn reconnects_and_keeps_what_was_published_meanwhile() {
 
 #[test]
 fn gives_up_after_the_limit_and_counts_what_is_lost() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) =
         open(Settings { max_reconnect_attempts: 2, ..settings(&[&server.url()]) });
@@ -241,7 +235,6 @@ fn gives_up_after_the_limit_and_counts_what_is_lost() {
 
 #[test]
 fn limit_zero_connects_and_never_reconnects() {
-    need_server!();
     let server = Server::start(&[]);
     let (_link, recorder) =
         open(Settings { max_reconnect_attempts: 0, ..settings(&[&server.url()]) });
@@ -253,7 +246,6 @@ fn limit_zero_connects_and_never_reconnects() {
 
 #[test]
 fn a_cleared_pool_ends_the_reconnecting() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     link.clear_pool();
@@ -265,7 +257,6 @@ fn a_cleared_pool_ends_the_reconnecting() {
 
 #[test]
 fn the_delay_callback_is_asked_and_may_fail() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     let (tell, told) = std::sync::mpsc::channel();
@@ -292,7 +283,6 @@ fn the_delay_callback_is_asked_and_may_fail() {
 
 #[test]
 fn servers_of_a_cluster_are_discovered() {
-    need_server!();
     let cluster = free_port();
     let routes = format!("nats://127.0.0.1:{cluster}");
     let listen = format!("nats://127.0.0.1:{cluster}");

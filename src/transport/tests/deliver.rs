@@ -4,15 +4,13 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::support::{
-    ChannelSink, DEADLINE, FnSink, Seen, Server, barrier, channel_sink, connect, need_server, out,
-    wait,
+    ChannelSink, DEADLINE, FnSink, Seen, Server, barrier, channel_sink, connect, out, wait,
 };
 use crate::error::Kind;
 use crate::transport::{Message, SubId};
 
 #[test]
 fn order_is_kept_across_subscriptions() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (publisher, _) = connect(&server);
@@ -37,7 +35,6 @@ fn order_is_kept_across_subscriptions() {
 
 #[test]
 fn two_subscriptions_on_one_subject_alternate() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -57,7 +54,6 @@ fn two_subscriptions_on_one_subject_alternate() {
 
 #[test]
 fn a_limit_is_exact_and_ends_the_subscription() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (sink, seen) = channel_sink("a");
@@ -75,7 +71,6 @@ fn a_limit_is_exact_and_ends_the_subscription() {
 
 #[test]
 fn a_limit_can_be_set_later_and_may_be_reached_already() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (sink, seen) = channel_sink("a");
@@ -104,7 +99,6 @@ fn a_limit_can_be_set_later_and_may_be_reached_already() {
 
 #[test]
 fn queue_members_share() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (tell, told) = mpsc::channel();
@@ -121,7 +115,6 @@ fn queue_members_share() {
 
 #[test]
 fn a_sink_may_publish_subscribe_and_end_itself() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (tell, told) = mpsc::channel();
@@ -156,7 +149,6 @@ fn a_sink_may_publish_subscribe_and_end_itself() {
 
 #[test]
 fn a_panic_in_a_sink_ends_only_its_subscription() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     let sink = FnSink(|_| std::panic::panic_any("deliberate"));
@@ -172,7 +164,6 @@ fn a_panic_in_a_sink_ends_only_its_subscription() {
 
 #[test]
 fn subscriptions_survive_and_those_given_up_meanwhile_do_not() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     let (kept, kept_seen) = channel_sink("kept");
@@ -207,7 +198,6 @@ fn subscriptions_survive_and_those_given_up_meanwhile_do_not() {
 
 #[test]
 fn bad_words_are_refused() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     for (subject, queue, kind) in [
@@ -230,7 +220,6 @@ fn bad_words_are_refused() {
 
 #[test]
 fn headers_and_status_come_through() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (tell, told) = mpsc::channel();

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::support::{
-    DEADLINE, FnSink, Server, barrier, channel_sink, connect, free_port, need_server, open, out,
-    serve_echo, settings, wait,
+    DEADLINE, FnSink, Server, barrier, channel_sink, connect, free_port, open, out, serve_echo,
+    settings, wait,
 };
 use crate::transport::requests::RequestResult;
 use crate::transport::{Message, Outgoing, RequestError, Settings};
@@ -32,7 +32,6 @@ fn ask(link: &crate::transport::Link, message: Outgoing, timeout: Duration) -> S
 
 #[test]
 fn answers_timeouts_and_nobody() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     serve_echo(&link, "echo");
@@ -48,7 +47,6 @@ fn answers_timeouts_and_nobody() {
 
 #[test]
 fn timeouts_come_in_the_order_of_their_deadlines() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (sink, _seen) = channel_sink("silent");
@@ -65,7 +63,6 @@ fn timeouts_come_in_the_order_of_their_deadlines() {
 
 #[test]
 fn an_aborted_task_takes_its_requests_with_it() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (sink, seen) = channel_sink("silent");
@@ -90,7 +87,6 @@ fn an_aborted_task_takes_its_requests_with_it() {
 
 #[test]
 fn many_replies_until_break_or_timeout() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let answering = link.clone();
@@ -120,7 +116,6 @@ fn many_replies_until_break_or_timeout() {
 
 #[test]
 fn a_handler_may_cancel_itself_and_ask_again() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     serve_echo(&link, "echo");
@@ -143,7 +138,6 @@ fn a_handler_may_cancel_itself_and_ask_again() {
 
 #[test]
 fn cancelled_and_expired_requests_leave_nothing() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (sink, _seen) = channel_sink("silent");
@@ -170,7 +164,6 @@ fn cancelled_and_expired_requests_leave_nothing() {
 
 #[test]
 fn requests_survive_a_restart_and_time_goes_on() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     let (sink, _seen) = channel_sink("silent");
@@ -196,7 +189,6 @@ fn requests_survive_a_restart_and_time_goes_on() {
 
 #[test]
 fn requests_end_when_the_link_does() {
-    need_server!();
     for (limit, wanted) in [(60, "closed"), (0, "lost")] {
         let server = Server::start(&[]);
         let (link, recorder) =
@@ -224,7 +216,6 @@ fn requests_end_when_the_link_does() {
 
 #[test]
 fn ask_is_a_future_that_cancels_when_dropped() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     serve_echo(&link, "echo");
@@ -246,7 +237,6 @@ fn ask_is_a_future_that_cancels_when_dropped() {
 
 #[test]
 fn a_fence_passes_everything_before_it() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     // Someone who listens to everything must not swallow it, and does not see it.
@@ -265,7 +255,6 @@ fn a_fence_passes_everything_before_it() {
 
 #[test]
 fn a_fence_without_echo_is_answered_too() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, recorder) = open(Settings { echo: false, ..settings(&[&server.url()]) });
     recorder.wait("connected");
@@ -275,7 +264,6 @@ fn a_fence_without_echo_is_answered_too() {
 
 #[test]
 fn a_fence_is_answered_by_a_refusal() {
-    need_server!();
     let config = std::env::temp_dir().join(format!("nats-barrier-{}.conf", std::process::id()));
     let text = r#"authorization { users = [
         { user: u, password: p, permissions: { publish: "allowed", subscribe: ">" } } ] }"#;
@@ -295,7 +283,6 @@ fn a_fence_is_answered_by_a_refusal() {
 
 #[test]
 fn fences_time_out_alone_and_pass_with_a_new_connection() {
-    need_server!();
     let port = free_port();
     let place = format!("127.0.0.1:{port}");
     let server = Server::start_at(port, &[]);

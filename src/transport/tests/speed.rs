@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::support::{DEADLINE, FnSink, Server, barrier, connect, need_server, serve_echo};
+use super::support::{DEADLINE, FnSink, Server, barrier, connect, serve_echo};
 use crate::transport::Outgoing;
 
 const REQUESTS: u32 = 20_000;
@@ -24,7 +24,6 @@ fn per_second(count: u32, time: Duration) -> f64 {
 #[test]
 #[ignore = "a measurement"]
 fn sequential_requests() {
-    need_server!();
     let server = Server::start(&[]);
     let (service, _) = connect(&server);
     serve_echo(&service, "echo");
@@ -68,7 +67,6 @@ fn sequential_requests() {
 #[test]
 #[ignore = "a measurement"]
 fn pipelined_publishes() {
-    need_server!();
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let payload = Bytes::from_static(b"0123456789abcdef");
@@ -108,7 +106,6 @@ fn pipelined_publishes() {
 #[test]
 #[ignore = "a measurement"]
 fn deliveries() {
-    need_server!();
     let server = Server::start(&[]);
     let (publisher, _) = connect(&server);
     let payload = Bytes::from_static(b"0123456789abcdef");

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -16,29 +17,30 @@ use crate::transport::{Event, EventSink, Link, Message, Outgoing, ServerEntry, S
 /// Longer than anything takes; a test that needs it has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Ends the test, loudly, if there is no server to test with.
-macro_rules! need_server {
-    () => {
-        if super::support::server_path().is_none() {
-            eprintln!("SKIPPED: no nats-server; set NATS_SERVER or PATH");
-            return;
-        }
-    };
-}
-pub(crate) use need_server;
-
-pub fn server_path() -> Option<PathBuf> {
+/// A test without a server fails: it would prove nothing.
+fn server_path() -> PathBuf {
     if let Some(path) = env::var_os("NATS_SERVER").filter(|path| !path.is_empty()) {
-        return Some(path.into());
+        return path.into();
     }
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|file| file.is_file())
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .map(|dir| dir.join("nats-server"))
+        .find(|file| file.is_file())
+        .expect("no nats-server: set NATS_SERVER or PATH, or run `make test-rust`")
 }
 
-/// A port that is free now.
+/// A port that nobody listens on, another one each time. Below the range from which the kernel
+/// takes ports for outgoing connections, else a link that keeps trying it could meet itself.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    listener.local_addr().expect("address").port()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let number = std::process::id().wrapping_mul(97).wrapping_add(tried);
+        let port = 15_000 + (number % 15_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A running nats-server; killed when dropped.
@@ -53,7 +55,7 @@ impl Server {
     }
 
     pub fn start_at(port: u16, args: &[&str]) -> Server {
-        let child = Command::new(server_path().expect("checked by need_server"))
+        let child = Command::new(server_path())
             .args(["-a", "127.0.0.1", "-p", &port.to_string()])
             .args(args)
             .stdin(Stdio::null())
@@ -61,8 +63,10 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("start nats-server");
-        let server = Server { port, child };
+        let mut server = Server { port, child };
         wait("the server", || {
+            // It may have ended, and somebody else listen there.
+            assert_eq!(server.child.try_wait().expect("its status"), None, "nats-server ended");
             let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
             let mut word = [0; 4];
             stream.read_exact(&mut word).is_ok() && &word == b"INFO"
