@@ -4,12 +4,11 @@
 //! of the table, and unknown names are reported after all known ones were accepted.
 
 use crate::error::{Error, Kind};
-use crate::subject;
 use crate::tcl::{Interp, Obj, Result};
 use std::time::Duration;
 
 /// The type of an option. Its word is part of the error message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Type {
     /// Anything.
     Str,
@@ -33,9 +32,8 @@ pub enum Type {
     Metadata,
     /// Anything; it is shown as [`MASK`].
     Secret,
-    /// What other subjects begin with: a subject without wildcards that leaves room for them in a line
-    /// of the protocol.
-    Subject,
+    /// What passes this check; the word is that of the error message.
+    Checked(&'static str, fn(&str) -> bool),
     /// One of these words.
     Enum(&'static [&'static str]),
 }
@@ -54,14 +52,11 @@ impl Type {
             Type::Dict => "dict",
             Type::Metadata => "metadata",
             Type::Secret => "secret",
-            Type::Subject => "subject",
+            Type::Checked(word, _) => word,
             Type::Enum(_) => "enum",
         }
     }
 }
-
-/// In bytes, for [`Type::Subject`].
-const LONGEST_PREFIX: usize = 1024;
 
 /// What is shown of a secret that is set.
 pub const MASK: &str = "********";
@@ -138,10 +133,7 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
         Type::Metadata => !value.pairs(interp)?.is_empty(),
         // A secret that was read back is none.
         Type::Secret => value.tcl_bytes() != MASK.as_bytes(),
-        Type::Subject => {
-            let text = value.text();
-            text.len() <= LONGEST_PREFIX && subject::check_publish(&text).is_ok()
-        }
+        Type::Checked(_, fits) => fits(&value.text()),
         Type::Enum(words) => {
             let text = value.text();
             if !words.contains(&&*text) {
@@ -158,7 +150,7 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
         return Ok(value);
     }
     let word = kind.word();
-    let error = if kind == Type::Timeout { Kind::BadTimeout } else { Kind::InvalidArg };
+    let error = if matches!(kind, Type::Timeout) { Kind::BadTimeout } else { Kind::InvalidArg };
     let text = format!("Invalid value for the {word} option {name} : {}", value.text());
     Err(Error::new(error, text).into())
 }

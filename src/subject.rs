@@ -19,12 +19,21 @@ pub fn check_publish(subject: &str) -> Result<()> {
     Err(Error::new(Kind::BadSubject, format!("Invalid subject {subject}")))
 }
 
-/// The same for the subject that answers go to.
+/// The subject that answers go to: as [`check_publish`], with an error text of its own.
 pub fn check_reply(subject: &str) -> Result<()> {
     if subject.split('.').all(token) {
         return Ok(());
     }
     Err(Error::new(Kind::BadSubject, format!("Invalid reply {subject}")))
+}
+
+/// In bytes, for [`is_prefix`].
+const LONGEST_PREFIX: usize = 1024;
+
+/// Whether other subjects may begin with it: a subject to publish to that leaves room for them in a
+/// line of the protocol.
+pub fn is_prefix(subject: &str) -> bool {
+    subject.len() <= LONGEST_PREFIX && check_publish(subject).is_ok()
 }
 
 /// A subject to subscribe to: a token may be a wildcard.

@@ -1,18 +1,20 @@
 //! The commands of `nats::connection`.
 
-use super::config::{self, Config, entry_dict};
+use super::config;
 use super::delivery::Delivery;
 use super::events::Events;
 use super::log::{self, Level, Logger, Target};
-use super::{Connection, Status, drain, no_connection, publish, request, subscription, traffic};
+use super::options::Config;
+use super::{
+    Connection, Status, drain, no_connection, publish, request, servers, subscription, traffic,
+};
 use crate::bridge;
 use crate::error::{Error, Kind};
-use crate::json;
 use crate::options::{self, Type};
 use crate::tcl::call::{ANY, create};
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
-use crate::transport::RequestError;
+use crate::transport::{RequestError, new_inbox};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,9 +39,10 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             level: Cell::new(Level::parse(given.string("log_level").as_deref().unwrap_or("warn"))?),
         },
     };
-    let mut config = Config::new(&name);
+    let mut config = Config::new(interp)?;
+    config.set(interp, "name", Obj::new(&name))?;
     if let Target::Channel { level, .. } = &target {
-        config.set("log_level", Obj::new(level.get().word()));
+        config.set(interp, "log_level", Obj::new(level.get().word()))?;
     }
     let command = object.command(interp).string();
     let shown = match name.as_str() {
@@ -116,7 +119,7 @@ fn connect(call: &Call<'_>) -> Result<Return> {
     if wait {
         this.connecting.borrow_mut().push(promise);
     }
-    this.start(call.interp)?;
+    this.start()?;
     if !wait {
         return Ok(Return::Empty);
     }
@@ -164,34 +167,12 @@ fn ping(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-fn all_servers(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Connection>()?;
-    let list = Obj::list(&[]);
-    for entry in this.servers() {
-        list.push(&entry_dict(&entry));
-    }
-    Ok(list.into())
-}
-
-fn current_server(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Connection>()?;
-    let current = this.link()?.current().ok_or_else(no_connection)?;
-    Ok(Obj::list(&[Obj::new(&current.host), Obj::new(&current.port)]).into())
-}
-
-fn server_info(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Connection>()?;
-    Ok(this.server_info().map_or_else(Obj::dict, |info| json::to_dict(&info.fields)).into())
-}
-
 fn inbox(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
-    let prefix = this.config.borrow().get("inbox_prefix");
-    Ok(Obj::new(&crate::transport::new_inbox(&prefix.text())).into())
+    Ok(Obj::new(&new_inbox(&this.config.borrow().inbox_prefix)).into())
 }
 
 const METHODS: &[Method] = &[
-    Method { name: "all_servers", usage: "", min: 0, max: 0, body: all_servers },
     Method {
         name: "cancel_request",
         usage: "reqID",
@@ -199,10 +180,7 @@ const METHODS: &[Method] = &[
         max: 1,
         body: request::cancel_request,
     },
-    Method { name: "cget", usage: "option", min: 1, max: 1, body: config::cget },
-    Method { name: "configure", usage: "?arg ...?", min: 0, max: ANY, body: config::configure },
     Method { name: "connect", usage: "?arg ...?", min: 0, max: ANY, body: connect },
-    Method { name: "current_server", usage: "", min: 0, max: 0, body: current_server },
     Method { name: "disconnect", usage: "", min: 0, max: 0, body: disconnect },
     Method { name: "drain", usage: "?subID? ?arg ...?", min: 0, max: ANY, body: drain::drain },
     Method { name: "flush", usage: "?arg ...?", min: 0, max: ANY, body: traffic::flush },
@@ -231,9 +209,7 @@ const METHODS: &[Method] = &[
         max: ANY,
         body: request::request_msg,
     },
-    Method { name: "reset", usage: "?arg ...?", min: 0, max: ANY, body: config::reset },
     Method { name: "rtt", usage: "?arg ...?", min: 0, max: ANY, body: traffic::rtt },
-    Method { name: "server_info", usage: "", min: 0, max: 0, body: server_info },
     Method { name: "statistics", usage: "", min: 0, max: 0, body: traffic::statistics },
     Method {
         name: "subscribe",
@@ -271,5 +247,10 @@ static TIMESTAMP: Method = Method {
 /// Makes the class usable in an interpreter.
 pub fn register(interp: Interp<'_>) -> Result<()> {
     create(interp, &TIMESTAMP)?;
-    oo::define(interp, "::nats::connection", Some(&CONSTRUCTOR), Some(&DESTRUCTOR), METHODS)
+    const CLASS: &str = "::nats::connection";
+    oo::define(interp, CLASS, Some(&CONSTRUCTOR), Some(&DESTRUCTOR), METHODS)?;
+    for methods in [config::METHODS, servers::METHODS] {
+        oo::define(interp, CLASS, None, None, methods)?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `-auth_callback`: how the program is asked to log in.
 
 use super::Connection;
-use super::config::entry_dict;
+use super::servers::entry_dict;
 use crate::error::Error;
 use crate::tcl::{Interp, Obj, Result};
 use crate::transport::{Login, LoginQuestion, parse_credentials};
@@ -16,7 +16,7 @@ impl Connection {
     /// Calls the program; `None` if it fails, which is a background error then.
     pub(super) fn custom_login(&self, question: &LoginQuestion) -> Option<Login> {
         let interp = self.interp_handle.enter()?;
-        let prefix = self.config.borrow().get("auth_callback");
+        let prefix = self.config.borrow().auth_callback.clone();
         interp.aside(|| {
             let outcome = prefix.elements(*interp).and_then(|mut words| {
                 words.push(Obj::new(&question.nonce));

@@ -14,13 +14,16 @@ mod events;
 pub mod log;
 mod login;
 mod message;
+mod options;
 mod publish;
 mod request;
+mod servers;
 mod state;
 mod subscription;
 mod tls_callback;
 mod tls_opts;
 mod traffic;
+mod value;
 mod variables;
 
 pub use commands::register;
@@ -34,11 +37,11 @@ use crate::transport::{
     TlsQuestion, Traffic,
 };
 use backlog::Slow;
-use config::Config;
 use delivery::{Delivery, Item};
 use drain::Drain;
 use events::Events;
-use log::{Level, Logger};
+use log::Logger;
+use options::Config;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -222,15 +225,15 @@ impl Connection {
     }
 
     fn checks_subjects(&self) -> bool {
-        self.config.borrow().checks_subjects()
+        self.config.borrow().check_subjects
     }
 
     fn dictmsg(&self) -> bool {
-        self.config.borrow().flag("dictmsg")
+        self.config.borrow().dictmsg
     }
 
     fn request_timeout(&self) -> Duration {
-        self.config.borrow().duration("request_timeout")
+        self.config.borrow().request_timeout
     }
 
     /// Refuses a payload that the server would not take, as far as its INFO is known.
@@ -279,23 +282,6 @@ impl Connection {
             Some(open) => open.link.servers(),
             None => self.pool.borrow().clone(),
         }
-    }
-
-    fn config_changed(&self, interp: Interp<'_>) {
-        self.delivery.set_utf8(self.config.borrow().flag("utf8_convert"));
-        self.events.set_prefix(self.config.borrow().get("event_callback"));
-        if let Ok(level) = Level::parse(&self.config.borrow().get("log_level").text()) {
-            self.logger.set_level(level);
-        }
-        let open = self.open.borrow();
-        let Some(open) = open.as_ref() else { return };
-        let settings = self.config.borrow().settings(interp);
-        open.link.update(move |live| {
-            live.reconnect_time_wait = settings.reconnect_time_wait;
-            live.max_reconnect_attempts = settings.max_reconnect_attempts;
-            live.login = settings.login;
-            live.tls = settings.tls;
-        });
     }
 }
 

@@ -1,13 +1,13 @@
 //! The state machine of a connection: what the transport reports, step by step.
 
-use super::config::entry_dict;
 use super::log::Level;
+use super::servers::entry_dict;
 use super::{Connection, FLUSH_LIMIT, Notice, Open, Relay, Status, traffic};
 use crate::bridge::{self, Promise};
 use crate::error::{Error, Kind};
 use crate::json;
 use crate::options;
-use crate::tcl::{Failure, Interp};
+use crate::tcl::Failure;
 use crate::transport::{DelayCallback, Event, Link, LoginCallback, ServerEntry, ServerInfo};
 use std::rc::Weak;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 impl Connection {
-    pub(super) fn start(&self, interp: Interp<'_>) -> crate::error::Result<()> {
-        let mut settings = self.config.borrow().settings(interp);
+    pub(super) fn start(&self) -> crate::error::Result<()> {
+        let mut settings = self.config.borrow().settings();
         let mut servers = self.pool.borrow().clone();
         for entry in &mut servers {
             entry.reconnects = 0;
@@ -83,7 +83,7 @@ impl Connection {
 
     fn custom_delay(&self, entry: &ServerEntry) -> Option<Duration> {
         let interp = self.interp_handle.enter()?;
-        let prefix = self.config.borrow().get("custom_reconnect_delay");
+        let prefix = self.config.borrow().custom_reconnect_delay.clone();
         if prefix.is_empty() {
             return None;
         }

@@ -3,7 +3,6 @@
 
 use super::Connection;
 use super::certificate::describe;
-use super::tls_opts::Commands;
 use crate::error::Error;
 use crate::options;
 use crate::tcl::{Interp, Obj, Result};
@@ -13,8 +12,7 @@ impl Connection {
     /// Asks, unless the attempt that wants to know is over.
     pub(super) fn tls_question(&self, question: TlsQuestion) {
         let Some(interp) = self.interp_handle.enter() else { return };
-        let opts = self.config.borrow().get("tls_opts");
-        let commands = Commands::of(*interp, &opts);
+        let commands = self.config.borrow().tls_opts.commands.clone();
         match question {
             TlsQuestion::Password(answer) => {
                 if let Some(prefix) = commands.password.filter(|_| !answer.is_closed()) {

@@ -1,0 +1,76 @@
+//! The servers of a connection: the pool of `-servers`, and what can be asked about them.
+
+use super::{Connection, no_connection};
+use crate::error::Error;
+use crate::json;
+use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
+use crate::transport::ServerEntry;
+use rand::seq::SliceRandom;
+
+pub const METHODS: &[Method] = &[
+    Method { name: "all_servers", usage: "", min: 0, max: 0, body: all_servers },
+    Method { name: "current_server", usage: "", min: 0, max: 0, body: current_server },
+    Method { name: "server_info", usage: "", min: 0, max: 0, body: server_info },
+];
+
+fn all_servers(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    let list = Obj::list(&[]);
+    for entry in this.servers() {
+        list.push(&entry_dict(&entry));
+    }
+    Ok(list.into())
+}
+
+fn current_server(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    let current = this.link()?.current().ok_or_else(no_connection)?;
+    Ok(Obj::list(&[Obj::new(&current.host), Obj::new(&current.port)]).into())
+}
+
+fn server_info(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    Ok(this.server_info().map_or_else(Obj::dict, |info| json::to_dict(&info.fields)).into())
+}
+
+/// The pool of a `-servers` list.
+pub fn parse_pool(interp: Interp<'_>, list: &Obj, randomize: bool) -> Result<Vec<ServerEntry>> {
+    let mut pool: Vec<ServerEntry> = Vec::new();
+    for url in list.elements(interp)? {
+        pool.push(ServerEntry::parse(&url.text())?);
+    }
+    if pool.iter().any(ServerEntry::is_websocket) && !pool.iter().all(ServerEntry::is_websocket) {
+        let text = "WebSocket and other servers cannot be mixed";
+        return Err(Error::invalid(text).into());
+    }
+    if randomize {
+        let mut distinct: Vec<ServerEntry> = Vec::with_capacity(pool.len());
+        for entry in pool {
+            if !distinct.iter().any(|known| known.same_url(&entry)) {
+                distinct.push(entry);
+            }
+        }
+        distinct.shuffle(&mut rand::rng());
+        pool = distinct;
+    }
+    Ok(pool)
+}
+
+/// A pool entry as `all_servers` shows it and as the delay callback gets it.
+pub fn entry_dict(entry: &ServerEntry) -> Obj {
+    let dict = Obj::dict();
+    dict.put("scheme", &Obj::new(&entry.scheme));
+    dict.put("host", &Obj::new(&entry.host));
+    dict.put("port", &Obj::new(&entry.port));
+    dict.put("discovered", &Obj::word(entry.discovered));
+    dict.put("reconnects", &Obj::int(entry.reconnects.into()));
+    dict.put("last_attempt", &Obj::int(entry.last_attempt));
+    for (name, value) in
+        [("user", &entry.user), ("password", &entry.password), ("auth_token", &entry.auth_token)]
+    {
+        if let Some(value) = value {
+            dict.put(name, &Obj::new(value));
+        }
+    }
+    dict
+}
