@@ -8,6 +8,7 @@ mod jetstream;
 mod json;
 mod keyvalue;
 mod lock;
+mod message;
 mod options;
 mod rfc3339;
 mod runtime;

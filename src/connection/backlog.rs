@@ -1,9 +1,9 @@
 //! What a subscription has received and not yet delivered: its limits, and what happens at them.
 //!
 //! The runtime thread puts messages in, the Tcl thread takes them out. Each message that waits has a
-//! turn, and each run of turns that nothing else came between has a token in the connection's feed.
-//! So the feed keeps the order of arrival across all subscriptions, while each backlog can drop and
-//! replace what is its own. A batch takes more than its turns are for: some messages come earlier
+//! turn, and each run of turns that nothing else came between has a marker in the connection's
+//! channel. So that keeps the order of arrival across all subscriptions, while each backlog can drop
+//! and replace what is its own. A batch takes more than its turns are for: some messages come earlier
 //! than it would be theirs, but none later.
 
 use crate::lock::lock;
@@ -89,8 +89,8 @@ impl Default for Limits {
 /// What the runtime thread has to do after a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrived {
-    /// The feed needs one more token.
-    pub token: bool,
+    /// The channel needs one more marker.
+    pub needs_marker: bool,
     /// The first message of a series was dropped: worth an error.
     pub slow: bool,
 }
@@ -113,7 +113,7 @@ pub struct Counts {
     pub dropped: u64,
 }
 
-/// As what the feed has sent: each turn has a token of its own.
+/// As what the channel has sent: each turn has a marker of its own.
 pub const NO_RUNS: u64 = u64::MAX;
 
 pub struct Backlog {
@@ -127,11 +127,11 @@ pub struct Backlog {
 struct State {
     waiting: VecDeque<PackedMessage>,
     bytes: usize,
-    /// The turns that the tokens in the feed stand for, token by token, and all of them together.
+    /// The turns that the markers in the channel stand for, one by one, and all of them together.
     runs: VecDeque<usize>,
     turns: usize,
-    /// What the feed had sent when the last of these tokens was sent.
-    last_token: u64,
+    /// What the channel had sent when the last of these markers was sent.
+    last_marker: u64,
     /// Messages taken or dropped at the front, ever: the place of the first one that waits.
     first: u64,
     /// For `LatestPerSubject`: the place of the last one with this subject.
@@ -198,15 +198,15 @@ impl Backlog {
         lock(&self.state)
     }
 
-    /// A message of this size has come; `make` makes what is kept, if it is. `sent` is what the feed
-    /// has sent so far.
+    /// A message of this size has come; `make` makes what is kept, if it is. `sent` is what the
+    /// channel has sent so far.
     pub fn arrive(&self, size: usize, sent: u64, make: impl FnOnce() -> PackedMessage) -> Arrived {
         let limits = self.limits;
         let mut state = self.state();
         let mut slow = false;
         if state.ended {
             state.dropped += 1;
-            return Arrived { token: false, slow: false };
+            return Arrived { needs_marker: false, slow: false };
         }
         if state.full(limits, size) {
             slow = !std::mem::replace(&mut state.slow, true);
@@ -228,19 +228,19 @@ impl Backlog {
         } else {
             state.push(limits, make());
         }
-        let mut token = false;
+        let mut needs_marker = false;
         if state.turns < state.waiting.len() {
             state.turns += 1;
-            let joins = state.last_token == sent;
+            let joins = state.last_marker == sent;
             match state.runs.back_mut().filter(|_| joins) {
                 Some(run) => *run += 1,
                 None => {
                     state.runs.push_back(1);
-                    token = true;
+                    needs_marker = true;
                 }
             }
         }
-        Arrived { token, slow }
+        Arrived { needs_marker, slow }
     }
 
     fn make_room(&self, state: &mut State, message: PackedMessage) {
@@ -250,12 +250,12 @@ impl Backlog {
         state.push(self.limits, message);
     }
 
-    /// The token that was wanted was sent; what the feed has sent with it.
-    pub fn token_sent(&self, sent: u64) {
-        self.state().last_token = sent;
+    /// The marker that was wanted was sent; what the channel has sent with it.
+    pub fn marker_sent(&self, sent: u64) {
+        self.state().last_marker = sent;
     }
 
-    /// The next message, for one turn; and whether the token has more of them.
+    /// The next message, for one turn; and whether the marker has more of them.
     pub fn take(&self) -> (Option<PackedMessage>, bool) {
         let mut state = self.state();
         let mut more = false;
@@ -270,7 +270,7 @@ impl Backlog {
         (self.next(&mut state), more)
     }
 
-    /// A batch begins, for the turns of one token.
+    /// A batch begins, for the turns of one marker.
     pub fn begin_batch(&self) -> usize {
         self.state().runs.pop_front().unwrap_or_default()
     }
@@ -297,7 +297,7 @@ impl Backlog {
         Some(message)
     }
 
-    /// A batch was taken and has so many turns left; whether it needs a token for some of them.
+    /// A batch was taken and has so many turns left; whether it needs a marker for some of them.
     pub fn end_batch(&self, turns: usize) -> bool {
         let mut state = self.state();
         let rest = turns.min(state.waiting.len());
@@ -365,7 +365,7 @@ mod tests {
         *seed >> 33
     }
 
-    /// A feed: tokens of the backlog, and other items with the number of messages that came before.
+    /// A channel: markers of the backlog, and other items with the number of messages that came before.
     struct Sender {
         backlog: Backlog,
         items: VecDeque<Option<u64>>,
@@ -381,10 +381,10 @@ mod tests {
 
         fn arrive(&mut self, subject: u64, size: usize) {
             self.arrived += 1;
-            if self.backlog.arrive(size, self.sent, || packed(subject, size)).token {
+            if self.backlog.arrive(size, self.sent, || packed(subject, size)).needs_marker {
                 self.items.push_back(None);
                 self.sent += 1;
-                self.backlog.token_sent(self.sent);
+                self.backlog.marker_sent(self.sent);
             }
         }
 
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_anything_between_has_one_token() {
+    fn a_run_without_anything_between_has_one_marker() {
         let mut feed = Sender::new(Limits::default());
         (0..10).for_each(|_| feed.arrive(1, 4));
         assert_eq!(feed.items.len(), 1);

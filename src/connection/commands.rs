@@ -2,9 +2,12 @@
 
 use super::config;
 use super::delivery::Delivery;
+use super::drain::Drains;
 use super::events::Events;
 use super::log::{self, Level, Logger, Target};
 use super::options::Config;
+use super::outgoing::OutgoingMemory;
+use super::traffic::Totals;
 use super::{
     Connection, Status, drain, no_connection, publish, request, servers, subscription, traffic,
 };
@@ -51,7 +54,7 @@ fn construct(call: &Call<'_>) -> Result<Return> {
     };
     let my = Obj::new(&format!("{}::my", object.namespace()));
     interp.call(&[my.clone(), Obj::new("DeclareVariables")])?;
-    let (delivery, items, arrivals) = Delivery::start(interp.handle());
+    let (delivery, arrivals, arrivals_end) = Delivery::start(interp.handle());
     object.attach(|handle| {
         Rc::new_cyclic(|weak| Connection {
             interp_handle: interp.handle(),
@@ -67,13 +70,10 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             info: RefCell::new(None),
             connecting: RefCell::default(),
             children: Children::default(),
+            outgoing_memory: OutgoingMemory::default(),
             delivery,
-            items,
-            arrivals: RefCell::new(Some(arrivals)),
-            last_sub: Cell::new(0),
-            last_subject: RefCell::default(),
-            block: RefCell::default(),
-            inbox_sub: Cell::new(None),
+            arrivals,
+            arrivals_end: RefCell::new(Some(arrivals_end)),
             followers: RefCell::default(),
             writing: RefCell::default(),
             missed: RefCell::default(),
@@ -81,11 +81,8 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             turn: Cell::new(0),
             gone: Cell::new(false),
             events: Events::start(interp.handle()),
-            drains: RefCell::default(),
-            draining: Cell::new(false),
-            last_drain: Cell::new(0),
-            past: Cell::default(),
-            reconnects: Cell::new(0),
+            drains: Drains::default(),
+            totals: Totals::default(),
         })
     });
     Ok(Return::Empty)
@@ -173,58 +170,10 @@ fn inbox(call: &Call<'_>) -> Result<Return> {
 }
 
 const METHODS: &[Method] = &[
-    Method {
-        name: "cancel_request",
-        usage: "reqID",
-        min: 1,
-        max: 1,
-        body: request::cancel_request,
-    },
     Method { name: "connect", usage: "?arg ...?", min: 0, max: ANY, body: connect },
     Method { name: "disconnect", usage: "", min: 0, max: 0, body: disconnect },
-    Method { name: "drain", usage: "?subID? ?arg ...?", min: 0, max: ANY, body: drain::drain },
-    Method { name: "flush", usage: "?arg ...?", min: 0, max: ANY, body: traffic::flush },
-    Method { name: "force_reconnect", usage: "", min: 0, max: 0, body: traffic::force_reconnect },
     Method { name: "inbox", usage: "", min: 0, max: 0, body: inbox },
     Method { name: "ping", usage: "?arg ...?", min: 0, max: ANY, body: ping },
-    Method {
-        name: "publish",
-        usage: "subject message ?arg ...?",
-        min: 2,
-        max: ANY,
-        body: publish::publish,
-    },
-    Method { name: "publish_msg", usage: "msg", min: 1, max: 1, body: publish::publish_msg },
-    Method {
-        name: "request",
-        usage: "subject message ?arg ...?",
-        min: 2,
-        max: ANY,
-        body: request::request,
-    },
-    Method {
-        name: "request_msg",
-        usage: "msg ?arg ...?",
-        min: 1,
-        max: ANY,
-        body: request::request_msg,
-    },
-    Method { name: "rtt", usage: "?arg ...?", min: 0, max: ANY, body: traffic::rtt },
-    Method { name: "statistics", usage: "", min: 0, max: 0, body: traffic::statistics },
-    Method {
-        name: "subscribe",
-        usage: "subject ?arg ...?",
-        min: 1,
-        max: ANY,
-        body: subscription::subscribe,
-    },
-    Method {
-        name: "unsubscribe",
-        usage: "subID ?arg ...?",
-        min: 1,
-        max: ANY,
-        body: subscription::unsubscribe,
-    },
 ];
 
 static CONSTRUCTOR: Method = Method {
@@ -249,7 +198,15 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     create(interp, &TIMESTAMP)?;
     const CLASS: &str = "::nats::connection";
     oo::define(interp, CLASS, Some(&CONSTRUCTOR), Some(&DESTRUCTOR), METHODS)?;
-    for methods in [config::METHODS, servers::METHODS] {
+    for methods in [
+        config::METHODS,
+        servers::METHODS,
+        publish::METHODS,
+        request::METHODS,
+        subscription::METHODS,
+        drain::METHODS,
+        traffic::METHODS,
+    ] {
         oo::define(interp, CLASS, None, None, methods)?;
     }
     Ok(())

@@ -91,7 +91,7 @@ fn reset(call: &Call<'_>) -> Result<Return> {
 
 impl Connection {
     fn set_config(&self, config: Config, live: bool, pool: Option<Vec<ServerEntry>>) {
-        self.delivery.set_utf8(config.utf8_convert);
+        self.delivery.format.set_utf8(config.utf8_convert);
         self.events.set_prefix(config.event_callback.clone());
         self.logger.set_level(config.log_level);
         if let Some(pool) = pool {

@@ -4,19 +4,46 @@
 //! it: a round trip, UNSUB (on the runtime thread, at once), delivery of what has arrived, and for
 //! the whole connection another round trip and `disconnect`.
 
-use super::delivery::{Item, Subscriber};
+use super::arrival::Arrival;
+use super::subscriber::Subscriber;
 use super::{Connection, Notice};
 use crate::bridge::{self, Pending, Promise};
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
-use crate::tcl::{Call, Interp, Obj, Result, Return};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Interp, Method, Result, Return};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A drain under way.
-pub struct Drain {
+/// The drains of a connection that are under way.
+#[derive(Default)]
+pub struct Drains {
+    last_number: Cell<u64>,
+    running: RefCell<Vec<Drain>>,
+}
+
+impl Drains {
+    fn next_number(&self) -> u64 {
+        self.last_number.set(self.last_number.get() + 1);
+        self.last_number.get()
+    }
+
+    /// Whether the connection itself is draining.
+    pub fn of_connection(&self) -> bool {
+        self.running.borrow().iter().any(|drain| drain.whole)
+    }
+
+    /// The connection is closed: whoever waits for a drain hears of it.
+    pub fn closed(&self) {
+        let drains = self.running.take();
+        drop(drains);
+    }
+}
+
+struct Drain {
     number: u64,
     /// Of the connection.
     whole: bool,
@@ -26,7 +53,7 @@ pub struct Drain {
     waiting: Vec<Promise<()>>,
 }
 
-pub fn drain(call: &Call<'_>) -> Result<Return> {
+fn drain(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
     let (word, rest) = match call.args() {
@@ -42,7 +69,7 @@ pub fn drain(call: &Call<'_>) -> Result<Return> {
     let answer = match word {
         None => this.drain_all(call.interp, timeout)?,
         Some(word) => {
-            let known = options::integer(word).and_then(|id| this.delivery.active(id));
+            let known = options::integer(word).and_then(|id| this.delivery.subscribers.active(id));
             let Some(subscriber) = known else {
                 let text = format!("Invalid subscription ID {}", word.text());
                 return Err(Error::new(Kind::BadSubscription, text).into());
@@ -58,13 +85,13 @@ pub fn drain(call: &Call<'_>) -> Result<Return> {
 
 impl Connection {
     fn drain_all(&self, interp: Interp<'_>, timeout: Option<Duration>) -> Result<Pending<()>> {
-        if let Some(drain) = self.drains.borrow_mut().iter_mut().find(|drain| drain.whole) {
+        if let Some(drain) = self.drains.running.borrow_mut().iter_mut().find(|drain| drain.whole) {
             let (promise, answer) = bridge::promise(interp);
             drain.waiting.push(promise);
             return Ok(answer);
         }
-        let answer = self.begin_drain(interp, self.delivery.all_active(), true, timeout)?;
-        self.draining.set(true);
+        let answer =
+            self.begin_drain(interp, self.delivery.subscribers.all_active(), true, timeout)?;
         self.events.tell("draining", &[], None);
         Ok(answer)
     }
@@ -77,7 +104,7 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Pending<()>> {
         let link = self.link()?;
-        let number = self.turn_of_drain();
+        let number = self.drains.next_number();
         let (promise, answer) = bridge::promise(interp);
         let ids = subscribers.iter().filter_map(|subscriber| subscriber.link_id.get()).collect();
         let step = self.drain_step(number);
@@ -90,15 +117,15 @@ impl Connection {
         }
         let waiting = vec![promise];
         let drain = Drain { number, whole, flushing: false, subscribers, waiting };
-        self.drains.borrow_mut().push(drain);
+        self.drains.running.borrow_mut().push(drain);
         Ok(answer)
     }
 
     /// Goes on with a drain when everything that has arrived by then was delivered.
     fn drain_step(&self, number: u64) -> impl FnOnce() + Send + 'static {
-        let (items, notices) = (self.items.clone(), self.notices());
+        let (arrivals, notices) = (self.arrivals.clone(), self.notices());
         move || {
-            items.send(Item::Call(Box::new(move || {
+            arrivals.send(Arrival::Call(Box::new(move || {
                 if let Some(notices) = notices {
                     notices.send(Notice::Drained(number));
                 }
@@ -108,7 +135,7 @@ impl Connection {
 
     /// A step of a drain is done.
     pub(super) fn drained(&self, number: u64) {
-        let mut drains = self.drains.borrow_mut();
+        let mut drains = self.drains.running.borrow_mut();
         let Some(drain) = drains.iter_mut().find(|drain| drain.number == number) else { return };
         if drain.flushing {
             drop(drains);
@@ -119,7 +146,7 @@ impl Connection {
             if !subscriber.backlog.is_empty() {
                 left = true;
                 // Somebody may wait inside a callback that has the turn.
-                self.items.send(Item::Turn(subscriber.backlog.clone()));
+                self.arrivals.send(Arrival::Messages(subscriber.backlog.clone()));
             }
         }
         if left {
@@ -146,7 +173,7 @@ impl Connection {
     }
 
     fn end_drain(&self, number: u64, outcome: crate::error::Result<()>) {
-        let mut drains = self.drains.borrow_mut();
+        let mut drains = self.drains.running.borrow_mut();
         let Some(at) = drains.iter().position(|drain| drain.number == number) else { return };
         let drain = drains.remove(at);
         drop(drains);
@@ -162,16 +189,5 @@ impl Connection {
     }
 }
 
-/// The dict of a subscription in `statistics`.
-pub fn subscription_dict(subscriber: &Subscriber) -> Obj {
-    let (dict, counts) = (Obj::dict(), subscriber.counts());
-    let int = |n: u64| Obj::int(i64::try_from(n).unwrap_or(i64::MAX));
-    dict.put("subject", &Obj::new(&subscriber.subject));
-    dict.put("queue", &Obj::new(subscriber.queue.as_deref().unwrap_or_default()));
-    dict.put("delivered", &int(counts.delivered));
-    dict.put("pending", &int(counts.pending as u64));
-    dict.put("pending_bytes", &int(counts.pending_bytes as u64));
-    dict.put("dropped", &int(counts.dropped));
-    dict.put("max", &int(subscriber.limit.get().unwrap_or(0)));
-    dict
-}
+pub const METHODS: &[Method] =
+    &[Method { name: "drain", usage: "?subID? ?arg ...?", min: 0, max: ANY, body: drain }];

@@ -4,6 +4,7 @@
 //! machine (`state`), which alone writes `status`, `last_error` and `serverInfo` (`variables`), once
 //! for each transition.
 
+mod arrival;
 mod backlog;
 mod certificate;
 mod commands;
@@ -13,12 +14,14 @@ mod drain;
 mod events;
 pub mod log;
 mod login;
-mod message;
 mod options;
+mod outgoing;
 mod publish;
+mod replies;
 mod request;
 mod servers;
 mod state;
+mod subscriber;
 mod subscription;
 mod tls_callback;
 mod tls_opts;
@@ -33,21 +36,23 @@ use crate::error::{Error, Kind};
 use crate::tcl::oo::Children;
 use crate::tcl::{Interp, InterpGuard, InterpHandle, Native, Obj, ObjectHandle, Result};
 use crate::transport::{
-    Block, Event, EventSink, Link, Login, LoginQuestion, ServerEntry, ServerInfo, Subject,
-    TlsQuestion, Traffic,
+    Event, EventSink, Link, Login, LoginQuestion, ServerEntry, ServerInfo, TlsQuestion,
 };
+use arrival::Arrival;
 use backlog::Slow;
-use delivery::{Delivery, Item};
-use drain::Drain;
+use delivery::Delivery;
+use drain::Drains;
 use events::Events;
 use log::Logger;
 use options::Config;
+use outgoing::OutgoingMemory;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use traffic::Totals;
 
 /// How long closing a connection may take to write out what is queued.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
@@ -109,16 +114,11 @@ pub struct Connection {
     info: RefCell<Option<Arc<ServerInfo>>>,
     connecting: RefCell<Vec<Promise<()>>>,
     children: Children,
-    /// What has arrived for callbacks, and the feed it comes by.
+    outgoing_memory: OutgoingMemory,
+    /// What there is to be delivered to, and the channel of what arrives for it.
     delivery: Rc<Delivery>,
-    items: Sender<Item>,
-    arrivals: RefCell<Option<Receiver<Item>>>,
-    last_sub: Cell<i64>,
-    /// The last subject that was published to, and the memory of payloads.
-    last_subject: RefCell<Option<Subject>>,
-    block: RefCell<Block>,
-    /// The number that the inbox of single requests counts as, since the last `connect`.
-    inbox_sub: Cell<Option<i64>>,
+    arrivals: Sender<Arrival>,
+    arrivals_end: RefCell<Option<Receiver<Arrival>>>,
     followers: RefCell<Vec<Weak<dyn Follower>>>,
     /// Variables that are being written, and what was written to them meanwhile.
     writing: RefCell<Vec<&'static str>>,
@@ -129,12 +129,8 @@ pub struct Connection {
     turn: Cell<u64>,
     gone: Cell<bool>,
     events: Events,
-    drains: RefCell<Vec<Drain>>,
-    draining: Cell<bool>,
-    last_drain: Cell<u64>,
-    /// What has gone through earlier links.
-    past: Cell<Traffic>,
-    reconnects: Cell<u64>,
+    drains: Drains,
+    totals: Totals,
 }
 
 /// Something that goes on when a closed connection is opened again.
@@ -190,18 +186,8 @@ impl Connection {
         self.weak.upgrade().ok_or_else(no_connection)
     }
 
-    fn turn_of_drain(&self) -> u64 {
-        self.last_drain.set(self.last_drain.get() + 1);
-        self.last_drain.get()
-    }
-
     fn notices(&self) -> Option<Sender<Notice>> {
         self.open.borrow().as_ref().map(|open| open.notices.clone())
-    }
-
-    fn next_sub_id(&self) -> i64 {
-        self.last_sub.set(self.last_sub.get() + 1);
-        self.last_sub.get()
     }
 
     /// The error of a synchronous call that may have ended because its connection did.
@@ -221,7 +207,7 @@ impl Connection {
     }
 
     pub fn utf8_convert(&self) -> bool {
-        self.delivery.utf8()
+        self.delivery.format.utf8()
     }
 
     fn checks_subjects(&self) -> bool {
@@ -234,17 +220,6 @@ impl Connection {
 
     fn request_timeout(&self) -> Duration {
         self.config.borrow().request_timeout
-    }
-
-    /// Refuses a payload that the server would not take, as far as its INFO is known.
-    pub fn check_payload(&self, length: usize) -> crate::error::Result<()> {
-        match self.info.borrow().as_ref() {
-            Some(info) if length > info.max_payload => {
-                let text = format!("Maximum size of NATS message is {}", info.max_payload);
-                Err(Error::new(Kind::MaxPayload, text))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Takes a new object as a child; one that has no parent any more goes at once.
@@ -294,7 +269,7 @@ impl Native for Connection {
         self.status.set(Status::Closed);
         let _waiting = self.end_connect();
         self.close_link(FLUSH_LIMIT);
-        if let Some(arrivals) = self.arrivals.take() {
+        if let Some(arrivals) = self.arrivals_end.take() {
             arrivals.finish();
         }
         self.events.finish();

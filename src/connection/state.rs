@@ -2,7 +2,7 @@
 
 use super::log::Level;
 use super::servers::entry_dict;
-use super::{Connection, FLUSH_LIMIT, Notice, Open, Relay, Status, traffic};
+use super::{Connection, FLUSH_LIMIT, Notice, Open, Relay, Status};
 use crate::bridge::{self, Promise};
 use crate::error::{Error, Kind};
 use crate::json;
@@ -187,7 +187,9 @@ impl Connection {
         let turn = self.turn();
         *self.info.borrow_mut() = Some(info.clone());
         let again = self.status() == Status::Reconnecting;
-        self.reconnects.set(self.reconnects.get() + u64::from(again));
+        if again {
+            self.totals.reconnected();
+        }
         let name = if again { "reconnected" } else { "connected" };
         self.events.tell(name, &[("server", &server.address())], None);
         self.put_info(&info.fields, false);
@@ -254,14 +256,10 @@ impl Connection {
         if let Some(open) = open {
             *self.pool.borrow_mut() = open.link.servers();
             open.link.close(flush);
-            self.past.set(traffic::sum(self.past.get(), open.link.traffic()));
+            self.totals.link_closed(open.link.traffic());
         }
-        self.draining.set(false);
-        // Whoever waits for a drain hears of it.
-        let drains = self.drains.take();
-        drop(drains);
+        self.drains.closed();
         self.delivery.closed();
-        self.inbox_sub.set(None);
     }
 
     /// What waits for the end of `connect` now goes on when the result is dropped. Calls that are

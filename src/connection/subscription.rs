@@ -1,12 +1,14 @@
 //! `subscribe` and `unsubscribe`.
 
+use super::arrival::SubscriptionSink;
 use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, Overflow, Slow};
-use super::delivery::{Inlet, Subscriber};
+use super::subscriber::Subscriber;
 use super::{Connection, Notice};
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::subject;
-use crate::tcl::{Call, Obj, Result, Return};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Method, Obj, Result, Return};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,10 +25,10 @@ const OPTIONS: &[options::Spec] = &[
     ("overflow", Type::Enum(Overflow::WORDS)),
 ];
 
-pub fn subscribe(call: &Call<'_>) -> Result<Return> {
+fn subscribe(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
-    if this.draining.get() {
+    if this.drains.of_connection() {
         let text = "The connection is draining";
         return Err(Error::new(Kind::ConnectionDraining, text).into());
     }
@@ -45,10 +47,10 @@ pub fn subscribe(call: &Call<'_>) -> Result<Return> {
     };
     let subscriber = this.new_subscriber(subject, queue, callback, &given);
     let link = this.link()?;
-    this.delivery.add(subscriber.clone());
-    let inlet = Inlet {
+    this.delivery.subscribers.add(subscriber.clone());
+    let sink = SubscriptionSink {
         backlog: subscriber.backlog.clone(),
-        feed: this.items.clone(),
+        arrivals: this.arrivals.clone(),
         slow: this.slow_reporter(Slow {
             request: false,
             sub_id: subscriber.id,
@@ -57,10 +59,10 @@ pub fn subscribe(call: &Call<'_>) -> Result<Return> {
         }),
     };
     let (queue, limit) = (subscriber.queue.as_deref(), subscriber.limit.get());
-    match link.subscribe(&subscriber.subject, queue, limit, Box::new(inlet)) {
+    match link.subscribe(&subscriber.subject, queue, limit, Box::new(sink)) {
         Ok(id) => subscriber.link_id.set(Some(id)),
         Err(error) => {
-            this.delivery.remove(subscriber.id);
+            this.delivery.subscribers.remove(subscriber.id);
             return Err(error.into());
         }
     }
@@ -75,7 +77,7 @@ impl Connection {
         callback: Vec<Obj>,
         given: &Options,
     ) -> Rc<Subscriber> {
-        let id = self.next_sub_id();
+        let id = self.delivery.subscribers.next_id();
         let batch = given.flag("batch");
         let limit = given.int("max_msgs").and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
         Rc::new(Subscriber {
@@ -110,7 +112,7 @@ impl Connection {
 
     /// Something has reached its limit and lost a message.
     pub(super) fn slow(&self, slow: &Slow) {
-        let subscriber = self.delivery.active(slow.sub_id);
+        let subscriber = self.delivery.subscribers.active(slow.sub_id);
         if !slow.request && subscriber.is_none() {
             return;
         }
@@ -139,13 +141,13 @@ impl Connection {
     }
 }
 
-pub fn unsubscribe(call: &Call<'_>) -> Result<Return> {
+fn unsubscribe(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.check_open()?;
     const OPTIONS: &[options::Spec] = &[("max_msgs", Type::PosInt)];
     let word = call.arg(0)?;
     let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
-    let known = options::integer(word).and_then(|id| this.delivery.active(id));
+    let known = options::integer(word).and_then(|id| this.delivery.subscribers.active(id));
     let Some(subscriber) = known else {
         let text = format!("Invalid subscription ID {}", word.text());
         return Err(Error::new(Kind::BadSubscription, text).into());
@@ -162,3 +164,8 @@ pub fn unsubscribe(call: &Call<'_>) -> Result<Return> {
     }
     Ok(Return::Empty)
 }
+
+pub const METHODS: &[Method] = &[
+    Method { name: "subscribe", usage: "subject ?arg ...?", min: 1, max: ANY, body: subscribe },
+    Method { name: "unsubscribe", usage: "subID ?arg ...?", min: 1, max: ANY, body: unsubscribe },
+];

@@ -1,13 +1,32 @@
 //! `flush`, `rtt`, `statistics` and `force_reconnect`.
 
-use super::drain::subscription_dict;
+use super::subscriber::Subscriber;
 use super::{Connection, Status, no_connection};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
-use crate::tcl::{Call, Obj, Result, Return};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Method, Obj, Result, Return};
 use crate::transport::{RequestError, Traffic};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
+
+/// What `statistics` tells of the time before the present link.
+#[derive(Default)]
+pub struct Totals {
+    past: Cell<Traffic>,
+    reconnects: Cell<u64>,
+}
+
+impl Totals {
+    pub fn link_closed(&self, traffic: Traffic) {
+        self.past.set(sum(self.past.get(), traffic));
+    }
+
+    pub fn reconnected(&self) {
+        self.reconnects.set(self.reconnects.get() + 1);
+    }
+}
 
 const TIMEOUT: &[options::Spec] = &[("timeout", Type::Timeout)];
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,7 +38,7 @@ fn failure(error: &RequestError, late: &'static str) -> Error {
     }
 }
 
-pub fn flush(call: &Call<'_>) -> Result<Return> {
+fn flush(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, TIMEOUT, call.args())?;
     this.check_open()?;
@@ -35,7 +54,7 @@ pub fn flush(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-pub fn rtt(call: &Call<'_>) -> Result<Return> {
+fn rtt(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, TIMEOUT, call.args())?;
     if this.status() != Status::Connected {
@@ -54,20 +73,20 @@ pub fn rtt(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-pub fn force_reconnect(call: &Call<'_>) -> Result<Return> {
+fn force_reconnect(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     this.link()?.force_reconnect()?;
     Ok(Return::Empty)
 }
 
-pub fn statistics(call: &Call<'_>) -> Result<Return> {
+fn statistics(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let traffic = this.traffic();
     let subscriptions = Obj::dict();
     let replies = this.delivery.requests.counts();
     let (mut pending, mut bytes) = (replies.pending as u64, replies.pending_bytes as u64);
-    let mut dropped = this.delivery.dropped() + replies.dropped;
-    for subscriber in this.delivery.all() {
+    let mut dropped = this.delivery.subscribers.dropped() + replies.dropped;
+    for subscriber in this.delivery.subscribers.all() {
         let counts = subscriber.counts();
         pending += counts.pending as u64;
         bytes += counts.pending_bytes as u64;
@@ -77,7 +96,7 @@ pub fn statistics(call: &Call<'_>) -> Result<Return> {
     let dict = Obj::dict();
     for (name, count) in [
         ("connects", traffic.connects),
-        ("reconnects", this.reconnects.get()),
+        ("reconnects", this.totals.reconnects.get()),
         ("in_msgs", traffic.in_msgs),
         ("in_bytes", traffic.in_bytes),
         ("out_msgs", traffic.out_msgs),
@@ -86,21 +105,38 @@ pub fn statistics(call: &Call<'_>) -> Result<Return> {
         ("pending_bytes", bytes),
         ("dropped", dropped),
     ] {
-        dict.put(name, &Obj::int(i64::try_from(count).unwrap_or(i64::MAX)));
+        dict.put(name, &count_obj(count));
     }
     dict.put("subscriptions", &subscriptions);
     Ok(dict.into())
+}
+
+/// The dict of a subscription in `statistics`.
+fn subscription_dict(subscriber: &Subscriber) -> Obj {
+    let (dict, counts) = (Obj::dict(), subscriber.counts());
+    dict.put("subject", &Obj::new(&subscriber.subject));
+    dict.put("queue", &Obj::new(subscriber.queue.as_deref().unwrap_or_default()));
+    dict.put("delivered", &count_obj(counts.delivered));
+    dict.put("pending", &count_obj(counts.pending as u64));
+    dict.put("pending_bytes", &count_obj(counts.pending_bytes as u64));
+    dict.put("dropped", &count_obj(counts.dropped));
+    dict.put("max", &count_obj(subscriber.limit.get().unwrap_or(0)));
+    dict
+}
+
+fn count_obj(count: u64) -> Obj {
+    Obj::int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 impl Connection {
     /// All that has gone through the links of this connection.
     fn traffic(&self) -> Traffic {
         let now = self.open.borrow().as_ref().map(|open| open.link.traffic()).unwrap_or_default();
-        sum(self.past.get(), now)
+        sum(self.totals.past.get(), now)
     }
 }
 
-pub fn sum(a: Traffic, b: Traffic) -> Traffic {
+fn sum(a: Traffic, b: Traffic) -> Traffic {
     Traffic {
         connects: a.connects + b.connects,
         in_msgs: a.in_msgs + b.in_msgs,
@@ -109,3 +145,10 @@ pub fn sum(a: Traffic, b: Traffic) -> Traffic {
         out_bytes: a.out_bytes + b.out_bytes,
     }
 }
+
+pub const METHODS: &[Method] = &[
+    Method { name: "flush", usage: "?arg ...?", min: 0, max: ANY, body: flush },
+    Method { name: "force_reconnect", usage: "", min: 0, max: 0, body: force_reconnect },
+    Method { name: "rtt", usage: "?arg ...?", min: 0, max: ANY, body: rtt },
+    Method { name: "statistics", usage: "", min: 0, max: 0, body: statistics },
+];

@@ -1,0 +1,108 @@
+//! The one way of messages out: payload, size, headers, subject. What is wrong first is the error.
+
+use super::Connection;
+use crate::error::{Error, Kind};
+use crate::message::header;
+use crate::subject;
+use crate::tcl::{Interp, Obj, Result};
+use crate::transport::{Block, Headers, Outgoing, Subject};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// A message as a command got it.
+pub struct MessageArgs<'a> {
+    pub subject: &'a Obj,
+    pub data: &'a Obj,
+    pub reply: Option<Cow<'a, str>>,
+    pub header: Option<Obj>,
+    pub check_subject: bool,
+}
+
+impl<'a> MessageArgs<'a> {
+    pub fn new(subject: &'a Obj, data: &'a Obj) -> MessageArgs<'a> {
+        MessageArgs { subject, data, reply: None, header: None, check_subject: true }
+    }
+}
+
+/// What is kept from one message to the next.
+#[derive(Default)]
+pub struct OutgoingMemory {
+    /// Payloads are cut from it.
+    block: RefCell<Block>,
+    /// Programs publish to the same subject again and again.
+    last_subject: RefCell<Option<Subject>>,
+}
+
+impl OutgoingMemory {
+    fn subject(&self, subject: &str) -> Subject {
+        let bytes = self.block.borrow_mut().copy(subject.as_bytes());
+        Subject::from_utf8(bytes).unwrap_or_else(|_| Subject::from(subject))
+    }
+}
+
+impl Connection {
+    /// Checks a message of the program and makes it ready to be sent.
+    pub(super) fn outgoing(&self, interp: Interp<'_>, args: MessageArgs<'_>) -> Result<Outgoing> {
+        let payload = self.payload(args.data)?;
+        let headers = match args.header.filter(|header| !header.is_empty()) {
+            None => Headers::new(),
+            Some(header) => {
+                self.check_headers()?;
+                header::from_dict(interp, &header)?
+            }
+        };
+        let check = args.check_subject && self.checks_subjects();
+        let subject = match check {
+            true => self.checked_subject(args.subject)?,
+            false => Subject::from(&*args.subject.text()),
+        };
+        if let Some(reply) = args.reply.as_ref().filter(|_| check) {
+            subject::check_reply(reply)?;
+        }
+        let reply = args.reply.map(|reply| Subject::from(&*reply));
+        Ok(Outgoing { subject, reply, headers, payload })
+    }
+
+    /// As it goes over the wire, if the server takes it.
+    fn payload(&self, data: &Obj) -> crate::error::Result<Bytes> {
+        let payload = match self.delivery.format.utf8() {
+            true => data.encoded_payload(),
+            false => data.payload(),
+        };
+        self.check_payload(payload.len())?;
+        Ok(self.outgoing_memory.block.borrow_mut().copy(&payload))
+    }
+
+    fn checked_subject(&self, subject: &Obj) -> crate::error::Result<Subject> {
+        let mut last = self.outgoing_memory.last_subject.borrow_mut();
+        let bytes = subject.tcl_bytes();
+        if let Some(last) = last.as_ref().filter(|last| last.as_str().as_bytes() == bytes) {
+            return Ok(last.clone());
+        }
+        let subject = &*subject.text();
+        subject::check_publish(subject)?;
+        Ok(last.insert(self.outgoing_memory.subject(subject)).clone())
+    }
+
+    /// Refuses a payload that the server would not take, as far as its INFO is known.
+    pub fn check_payload(&self, length: usize) -> crate::error::Result<()> {
+        match self.info.borrow().as_ref() {
+            Some(info) if length > info.max_payload => {
+                let text = format!("Maximum size of NATS message is {}", info.max_payload);
+                Err(Error::new(Kind::MaxPayload, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_headers(&self) -> crate::error::Result<()> {
+        match self.info.borrow().as_ref() {
+            Some(info) if !info.headers => {
+                let text = "Headers are not supported by this server";
+                Err(Error::new(Kind::HeadersNotSupported, text))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Asynchronous requests, and the way of their replies to the callbacks.
+
+use super::arrival::RequestOutcome;
+use super::backlog::{Backlog, Counts};
+use crate::message::MessageFormat;
+use crate::tcl::{Interp, Obj};
+use crate::transport::{Link, PackedMessage, RequestId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A request with a callback.
+pub struct AsyncRequest {
+    pub callback: Vec<Obj>,
+    pub dictmsg: bool,
+    /// For replies in the form of dicts.
+    pub sub_id: Obj,
+    /// For several replies.
+    pub several: Option<Several>,
+    pub sent: Cell<Option<RequestId>>,
+    /// Its connection was closed: it cannot be cancelled any more, and its end is on the way.
+    pub over: Cell<bool>,
+}
+
+/// What a request for several replies has more.
+pub struct Several {
+    /// How many replies are still to come, `None` = no limit.
+    pub left: Cell<Option<u64>>,
+    /// Replies that wait for the program.
+    pub backlog: Arc<Backlog>,
+}
+
+/// The asynchronous requests of a connection, by their numbers.
+#[derive(Default)]
+pub struct AsyncRequests {
+    last: Cell<i64>,
+    pending: RefCell<HashMap<i64, AsyncRequest>>,
+    /// Replies that were dropped for requests that are over.
+    dropped: Cell<u64>,
+}
+
+impl AsyncRequests {
+    pub fn next_id(&self) -> i64 {
+        self.last.set(self.last.get() + 1);
+        self.last.get()
+    }
+
+    pub fn add(&self, id: i64, request: AsyncRequest) {
+        self.pending.borrow_mut().insert(id, request);
+    }
+
+    /// The request is on its way, and may have ended already.
+    pub fn sent(&self, id: i64, sent: RequestId) {
+        if let Some(request) = self.pending.borrow().get(&id) {
+            request.sent.set(Some(sent));
+        }
+    }
+
+    pub fn remove(&self, id: i64) {
+        let gone = self.pending.borrow_mut().remove(&id);
+        if let Some(several) = gone.as_ref().and_then(|request| request.several.as_ref()) {
+            self.add_dropped(several.backlog.counts().dropped);
+        }
+        drop(gone);
+    }
+
+    /// Ends a request without a word; false if there is none, or its end is on the way.
+    pub fn cancel(&self, id: i64, link: Option<&Link>) -> bool {
+        let pending = self.pending.borrow();
+        let Some(request) = pending.get(&id).filter(|request| !request.over.get()) else {
+            return false;
+        };
+        let sent = request.sent.get();
+        drop(pending);
+        if let (Some(sent), Some(link)) = (sent, link) {
+            link.cancel(sent);
+        }
+        self.remove(id);
+        true
+    }
+
+    /// All requests end with the connection; what has arrived for them is still delivered.
+    pub fn closed(&self) {
+        for request in self.pending.borrow().values() {
+            request.over.set(true);
+        }
+    }
+
+    pub fn add_dropped(&self, count: u64) {
+        self.dropped.set(self.dropped.get() + count);
+    }
+
+    /// The replies that wait, and those that were ever dropped.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts { dropped: self.dropped.get(), ..Counts::default() };
+        for several in self.pending.borrow().values().filter_map(|request| request.several.as_ref())
+        {
+            let counts = several.backlog.counts();
+            sum.pending += counts.pending;
+            sum.pending_bytes += counts.pending_bytes;
+            sum.dropped += counts.dropped;
+        }
+        sum
+    }
+
+    /// Calls the callback back, if the request is still wanted.
+    pub fn deliver(
+        &self,
+        interp: Interp<'_>,
+        format: &MessageFormat,
+        id: i64,
+        outcome: &RequestOutcome,
+    ) {
+        let pending = self.pending.borrow();
+        let Some(request) = pending.get(&id) else { return };
+        let call = request.call(format, outcome);
+        // The callback may cancel requests and make new ones, so nothing is borrowed during it.
+        drop(pending);
+        match call {
+            Call::None => {}
+            Call::Silent => self.remove(id),
+            Call::Words(words) => interp.call_back(&words),
+            Call::Last(words) => {
+                self.remove(id);
+                interp.call_back(&words);
+            }
+        }
+    }
+}
+
+/// What an outcome makes a callback do.
+enum Call {
+    None,
+    /// The request is over without a call.
+    Silent,
+    Words(Vec<Obj>),
+    /// The request is over with this call.
+    Last(Vec<Obj>),
+}
+
+impl AsyncRequest {
+    fn call(&self, format: &MessageFormat, outcome: &RequestOutcome) -> Call {
+        let dict = |message: &PackedMessage| {
+            let subject = Obj::from_encoded(message.subject());
+            format.dict(message, &subject, &self.sub_id)
+        };
+        let (timed_out, reply, last) = match (outcome, &self.several) {
+            (RequestOutcome::Message(message), None) if !self.dictmsg => {
+                (0, format.payload(message), true)
+            }
+            (RequestOutcome::Message(message), _) => (0, dict(message), true),
+            (RequestOutcome::Queued, several) => {
+                let Some(several) = several else { return Call::None };
+                let Some(message) = several.backlog.take().0 else { return Call::None };
+                let left = several.left.get().map(|left| left.saturating_sub(1));
+                several.left.set(left);
+                (0, dict(&message), left == Some(0))
+            }
+            (RequestOutcome::NoResponders(report), None) if self.dictmsg => (1, dict(report), true),
+            (RequestOutcome::NoResponders(_), None) => (1, Obj::empty(), true),
+            (RequestOutcome::NoResponders(report), Some(several)) => {
+                (1, dict(report), several.left.get() == Some(1))
+            }
+            // A deliberate close ends a single request silently, and several with a last word.
+            (RequestOutcome::Closed, None) => return Call::Silent,
+            (RequestOutcome::Closed, Some(_))
+            | (RequestOutcome::Timeout | RequestOutcome::Lost, _) => (1, Obj::empty(), true),
+        };
+        let mut words = self.callback.clone();
+        words.extend([Obj::int(timed_out), reply]);
+        if last { Call::Last(words) } else { Call::Words(words) }
+    }
+}

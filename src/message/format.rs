@@ -1,0 +1,105 @@
+//! Payloads and message dicts.
+
+use super::header;
+use crate::error::{Error, Kind};
+use crate::tcl::{Failure, Interp, Obj, Result};
+use crate::transport::PackedMessage;
+use std::cell::Cell;
+
+/// How a connection shows messages to the program. The key names of their dicts are made once.
+pub struct MessageFormat {
+    header: Obj,
+    data: Obj,
+    subject: Obj,
+    reply: Obj,
+    sub_id: Obj,
+    empty: Obj,
+    utf8: Cell<bool>,
+}
+
+impl MessageFormat {
+    pub fn new() -> MessageFormat {
+        MessageFormat {
+            header: Obj::new("header"),
+            data: Obj::new("data"),
+            subject: Obj::new("subject"),
+            reply: Obj::new("reply"),
+            sub_id: Obj::new("sub_id"),
+            empty: Obj::empty(),
+            utf8: Cell::new(false),
+        }
+    }
+
+    /// Whether payloads are text (`-utf8_convert`), else bytes.
+    pub fn utf8(&self) -> bool {
+        self.utf8.get()
+    }
+
+    pub fn set_utf8(&self, on: bool) {
+        self.utf8.set(on);
+    }
+
+    pub fn payload(&self, message: &PackedMessage) -> Obj {
+        match message.payload() {
+            [] => self.empty.clone(),
+            payload if self.utf8.get() => Obj::from_encoded(payload),
+            payload => Obj::from_bytes(payload),
+        }
+    }
+
+    /// The reply subject, empty if there is none.
+    pub fn reply(&self, message: &PackedMessage) -> Obj {
+        match message.reply() {
+            None | Some([]) => self.empty.clone(),
+            Some(reply) => Obj::from_encoded(reply),
+        }
+    }
+
+    /// The whole message: `header data subject reply sub_id`.
+    pub fn dict(&self, message: &PackedMessage, subject: &Obj, sub_id: &Obj) -> Obj {
+        let header = match message.has_header() {
+            true => header::to_dict(message),
+            false => self.empty.clone(),
+        };
+        let (payload, reply) = (self.payload(message), self.reply(message));
+        Obj::list_of([
+            &self.header,
+            &header,
+            &self.data,
+            &payload,
+            &self.subject,
+            subject,
+            &self.reply,
+            &reply,
+            &self.sub_id,
+            sub_id,
+        ])
+    }
+
+    /// What a message dict says; a missing key is Tcl's own error.
+    pub fn fields(&self, interp: Interp<'_>, dict: &Obj) -> Result<Fields> {
+        let field = |name: &Obj| match dict.dict_get_by(interp, name)? {
+            Some(value) => Ok(value),
+            None => {
+                let words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
+                let missing = interp.call(&words);
+                // It cannot be there now.
+                missing.and(Err(Failure::Error(Error::new(Kind::Internal, "a key came back"))))
+            }
+        };
+        Ok(Fields {
+            subject: field(&self.subject)?,
+            data: field(&self.data)?,
+            header: field(&self.header)?,
+            reply: field(&self.reply)?,
+        })
+    }
+}
+
+/// What a message dict must have to be sent.
+pub struct Fields {
+    pub subject: Obj,
+    pub data: Obj,
+    pub header: Obj,
+    pub reply: Obj,
+}
