@@ -95,16 +95,10 @@ impl Connection {
         self.events.set_prefix(config.event_callback.clone());
         self.logger.set_level(config.log_level);
         if let Some(pool) = pool {
-            self.set_pool(pool);
+            self.links.set_pool(pool);
         }
-        if live && let Some(open) = self.open.borrow().as_ref() {
-            let settings = config.settings();
-            open.link.update(move |live| {
-                live.reconnect_time_wait = settings.reconnect_time_wait;
-                live.max_reconnect_attempts = settings.max_reconnect_attempts;
-                live.login = settings.login;
-                live.tls = settings.tls;
-            });
+        if live {
+            self.links.update(config.settings());
         }
         self.config.replace(config);
     }

@@ -4,9 +4,10 @@
 //! it: a round trip, UNSUB (on the runtime thread, at once), delivery of what has arrived, and for
 //! the whole connection another round trip and `disconnect`.
 
+use super::Connection;
 use super::arrival::Arrival;
+use super::notification::Notification;
 use super::subscriber::Subscriber;
-use super::{Connection, Notice};
 use crate::bridge::{self, Pending, Promise};
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
@@ -92,7 +93,7 @@ impl Connection {
         }
         let answer =
             self.begin_drain(interp, self.delivery.subscribers.all_active(), true, timeout)?;
-        self.events.tell("draining", &[], None);
+        self.events.report("draining", &[], None);
         Ok(answer)
     }
 
@@ -109,10 +110,10 @@ impl Connection {
         let ids = subscribers.iter().filter_map(|subscriber| subscriber.link_id.get()).collect();
         let step = self.drain_step(number);
         link.drain(ids, timeout, step)?;
-        if let (Some(timeout), Some(notices)) = (timeout, self.notices()) {
+        if let (Some(timeout), Some(notifications)) = (timeout, self.notifications()) {
             link.spawn(async move {
                 tokio::time::sleep(timeout).await;
-                notices.send(Notice::DrainExpired(number));
+                notifications.send(Notification::DrainExpired(number));
             });
         }
         let waiting = vec![promise];
@@ -123,11 +124,11 @@ impl Connection {
 
     /// Goes on with a drain when everything that has arrived by then was delivered.
     fn drain_step(&self, number: u64) -> impl FnOnce() + Send + 'static {
-        let (arrivals, notices) = (self.arrivals.clone(), self.notices());
+        let (arrivals, notifications) = (self.arrivals.clone(), self.notifications());
         move || {
             arrivals.send(Arrival::Call(Box::new(move || {
-                if let Some(notices) = notices {
-                    notices.send(Notice::Drained(number));
+                if let Some(notifications) = notifications {
+                    notifications.send(Notification::Drained(number));
                 }
             })));
         }
@@ -162,9 +163,9 @@ impl Connection {
         if !whole {
             return self.end_drain(number, Ok(()));
         }
-        if let (Ok(link), Some(notices)) = (self.link(), self.notices()) {
+        if let (Ok(link), Some(notifications)) = (self.link(), self.notifications()) {
             // Without a link the drain has ended, and the timer ends it if nothing else does.
-            let _ = link.flush(None, move |_| notices.send(Notice::Drained(number)));
+            let _ = link.flush(None, move |_| notifications.send(Notification::Drained(number)));
         }
     }
 

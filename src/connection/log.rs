@@ -1,7 +1,8 @@
 //! The log of a connection: lines on a Tcl channel, or calls of a Tcllib `logger` service.
 
 use crate::error::{Error, Result};
-use crate::tcl::{Interp, InterpHandle, Obj};
+use crate::tcl::call::create;
+use crate::tcl::{Interp, InterpHandle, Method, Obj};
 use std::cell::Cell;
 
 /// From the most severe to the least.
@@ -92,4 +93,16 @@ pub fn check_service(interp: Interp<'_>, service: &str) -> crate::tcl::Result<()
 /// Local time, `YYYY-MM-DDTHH:MM:SS.mmm`.
 pub fn timestamp() -> String {
     chrono::Local::now().format("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+}
+
+static TIMESTAMP: Method = Method {
+    name: "::nats::timestamp",
+    usage: "",
+    min: 0,
+    max: 0,
+    body: |_| Ok(Obj::new(&timestamp()).into()),
+};
+
+pub fn register(interp: Interp<'_>) -> crate::tcl::Result<()> {
+    create(interp, &TIMESTAMP)
 }

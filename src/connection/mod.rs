@@ -1,61 +1,93 @@
-//! `nats::connection`: the object and what it consists of.
+//! `nats::connection`: the object and what it consists of. Each file with methods brings their table.
 //!
-//! The transport reports what happens as events; they reach this thread in order and move the state
-//! machine (`state`), which alone writes `status`, `last_error` and `serverInfo` (`variables`), once
-//! for each transition.
+//! | file | what it is |
+//! |---|---|
+//! | `construct`, `lifecycle`, `links` | constructor and destructor; connect and disconnect; the link |
+//! | `notification`, `link_events` | what other threads let this one know or do; what happens to the link |
+//! | `variables`, `log`, `event_callback` | what the program sees of it |
+//! | `options`, `value`, `tls_opts`, `config` | the table of options, their values, `configure` |
+//! | `servers` | the pool, what is known of servers |
+//! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
+//! | `publish`, `outgoing` | messages out |
+//! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog` | messages in |
+//! | `request`, `replies` | requests |
+//! | `drain`, `round_trip`, `statistics` | `drain`; `ping`, `flush`, `rtt`; `statistics` |
 
 mod arrival;
+mod auth_callback;
 mod backlog;
 mod certificate;
-mod commands;
 mod config;
+mod construct;
+mod delay_callback;
 mod delivery;
 mod drain;
-mod events;
+mod event_callback;
+mod lifecycle;
+mod link_events;
+mod links;
 pub mod log;
-mod login;
+mod notification;
 mod options;
 mod outgoing;
 mod publish;
 mod replies;
 mod request;
+mod round_trip;
 mod servers;
-mod state;
+mod statistics;
 mod subscriber;
 mod subscription;
 mod tls_callback;
 mod tls_opts;
-mod traffic;
 mod value;
 mod variables;
 
-pub use commands::register;
+pub use links::Follower;
 
-use crate::bridge::{Promise, Receiver, Sender};
-use crate::error::{Error, Kind};
+use crate::bridge::{Receiver, Sender};
+use crate::error::{Error, Kind, Result};
 use crate::tcl::oo::Children;
-use crate::tcl::{Interp, InterpGuard, InterpHandle, Native, Obj, ObjectHandle, Result};
-use crate::transport::{
-    Event, EventSink, Link, Login, LoginQuestion, ServerEntry, ServerInfo, TlsQuestion,
-};
+use crate::tcl::{self, Interp, InterpGuard, InterpHandle, ObjectHandle, oo};
+use crate::transport::{Link, ServerInfo};
 use arrival::Arrival;
-use backlog::Slow;
 use delivery::Delivery;
 use drain::Drains;
-use events::Events;
+use event_callback::EventCallback;
+use lifecycle::Lifecycle;
+use links::Links;
 use log::Logger;
+use notification::Notification;
 use options::Config;
 use outgoing::OutgoingMemory;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use statistics::Totals;
+use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use traffic::Totals;
+use variables::Variables;
 
-/// How long closing a connection may take to write out what is queued.
-const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+const CLASS: &str = "::nats::connection";
+
+/// Makes the class usable in an interpreter.
+pub fn register(interp: Interp<'_>) -> tcl::Result<()> {
+    log::register(interp)?;
+    construct::register(interp)?;
+    for methods in [
+        lifecycle::METHODS,
+        config::METHODS,
+        servers::METHODS,
+        publish::METHODS,
+        request::METHODS,
+        subscription::METHODS,
+        drain::METHODS,
+        round_trip::METHODS,
+        statistics::METHODS,
+    ] {
+        oo::define(interp, CLASS, None, None, methods)?;
+    }
+    Ok(())
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -76,74 +108,24 @@ impl Status {
     }
 }
 
-/// What the runtime thread posts to the connection.
-enum Notice {
-    Event(Event),
-    /// The user's delay callback is wanted; a dropped sender means the usual wait.
-    Delay(ServerEntry, oneshot::Sender<Option<Duration>>),
-    /// A subscription or a request is at its limit.
-    Slow(Slow),
-    /// The user's login callback is wanted; a dropped sender means that there is no login.
-    Login(LoginQuestion, oneshot::Sender<Option<Login>>),
-    /// The user's callbacks for TLS are wanted.
-    Tls(TlsQuestion),
-    /// A step of this drain is done.
-    Drained(u64),
-    DrainExpired(u64),
-}
-
-/// An open link and our ear on it.
-struct Open {
-    link: Link,
-    notices: Sender<Notice>,
-    _heard: Receiver<Notice>,
-}
-
 pub struct Connection {
     interp_handle: InterpHandle,
     handle: ObjectHandle,
-    my: Obj,
     weak: Weak<Connection>,
     pub(crate) logger: Logger,
     config: RefCell<Config>,
-    status: Cell<Status>,
-    last_error: RefCell<Option<Error>>,
-    /// The pool while there is no link; with one, the transport has it.
-    pool: RefCell<Vec<ServerEntry>>,
-    open: RefCell<Option<Open>>,
-    info: RefCell<Option<Arc<ServerInfo>>>,
-    connecting: RefCell<Vec<Promise<()>>>,
+    variables: Variables,
+    links: Links,
+    lifecycle: Lifecycle,
     children: Children,
     outgoing_memory: OutgoingMemory,
     /// What there is to be delivered to, and the channel of what arrives for it.
     delivery: Rc<Delivery>,
     arrivals: Sender<Arrival>,
     arrivals_end: RefCell<Option<Receiver<Arrival>>>,
-    followers: RefCell<Vec<Weak<dyn Follower>>>,
-    /// Variables that are being written, and what was written to them meanwhile.
-    writing: RefCell<Vec<&'static str>>,
-    missed: RefCell<VecDeque<(&'static str, Obj)>>,
-    /// Counts the writes of public variables.
-    written: Cell<u64>,
-    /// Counts changes of state; see [`Connection::turn`].
-    turn: Cell<u64>,
-    gone: Cell<bool>,
-    events: Events,
+    events: EventCallback,
     drains: Drains,
     totals: Totals,
-}
-
-/// Something that goes on when a closed connection is opened again.
-pub trait Follower {
-    fn resume(&self, link: &Link);
-}
-
-struct Relay(Sender<Notice>);
-
-impl EventSink for Relay {
-    fn event(&self, event: Event) {
-        self.0.send(Notice::Event(event));
-    }
 }
 
 pub fn no_connection() -> Error {
@@ -152,42 +134,37 @@ pub fn no_connection() -> Error {
 
 impl Connection {
     pub fn status(&self) -> Status {
-        self.status.get()
+        self.variables.status()
     }
 
     fn closed(&self) -> bool {
-        self.status.get() == Status::Closed
+        self.status() == Status::Closed
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed() { Err(no_connection()) } else { Ok(()) }
     }
 
     pub fn interp(&self) -> Option<InterpGuard<'_>> {
         self.interp_handle.enter()
     }
 
-    /// The link, for sending: there is one unless the connection is closed, or belongs to the
-    /// parent of this process.
-    pub fn link(&self) -> crate::error::Result<Link> {
-        let open = self.open.borrow();
-        let open = open.as_ref().ok_or_else(no_connection)?;
-        open.link.check_process()?;
-        Ok(open.link.clone())
-    }
-
-    /// The same for what checks the process by itself.
-    fn with_link<T>(&self, body: impl FnOnce(&Link) -> T) -> crate::error::Result<T> {
-        let open = self.open.borrow();
-        Ok(body(&open.as_ref().ok_or_else(no_connection)?.link))
-    }
-
-    fn check_open(&self) -> crate::error::Result<()> {
-        if self.closed() { Err(no_connection()) } else { Ok(()) }
-    }
-
-    fn this(&self) -> crate::error::Result<Rc<Connection>> {
+    fn this(&self) -> Result<Rc<Connection>> {
         self.weak.upgrade().ok_or_else(no_connection)
     }
 
-    fn notices(&self) -> Option<Sender<Notice>> {
-        self.open.borrow().as_ref().map(|open| open.notices.clone())
+    /// The link, for sending: see [`Links::get`].
+    pub fn link(&self) -> Result<Link> {
+        self.links.get()
+    }
+
+    fn notifications(&self) -> Option<Sender<Notification>> {
+        self.links.notifications()
+    }
+
+    /// Lets something survive `disconnect` and a new `connect`.
+    pub fn follow(&self, follower: Weak<dyn Follower>) {
+        self.links.follow(follower);
     }
 
     /// The error of a synchronous call that may have ended because its connection did.
@@ -196,14 +173,14 @@ impl Connection {
             return error;
         }
         // A `disconnect` leaves no error behind.
-        match *self.last_error.borrow() {
+        match *self.variables.last_error() {
             Some(_) => Error::new(Kind::Timeout, "Connection lost"),
             None => Error::connection_closed(),
         }
     }
 
     pub fn server_info(&self) -> Option<Arc<ServerInfo>> {
-        self.info.borrow().clone()
+        self.variables.server_info().clone()
     }
 
     pub fn utf8_convert(&self) -> bool {
@@ -223,7 +200,7 @@ impl Connection {
     }
 
     /// Takes a new object as a child; one that has no parent any more goes at once.
-    pub fn adopt(&self, interp: Interp<'_>, child: &ObjectHandle) -> Result<()> {
+    pub fn adopt(&self, interp: Interp<'_>, child: &ObjectHandle) -> tcl::Result<()> {
         if self.handle.is_alive() {
             self.children.adopt(child);
             return Ok(());
@@ -234,47 +211,5 @@ impl Connection {
 
     pub fn release(&self, child: &ObjectHandle) {
         self.children.release(child);
-    }
-
-    /// Lets something survive `disconnect` and a new `connect`.
-    pub fn follow(&self, follower: Weak<dyn Follower>) {
-        let mut followers = self.followers.borrow_mut();
-        followers.retain(|follower| follower.strong_count() > 0);
-        followers.push(follower);
-    }
-
-    fn set_pool(&self, pool: Vec<ServerEntry>) {
-        if pool.is_empty()
-            && let Some(open) = self.open.borrow().as_ref()
-        {
-            open.link.clear_pool();
-        }
-        *self.pool.borrow_mut() = pool;
-    }
-
-    fn servers(&self) -> Vec<ServerEntry> {
-        match self.open.borrow().as_ref() {
-            Some(open) => open.link.servers(),
-            None => self.pool.borrow().clone(),
-        }
-    }
-}
-
-impl Native for Connection {
-    fn gone(&self) {
-        // Without a destructor (that of a subclass did not call next, the interpreter is deleted)
-        // the link still has to end.
-        self.gone.set(true);
-        self.turn();
-        self.status.set(Status::Closed);
-        let _waiting = self.end_connect();
-        self.close_link(FLUSH_LIMIT);
-        if let Some(arrivals) = self.arrivals_end.take() {
-            arrivals.finish();
-        }
-        self.events.finish();
-        if let Some(interp) = self.interp_handle.enter() {
-            self.children.destroy(*interp);
-        }
     }
 }

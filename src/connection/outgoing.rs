@@ -87,7 +87,7 @@ impl Connection {
 
     /// Refuses a payload that the server would not take, as far as its INFO is known.
     pub fn check_payload(&self, length: usize) -> crate::error::Result<()> {
-        match self.info.borrow().as_ref() {
+        match self.variables.server_info().as_ref() {
             Some(info) if length > info.max_payload => {
                 let text = format!("Maximum size of NATS message is {}", info.max_payload);
                 Err(Error::new(Kind::MaxPayload, text))
@@ -97,7 +97,7 @@ impl Connection {
     }
 
     fn check_headers(&self) -> crate::error::Result<()> {
-        match self.info.borrow().as_ref() {
+        match self.variables.server_info().as_ref() {
             Some(info) if !info.headers => {
                 let text = "Headers are not supported by this server";
                 Err(Error::new(Kind::HeadersNotSupported, text))

@@ -7,7 +7,7 @@ use super::log::Level;
 use super::outgoing::MessageArgs;
 use super::replies::{AsyncRequest, Several};
 use crate::bridge;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
@@ -324,20 +324,12 @@ fn checked(result: RequestResult) -> RequestResult {
 
 /// The error of a waiting request.
 fn failure(error: RequestError, subject: &str, several: bool) -> Error {
-    match error {
-        RequestError::Timeout => {
-            Error::new(Kind::Timeout, format!("Request to {subject} timed out"))
-        }
-        RequestError::NoResponders(_) => {
-            let text = "No responders available for request";
-            match several {
-                false => Error::new(Kind::NoResponders, text),
-                true => Error::new(Kind::NoResponders, format!("{text} to {subject}")),
-            }
-        }
-        RequestError::Lost => Error::new(Kind::Timeout, "Connection lost"),
-        RequestError::Closed | RequestError::Refused(_) => Error::connection_closed(),
+    let nobody = matches!(error, RequestError::NoResponders(_));
+    let mut error = error.into_error(format!("Request to {subject} timed out"));
+    if nobody && several {
+        error.message = format!("{} to {subject}", error.message).into();
     }
+    error
 }
 
 pub const METHODS: &[Method] = &[

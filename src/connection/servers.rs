@@ -16,7 +16,7 @@ pub const METHODS: &[Method] = &[
 fn all_servers(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let list = Obj::list(&[]);
-    for entry in this.servers() {
+    for entry in this.links.servers() {
         list.push(&entry_dict(&entry));
     }
     Ok(list.into())

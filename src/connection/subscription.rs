@@ -1,14 +1,16 @@
-//! `subscribe` and `unsubscribe`.
+//! `subscribe`, `unsubscribe` and `inbox`.
 
+use super::Connection;
 use super::arrival::SubscriptionSink;
 use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, Overflow, Slow};
+use super::notification::Notification;
 use super::subscriber::Subscriber;
-use super::{Connection, Notice};
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Method, Obj, Result, Return};
+use crate::transport::new_inbox;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -102,10 +104,10 @@ impl Connection {
 
     /// Tells this thread that a limit was reached.
     pub(super) fn slow_reporter(&self, about: Slow) -> Box<dyn Fn() + Send> {
-        let notices = self.notices();
+        let notifications = self.notifications();
         Box::new(move || {
-            if let Some(notices) = &notices {
-                notices.send(Notice::Slow(about.clone()));
+            if let Some(notifications) = &notifications {
+                notifications.send(Notification::Slow(about.clone()));
             }
         })
     }
@@ -128,8 +130,8 @@ impl Connection {
         let error = Error::new(Kind::SlowConsumer, text);
         let id = slow.sub_id.to_string();
         let fields = [("sub_id", id.as_str()), ("subject", slow.subject.as_str())];
-        self.events.tell("slow_consumer", &fields, Some(&error));
-        self.set_last_error(Some(error));
+        self.events.report("slow_consumer", &fields, Some(&error));
+        self.report_error(error);
     }
 
     /// Ends a subscription now; what has arrived is still delivered.
@@ -165,7 +167,13 @@ fn unsubscribe(call: &Call<'_>) -> Result<Return> {
     Ok(Return::Empty)
 }
 
+fn inbox(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    Ok(Obj::new(&new_inbox(&this.config.borrow().inbox_prefix)).into())
+}
+
 pub const METHODS: &[Method] = &[
+    Method { name: "inbox", usage: "", min: 0, max: 0, body: inbox },
     Method { name: "subscribe", usage: "subject ?arg ...?", min: 1, max: ANY, body: subscribe },
     Method { name: "unsubscribe", usage: "subID ?arg ...?", min: 1, max: ANY, body: unsubscribe },
 ];

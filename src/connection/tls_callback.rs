@@ -10,7 +10,7 @@ use crate::transport::{Review, TlsQuestion};
 
 impl Connection {
     /// Asks, unless the attempt that wants to know is over.
-    pub(super) fn tls_question(&self, question: TlsQuestion) {
+    pub(super) fn ask_about_tls(&self, question: TlsQuestion) {
         let Some(interp) = self.interp_handle.enter() else { return };
         let commands = self.config.borrow().tls_opts.commands.clone();
         match question {

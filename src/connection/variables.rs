@@ -1,20 +1,116 @@
 //! The public variables `status`, `last_error` and `serverInfo`: real Tcl variables, written once for
-//! each change.
+//! each change, and what they show.
 
-use super::log::Level;
-use super::{Connection, Status};
+use super::Status;
 use crate::error::Error;
 use crate::json;
-use crate::tcl::{Interp, Obj};
+use crate::tcl::interp::error_code;
+use crate::tcl::{Interp, InterpHandle, Obj};
+use crate::transport::ServerInfo;
 use serde_json::{Map, Value};
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-impl Connection {
+pub struct Variables {
+    interp_handle: InterpHandle,
+    /// The command by which an object calls its own methods.
+    my: Obj,
+    status: Cell<Status>,
+    last_error: RefCell<Option<Error>>,
+    server_info: RefCell<Option<Arc<ServerInfo>>>,
+    /// Variables that are being written, and what was written to them meanwhile.
+    writing: RefCell<Vec<&'static str>>,
+    missed: RefCell<VecDeque<(&'static str, Obj)>>,
+    writes: Cell<u64>,
+    /// The object has none any more.
+    gone: Cell<bool>,
+}
+
+impl Variables {
+    /// Makes the variables in the namespace of an object.
+    pub fn declare(interp: Interp<'_>, namespace: &str) -> crate::tcl::Result<Variables> {
+        let my = Obj::new(&format!("{namespace}::my"));
+        interp.call(&[my.clone(), Obj::new("DeclareVariables")])?;
+        Ok(Variables {
+            interp_handle: interp.handle(),
+            my,
+            status: Cell::new(Status::Closed),
+            last_error: RefCell::default(),
+            server_info: RefCell::default(),
+            writing: RefCell::default(),
+            missed: RefCell::default(),
+            writes: Cell::new(0),
+            gone: Cell::new(false),
+        })
+    }
+
+    /// The object goes, and its variables with it.
+    pub fn gone(&self) {
+        self.gone.set(true);
+        self.status.set(Status::Closed);
+    }
+
+    /// How often one of them was written.
+    pub fn writes(&self) -> u64 {
+        self.writes.get()
+    }
+
+    pub fn status(&self) -> Status {
+        self.status.get()
+    }
+
+    /// What the status is from now on, though its variable is written later; what it was before.
+    pub fn enter(&self, status: Status) -> Status {
+        self.status.replace(status)
+    }
+
+    pub fn write_status(&self, status: Status) {
+        self.status.set(status);
+        self.put("status", Obj::new(status.word()));
+    }
+
+    pub fn last_error(&self) -> Ref<'_, Option<Error>> {
+        self.last_error.borrow()
+    }
+
+    pub fn write_last_error(&self, error: Option<Error>) {
+        let value = match &error {
+            None => Obj::empty(),
+            Some(error) => {
+                let dict = Obj::dict();
+                dict.put("code", &error_code(error));
+                dict.put("errorMessage", &Obj::new(&error.message));
+                dict
+            }
+        };
+        *self.last_error.borrow_mut() = error;
+        self.put("last_error", value);
+    }
+
+    pub fn server_info(&self) -> Ref<'_, Option<Arc<ServerInfo>>> {
+        self.server_info.borrow()
+    }
+
+    /// What the server is known to be from now on, though the variable is written later.
+    pub fn enter_server_info(&self, info: &Arc<ServerInfo>) {
+        *self.server_info.borrow_mut() = Some(info.clone());
+    }
+
+    /// The INFO of a handshake takes the place of all that was there; a later one adds to it.
+    pub fn write_server_info(&self, fields: &Map<String, Value>, later: bool) {
+        if let Some(interp) = self.interp_handle.enter() {
+            let fields = json::to_dict(fields);
+            self.my_call(*interp, &[Obj::new("PutInfo"), fields, Obj::word(later)]);
+        }
+    }
+
     fn my_call(&self, interp: Interp<'_>, words: &[Obj]) {
         // A trace may have destroyed the object, and its variables with it.
         if self.gone.get() {
             return;
         }
-        self.written.set(self.written.get() + 1);
+        self.writes.set(self.writes.get() + 1);
         let mut call = vec![self.my.clone()];
         call.extend_from_slice(words);
         // A trace of the user that throws is reported and harms nothing.
@@ -50,35 +146,5 @@ impl Connection {
             }
         }
         self.writing.borrow_mut().retain(|name| *name != variable);
-    }
-
-    pub(super) fn set_status(&self, status: Status) {
-        self.status.set(status);
-        self.put("status", Obj::new(status.word()));
-    }
-
-    pub(super) fn set_last_error(&self, error: Option<Error>) {
-        let value = match &error {
-            None => Obj::empty(),
-            Some(error) => {
-                let dict = Obj::dict();
-                dict.put("code", &crate::tcl::interp::error_code(error));
-                dict.put("errorMessage", &Obj::new(&error.message));
-                dict
-            }
-        };
-        if let Some(error) = &error {
-            self.logger.log(Level::Warn, &error.message);
-        }
-        *self.last_error.borrow_mut() = error;
-        self.put("last_error", value);
-    }
-
-    /// The INFO of a handshake takes the place of all that was there; a later one adds to it.
-    pub(super) fn put_info(&self, fields: &Map<String, Value>, later: bool) {
-        if let Some(interp) = self.interp_handle.enter() {
-            let fields = json::to_dict(fields);
-            self.my_call(*interp, &[Obj::new("PutInfo"), fields, Obj::word(later)]);
-        }
     }
 }

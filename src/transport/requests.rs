@@ -7,6 +7,7 @@
 //! not do: any subscriber to `>` would swallow it. If the user may not publish there, the error of
 //! the server that names the subject is just as good an answer.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::message::{Message, Outgoing};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::lock::lock;
 
 /// Names a pending request of one link.
@@ -34,6 +35,22 @@ pub enum RequestError {
     Lost,
     /// Nothing was sent.
     Refused(Error),
+}
+
+impl RequestError {
+    /// The error of a command that has waited for the reply; `late` is what it says when time has
+    /// run out.
+    pub fn into_error(self, late: impl Into<Cow<'static, str>>) -> Error {
+        match self {
+            RequestError::Timeout => Error::new(Kind::Timeout, late),
+            RequestError::NoResponders(_) => {
+                Error::new(Kind::NoResponders, "No responders available for request")
+            }
+            RequestError::Closed => Error::connection_closed(),
+            RequestError::Lost => Error::new(Kind::Timeout, "Connection lost"),
+            RequestError::Refused(error) => error,
+        }
+    }
 }
 
 /// What a request answers with.

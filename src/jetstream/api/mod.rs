@@ -173,15 +173,10 @@ fn read(
 /// What a failed API request means to the user.
 pub fn request_error(subject: &str, error: RequestError) -> Error {
     match error {
-        RequestError::Timeout => {
-            Error::new(Kind::Timeout, format!("Request to {subject} timed out"))
-        }
         RequestError::NoResponders(_) => {
             Error::new(Kind::JetStreamNotEnabled, "JetStream is not enabled in the server")
         }
-        RequestError::Closed => Error::connection_closed(),
-        RequestError::Lost => Error::new(Kind::Timeout, "Connection lost"),
-        RequestError::Refused(error) => error,
+        error => error.into_error(format!("Request to {subject} timed out")),
     }
 }
 

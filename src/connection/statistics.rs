@@ -1,15 +1,10 @@
-//! `flush`, `rtt`, `statistics` and `force_reconnect`.
+//! `statistics`: what has gone through a connection, and what waits in it.
 
+use super::Connection;
 use super::subscriber::Subscriber;
-use super::{Connection, Status, no_connection};
-use crate::bridge;
-use crate::error::{Error, Kind};
-use crate::options::{self, Type};
-use crate::tcl::call::ANY;
 use crate::tcl::{Call, Method, Obj, Result, Return};
-use crate::transport::{RequestError, Traffic};
+use crate::transport::{Link, Traffic};
 use std::cell::Cell;
-use std::time::{Duration, Instant};
 
 /// What `statistics` tells of the time before the present link.
 #[derive(Default)]
@@ -26,57 +21,6 @@ impl Totals {
     pub fn reconnected(&self) {
         self.reconnects.set(self.reconnects.get() + 1);
     }
-}
-
-const TIMEOUT: &[options::Spec] = &[("timeout", Type::Timeout)];
-const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
-
-fn failure(error: &RequestError, late: &'static str) -> Error {
-    match error {
-        RequestError::Timeout => Error::new(Kind::Timeout, late),
-        _ => Error::connection_closed(),
-    }
-}
-
-fn flush(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Connection>()?;
-    let given = options::parse(call.interp, TIMEOUT, call.args())?;
-    this.check_open()?;
-    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
-    let (promise, answer) = bridge::promise(call.interp);
-    let complete = this.in_order(move |outcome| promise.complete(outcome));
-    this.link()?.flush(timeout, move |outcome| {
-        complete(outcome.map_err(|error| failure(&error, "Flush timeout")));
-    })?;
-    answer.wait(call.interp, move |_, outcome| {
-        outcome.map_err(|error| this.ended(error))?;
-        Ok(Return::Empty)
-    })
-}
-
-fn rtt(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Connection>()?;
-    let given = options::parse(call.interp, TIMEOUT, call.args())?;
-    if this.status() != Status::Connected {
-        return Err(no_connection().into());
-    }
-    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
-    let (promise, answer) = bridge::promise(call.interp);
-    let start = Instant::now();
-    this.link()?.flush(timeout, move |outcome| {
-        let took = start.elapsed();
-        promise.complete(outcome.map(|()| took).map_err(|error| failure(&error, "RTT timeout")));
-    })?;
-    answer.wait(call.interp, move |_, outcome| {
-        let took = outcome.map_err(|error| this.ended(error))?;
-        Ok(Obj::new(&format!("{:.3}", took.as_secs_f64() * 1000.0)).into())
-    })
-}
-
-fn force_reconnect(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Connection>()?;
-    this.link()?.force_reconnect()?;
-    Ok(Return::Empty)
 }
 
 fn statistics(call: &Call<'_>) -> Result<Return> {
@@ -131,7 +75,7 @@ fn count_obj(count: u64) -> Obj {
 impl Connection {
     /// All that has gone through the links of this connection.
     fn traffic(&self) -> Traffic {
-        let now = self.open.borrow().as_ref().map(|open| open.link.traffic()).unwrap_or_default();
+        let now = self.links.with(Link::traffic).unwrap_or_default();
         sum(self.totals.past.get(), now)
     }
 }
@@ -146,9 +90,5 @@ fn sum(a: Traffic, b: Traffic) -> Traffic {
     }
 }
 
-pub const METHODS: &[Method] = &[
-    Method { name: "flush", usage: "?arg ...?", min: 0, max: ANY, body: flush },
-    Method { name: "force_reconnect", usage: "", min: 0, max: 0, body: force_reconnect },
-    Method { name: "rtt", usage: "?arg ...?", min: 0, max: ANY, body: rtt },
-    Method { name: "statistics", usage: "", min: 0, max: 0, body: statistics },
-];
+pub const METHODS: &[Method] =
+    &[Method { name: "statistics", usage: "", min: 0, max: 0, body: statistics }];

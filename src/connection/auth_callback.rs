@@ -14,7 +14,7 @@ const SIGNATURE: usize = 64;
 
 impl Connection {
     /// Calls the program; `None` if it fails, which is a background error then.
-    pub(super) fn custom_login(&self, question: &LoginQuestion) -> Option<Login> {
+    pub(super) fn ask_for_login(&self, question: &LoginQuestion) -> Option<Login> {
         let interp = self.interp_handle.enter()?;
         let prefix = self.config.borrow().auth_callback.clone();
         interp.aside(|| {

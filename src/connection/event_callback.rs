@@ -1,6 +1,6 @@
 //! `-event_callback`: what happens to a connection, told from the event loop.
 //!
-//! The events have a feed of their own, which outlives the object like that of the messages: the
+//! The events have a channel of their own, which outlives the object like that of the messages: the
 //! last one, `closed`, is delivered after `destroy`.
 
 use crate::bridge::{self, Receiver, Sender};
@@ -17,40 +17,50 @@ struct Report {
     error: Option<Error>,
 }
 
-pub struct Events {
+pub struct EventCallback {
     prefix: Rc<RefCell<Obj>>,
-    feed: Sender<Report>,
-    heard: RefCell<Option<Receiver<Report>>>,
+    sender: Sender<Report>,
+    receiver: RefCell<Option<Receiver<Report>>>,
 }
 
-impl Events {
-    pub fn start(interp_handle: InterpHandle) -> Events {
+impl EventCallback {
+    pub fn start(interp_handle: InterpHandle) -> EventCallback {
         let prefix = Rc::new(RefCell::new(Obj::empty()));
         let (asked, inside) = (prefix.clone(), interp_handle.clone());
-        let (feed, heard) = bridge::channel(interp_handle, move |report, _| {
+        let (sender, receiver) = bridge::channel(interp_handle, move |report, _| {
             let prefix = asked.borrow().clone();
             deliver(&inside, &prefix, report);
         });
-        heard.start();
-        Events { prefix, feed, heard: RefCell::new(Some(heard)) }
+        receiver.start();
+        EventCallback { prefix, sender, receiver: RefCell::new(Some(receiver)) }
     }
 
     pub fn set_prefix(&self, prefix: Obj) {
         self.prefix.replace(prefix);
     }
 
-    pub fn tell(&self, name: &'static str, fields: &[(&'static str, &str)], error: Option<&Error>) {
+    pub fn report(
+        &self,
+        name: &'static str,
+        fields: &[(&'static str, &str)],
+        error: Option<&Error>,
+    ) {
         if self.prefix.borrow().is_empty() {
             return;
         }
         let fields = fields.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-        self.feed.send(Report { name, fields, error: error.cloned() });
+        self.sender.send(Report { name, fields, error: error.cloned() });
+    }
+
+    /// Reports what has happened to a server.
+    pub fn report_server(&self, name: &'static str, address: &str) {
+        self.report(name, &[("server", address)], None);
     }
 
     /// Nothing more will be told; what was is still delivered.
     pub fn finish(&self) {
-        if let Some(heard) = self.heard.take() {
-            heard.finish();
+        if let Some(receiver) = self.receiver.take() {
+            receiver.finish();
         }
     }
 }

@@ -1,0 +1,84 @@
+//! `ping`, `flush` and `rtt`: round trips to the server.
+
+use super::log::Level;
+use super::{Connection, Status, no_connection};
+use crate::bridge;
+use crate::error::{Error, Kind};
+use crate::options::{self, Type};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Method, Obj, Result, Return};
+use crate::transport::RequestError;
+use std::time::{Duration, Instant};
+
+const OPTIONS: &[options::Spec] = &[("timeout", Type::Timeout)];
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn ping(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    let given = options::parse(call.interp, OPTIONS, call.args())?;
+    if this.status() != Status::Connected {
+        return Err(no_connection().into());
+    }
+    let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
+    this.logger.log(Level::Debug, "sending PING");
+    let (promise, answer) = bridge::promise(call.interp);
+    let complete = this.in_order(move |outcome| promise.complete(outcome));
+    let link = this.link()?;
+    let sent = link.barrier(Some(timeout), move |outcome| {
+        complete(outcome.map_err(|error| match error {
+            RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
+            // Also if the connection was lost for good.
+            _ => Error::connection_closed(),
+        }));
+    })?;
+    let cancel = move || {
+        link.cancel(sent);
+    };
+    answer.or_cancel(cancel).wait(call.interp, move |_, outcome| {
+        outcome?;
+        let text = format!("received PONG, status: {}", this.status().word());
+        this.logger.log(Level::Debug, &text);
+        Ok(Obj::word(true).into())
+    })
+}
+
+fn flush(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    let given = options::parse(call.interp, OPTIONS, call.args())?;
+    this.check_open()?;
+    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
+    let (promise, answer) = bridge::promise(call.interp);
+    let complete = this.in_order(move |outcome| promise.complete(outcome));
+    this.link()?.flush(timeout, move |outcome| {
+        complete(outcome.map_err(|error| error.into_error("Flush timeout")));
+    })?;
+    answer.wait(call.interp, move |_, outcome| {
+        outcome.map_err(|error| this.ended(error))?;
+        Ok(Return::Empty)
+    })
+}
+
+fn rtt(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<Connection>()?;
+    let given = options::parse(call.interp, OPTIONS, call.args())?;
+    if this.status() != Status::Connected {
+        return Err(no_connection().into());
+    }
+    let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
+    let (promise, answer) = bridge::promise(call.interp);
+    let start = Instant::now();
+    this.link()?.flush(timeout, move |outcome| {
+        let took = start.elapsed();
+        promise.complete(outcome.map(|()| took).map_err(|error| error.into_error("RTT timeout")));
+    })?;
+    answer.wait(call.interp, move |_, outcome| {
+        let took = outcome.map_err(|error| this.ended(error))?;
+        Ok(Obj::new(&format!("{:.3}", took.as_secs_f64() * 1000.0)).into())
+    })
+}
+
+pub const METHODS: &[Method] = &[
+    Method { name: "flush", usage: "?arg ...?", min: 0, max: ANY, body: flush },
+    Method { name: "ping", usage: "?arg ...?", min: 0, max: ANY, body: ping },
+    Method { name: "rtt", usage: "?arg ...?", min: 0, max: ANY, body: rtt },
+];
