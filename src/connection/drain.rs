@@ -13,6 +13,7 @@ use crate::error::{Error, Kind};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Result, Return};
+use crate::transport::Task;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The drains of a connection that are under way.
 #[derive(Default)]
 pub struct Drains {
+    /// Of drains and of what waits for them.
     last_number: Cell<u64>,
     running: RefCell<Vec<Drain>>,
 }
@@ -30,6 +32,12 @@ impl Drains {
     fn next_number(&self) -> u64 {
         self.last_number.set(self.last_number.get() + 1);
         self.last_number.get()
+    }
+
+    fn forget_waiting(&self, number: u64) {
+        for drain in self.running.borrow_mut().iter_mut() {
+            drain.waiting.retain(|(other, _)| *other != number);
+        }
     }
 
     /// Whether the connection itself is draining.
@@ -51,7 +59,10 @@ struct Drain {
     /// Everything is delivered; what is queued goes out.
     flushing: bool,
     subscribers: Vec<Rc<Subscriber>>,
-    waiting: Vec<Promise<()>>,
+    /// What ends it when its time is over.
+    limit: Option<Task>,
+    /// Commands that wait for its end.
+    waiting: Vec<(u64, Promise<()>)>,
 }
 
 fn drain(call: &Call<'_>) -> Result<Return> {
@@ -67,7 +78,7 @@ fn drain(call: &Call<'_>) -> Result<Return> {
     }
     let given = options::parse(call.interp, OPTIONS, rest)?;
     let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
-    let answer = match word {
+    let pending = match word {
         None => this.drain_all(call.interp, timeout)?,
         Some(word) => {
             let known = options::integer(word).and_then(|id| this.delivery.subscribers.active(id));
@@ -78,7 +89,7 @@ fn drain(call: &Call<'_>) -> Result<Return> {
             this.begin_drain(call.interp, vec![subscriber], false, timeout)?
         }
     };
-    answer.wait(call.interp, move |_, outcome| {
+    pending.wait(call.interp, move |_, outcome| {
         outcome.map_err(|error| this.ended(error))?;
         Ok(Return::Empty)
     })
@@ -87,14 +98,25 @@ fn drain(call: &Call<'_>) -> Result<Return> {
 impl Connection {
     fn drain_all(&self, interp: Interp<'_>, timeout: Option<Duration>) -> Result<Pending<()>> {
         if let Some(drain) = self.drains.running.borrow_mut().iter_mut().find(|drain| drain.whole) {
-            let (promise, answer) = bridge::promise(interp);
-            drain.waiting.push(promise);
-            return Ok(answer);
+            return Ok(self.wait_for(interp, drain));
         }
-        let answer =
+        let pending =
             self.begin_drain(interp, self.delivery.subscribers.all_active(), true, timeout)?;
         self.events.report("draining", &[], None);
-        Ok(answer)
+        Ok(pending)
+    }
+
+    fn wait_for(&self, interp: Interp<'_>, drain: &mut Drain) -> Pending<()> {
+        let (promise, pending) = bridge::promise(interp);
+        let number = self.drains.next_number();
+        drain.waiting.push((number, promise));
+        let weak = self.weak.clone();
+        // The drain itself goes on.
+        pending.or_cancel(move || {
+            if let Some(this) = weak.upgrade() {
+                this.drains.forget_waiting(number);
+            }
+        })
     }
 
     fn begin_drain(
@@ -106,20 +128,20 @@ impl Connection {
     ) -> Result<Pending<()>> {
         let link = self.link()?;
         let number = self.drains.next_number();
-        let (promise, answer) = bridge::promise(interp);
         let ids = subscribers.iter().filter_map(|subscriber| subscriber.link_id.get()).collect();
         let step = self.drain_step(number);
         link.drain(ids, timeout, step)?;
-        if let (Some(timeout), Some(notifications)) = (timeout, self.notifications()) {
+        let limit = timeout.zip(self.notifications()).map(|(timeout, notifications)| {
             link.spawn(async move {
                 tokio::time::sleep(timeout).await;
                 notifications.send(Notification::DrainExpired(number));
-            });
-        }
-        let waiting = vec![promise];
-        let drain = Drain { number, whole, flushing: false, subscribers, waiting };
+            })
+        });
+        let waiting = Vec::new();
+        let mut drain = Drain { number, whole, flushing: false, subscribers, limit, waiting };
+        let pending = self.wait_for(interp, &mut drain);
         self.drains.running.borrow_mut().push(drain);
-        Ok(answer)
+        Ok(pending)
     }
 
     /// Goes on with a drain when everything that has arrived by then was delivered.
@@ -178,13 +200,16 @@ impl Connection {
         let Some(at) = drains.iter().position(|drain| drain.number == number) else { return };
         let drain = drains.remove(at);
         drop(drains);
+        if let Some(limit) = &drain.limit {
+            limit.abort();
+        }
         for subscriber in drain.subscribers.iter().filter(|subscriber| subscriber.active.get()) {
             self.end_subscription(subscriber);
         }
         if drain.whole {
             self.disconnect();
         }
-        for promise in drain.waiting {
+        for (_, promise) in drain.waiting {
             promise.complete(outcome.clone());
         }
     }

@@ -173,14 +173,14 @@ impl Connection {
         let (promise, pending) = bridge::promise(interp);
         let complete = self.in_order(move |reply| promise.complete(reply));
         let sub_id = Obj::int(self.delivery.subscribers.inbox_id());
-        link.request(out, timeout, move |result| {
+        let sent = link.request(out, timeout, move |result| {
             complete(match checked(result) {
                 Ok(message) => Ok(PackedMessage::new(message)),
                 Err(error) => Err(failure(error, &subject, false)),
             });
         })?;
-        let this = self.this()?;
-        pending.wait(interp, move |_, reply| {
+        let (this, cancel) = (self.this()?, link.canceller(sent));
+        pending.or_cancel(cancel).wait(interp, move |_, reply| {
             let (message, format) = (reply?, &this.delivery.format);
             Ok(match dictmsg {
                 false => format.payload(&message),
@@ -204,7 +204,7 @@ impl Connection {
         let sub_id = self.delivery.subscribers.next_id();
         let mut collector = self.collector(sub_id, &subject, limits, limit);
         let replies = collector.backlog.clone();
-        link.request_many(out, timeout, move |result| {
+        let sent = link.request_many(out, timeout, move |result| {
             let ControlFlow::Break(end) = collector.collect(result, &subject) else {
                 return ControlFlow::Continue(());
             };
@@ -213,8 +213,8 @@ impl Connection {
             }
             ControlFlow::Break(())
         })?;
-        let this = self.this()?;
-        pending.wait(interp, move |_, end| {
+        let (this, cancel) = (self.this()?, link.canceller(sent));
+        pending.or_cancel(cancel).wait(interp, move |_, end| {
             this.delivery.requests.add_dropped(replies.counts().dropped);
             end?;
             let (list, sub_id) = (Obj::list(&[]), Obj::int(sub_id));

@@ -21,7 +21,7 @@ fn ping(call: &Call<'_>) -> Result<Return> {
     }
     let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
     this.logger.log(Level::Debug, "sending PING");
-    let (promise, answer) = bridge::promise(call.interp);
+    let (promise, pending) = bridge::promise(call.interp);
     let complete = this.in_order(move |outcome| promise.complete(outcome));
     let link = this.link()?;
     let sent = link.barrier(Some(timeout), move |outcome| {
@@ -31,10 +31,7 @@ fn ping(call: &Call<'_>) -> Result<Return> {
             _ => Error::connection_closed(),
         }));
     })?;
-    let cancel = move || {
-        link.cancel(sent);
-    };
-    answer.or_cancel(cancel).wait(call.interp, move |_, outcome| {
+    pending.or_cancel(link.canceller(sent)).wait(call.interp, move |_, outcome| {
         outcome?;
         let text = format!("received PONG, status: {}", this.status().word());
         this.logger.log(Level::Debug, &text);
@@ -47,12 +44,13 @@ fn flush(call: &Call<'_>) -> Result<Return> {
     let given = options::parse(call.interp, OPTIONS, call.args())?;
     this.check_open()?;
     let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
-    let (promise, answer) = bridge::promise(call.interp);
+    let (promise, pending) = bridge::promise(call.interp);
     let complete = this.in_order(move |outcome| promise.complete(outcome));
-    this.link()?.flush(timeout, move |outcome| {
+    let link = this.link()?;
+    let sent = link.flush(timeout, move |outcome| {
         complete(outcome.map_err(|error| error.into_error("Flush timeout")));
     })?;
-    answer.wait(call.interp, move |_, outcome| {
+    pending.or_cancel(link.canceller(sent)).wait(call.interp, move |_, outcome| {
         outcome.map_err(|error| this.ended(error))?;
         Ok(Return::Empty)
     })
@@ -65,13 +63,14 @@ fn rtt(call: &Call<'_>) -> Result<Return> {
         return Err(no_connection().into());
     }
     let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
-    let (promise, answer) = bridge::promise(call.interp);
+    let (promise, pending) = bridge::promise(call.interp);
+    let link = this.link()?;
     let start = Instant::now();
-    this.link()?.flush(timeout, move |outcome| {
+    let sent = link.flush(timeout, move |outcome| {
         let took = start.elapsed();
         promise.complete(outcome.map(|()| took).map_err(|error| error.into_error("RTT timeout")));
     })?;
-    answer.wait(call.interp, move |_, outcome| {
+    pending.or_cancel(link.canceller(sent)).wait(call.interp, move |_, outcome| {
         let took = outcome.map_err(|error| this.ended(error))?;
         Ok(Obj::new(&format!("{:.3}", took.as_secs_f64() * 1000.0)).into())
     })

@@ -180,6 +180,16 @@ impl Link {
         self.0.shared.requests.cancel(id)
     }
 
+    /// Cancels a request when it is called. It does not keep the link open.
+    pub fn canceller(&self, id: RequestId) -> impl FnOnce() + Send + 'static {
+        let shared = Arc::downgrade(&self.0.shared);
+        move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.requests.cancel(id);
+            }
+        }
+    }
+
     /// A round trip: when `done` is called with `Ok`, the server has seen everything that was
     /// queued before, and what it had sent until then has arrived. A new connection counts too.
     ///
