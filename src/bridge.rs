@@ -238,8 +238,10 @@ impl<T> Rest<'_, T> {
         self.taken.borrow_mut().push_front(item);
     }
 
-    /// Lets the items behind it wait for the next turn of the event loop.
-    pub fn pause(&self) {
+    /// Puts the item back, and lets it and those behind it wait for the next turn of the event
+    /// loop.
+    pub fn pause(&self, item: T) {
+        self.put_back(item);
         self.pause.set(true);
     }
 }

@@ -63,7 +63,7 @@ impl Links {
         *self.open.borrow_mut() = Some(OpenLink { link, notifications, _receiver: receiver });
     }
 
-    /// Closes the link, keeping its pool; nothing is heard from it afterwards. What has gone
+    /// Closes the link, keeping its pool; nothing is received from it afterwards. What has gone
     /// through it.
     pub fn close(&self, flush: Duration) -> Option<Traffic> {
         let open = self.open.borrow_mut().take()?;
@@ -82,12 +82,7 @@ impl Links {
     /// Tells an open link of new settings, as far as it can obey them.
     pub fn update(&self, settings: Settings) {
         if let Some(open) = self.open.borrow().as_ref() {
-            open.link.update(move |live| {
-                live.reconnect_time_wait = settings.reconnect_time_wait;
-                live.max_reconnect_attempts = settings.max_reconnect_attempts;
-                live.login = settings.login;
-                live.tls = settings.tls;
-            });
+            open.link.update(move |present| present.take_live(settings));
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Connection;
 use super::backlog::Slow;
 use crate::bridge::{self, Receiver, Sender};
+use crate::tcl::mailbox;
 use crate::transport::{
     DelayCallback, Event, EventSink, Login, LoginCallback, LoginQuestion, ServerEntry, Settings,
     TlsQuestion,
@@ -63,11 +64,10 @@ impl Connection {
         let weak = self.weak.clone();
         bridge::channel(self.interp_handle.clone(), move |notification, rest| {
             let Some(this) = weak.upgrade() else { return };
-            let writes = this.variables.writes();
-            this.notified(notification);
             // Whoever waits for a variable sees each of its values.
-            if this.variables.writes() != writes {
-                rest.pause();
+            match this.variables.written_in(mailbox::turn()) {
+                true => rest.pause(notification),
+                false => this.notified(notification),
             }
         })
     }

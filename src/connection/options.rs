@@ -1,7 +1,8 @@
 //! The options of a connection: one table, and the values of a connection by it.
 //!
 //! A new option is a line of the table, and is then a field of [`Config`]: name, type of the value
-//! inside, type for the check, default, and when a new value counts.
+//! inside, type for the check, default, and when a new value counts. What the link is told of it
+//! stands in [`Config::settings`].
 
 use super::log::Level;
 use super::tls_opts::TlsOpts;

@@ -5,6 +5,7 @@ use super::Status;
 use crate::error::Error;
 use crate::json;
 use crate::tcl::interp::error_code;
+use crate::tcl::mailbox;
 use crate::tcl::{Interp, InterpHandle, Obj};
 use crate::transport::ServerInfo;
 use serde_json::{Map, Value};
@@ -22,7 +23,8 @@ pub struct Variables {
     /// Variables that are being written, and what was written to them meanwhile.
     writing: RefCell<Vec<&'static str>>,
     missed: RefCell<VecDeque<(&'static str, Obj)>>,
-    writes: Cell<u64>,
+    /// The turn of the event loop in which one of them was written last.
+    last_write: Cell<Option<u64>>,
     /// The object has none any more.
     gone: Cell<bool>,
 }
@@ -40,7 +42,7 @@ impl Variables {
             server_info: RefCell::default(),
             writing: RefCell::default(),
             missed: RefCell::default(),
-            writes: Cell::new(0),
+            last_write: Cell::new(None),
             gone: Cell::new(false),
         })
     }
@@ -51,9 +53,9 @@ impl Variables {
         self.status.set(Status::Closed);
     }
 
-    /// How often one of them was written.
-    pub fn writes(&self) -> u64 {
-        self.writes.get()
+    /// Whether one of them was written in this turn of the event loop.
+    pub fn written_in(&self, turn: u64) -> bool {
+        self.last_write.get() == Some(turn)
     }
 
     pub fn status(&self) -> Status {
@@ -110,7 +112,7 @@ impl Variables {
         if self.gone.get() {
             return;
         }
-        self.writes.set(self.writes.get() + 1);
+        self.last_write.set(Some(mailbox::turn()));
         let mut call = vec![self.my.clone()];
         call.extend_from_slice(words);
         // A trace of the user that throws is reported and harms nothing.

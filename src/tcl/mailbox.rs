@@ -104,6 +104,8 @@ enum Pause {
 struct Local {
     mailbox: Arc<Mailbox>,
     event_queued: Cell<bool>,
+    /// Counts the events.
+    turn: Cell<u64>,
     /// The time spent on work since there was none, or a break.
     worked: Cell<Duration>,
     pause: Cell<Pause>,
@@ -195,6 +197,12 @@ impl Mailbox {
 /// Says that a question has been sent whose answer may come soon.
 pub fn expect_answer() {
     local().expecting_until.set(Some(Instant::now() + PATIENCE));
+}
+
+/// Counts the events that have served this thread: while it stays the same, no script that waits
+/// in the event loop has gone on.
+pub fn turn() -> u64 {
+    local().turn.get()
 }
 
 impl Local {
@@ -291,6 +299,7 @@ fn local() -> Rc<Local> {
                         alerted: AtomicBool::new(false),
                     }),
                     event_queued: Cell::new(false),
+                    turn: Cell::new(0),
                     worked: Cell::new(Duration::ZERO),
                     pause: Cell::new(Pause::None),
                     expecting_until: Cell::new(None),
@@ -373,6 +382,7 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
     let Some(local) = existing() else { return 1 };
     // Cleared first: a callback may run a nested event loop, which has to queue an event of its own.
     local.event_queued.set(false);
+    local.turn.set(local.turn.get() + 1);
     let start = Instant::now();
     let _ = catch_unwind(AssertUnwindSafe(|| {
         let deadline = start + TURN;

@@ -72,6 +72,16 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Takes over what a program may change while the link is open.
+    pub fn take_live(&mut self, new: Settings) {
+        self.reconnect_time_wait = new.reconnect_time_wait;
+        self.max_reconnect_attempts = new.max_reconnect_attempts;
+        self.login = new.login;
+        self.tls = new.tls;
+    }
+}
+
 impl fmt::Debug for Settings {
     /// Leaves out the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
