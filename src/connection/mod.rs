@@ -5,7 +5,7 @@
 //! | `construct`, `lifecycle`, `links` | constructor and destructor; connect and disconnect; the link |
 //! | `notification`, `link_events` | what other threads let this one know or do; what happens to the link |
 //! | `variables`, `log`, `event_callback` | what the program sees of it |
-//! | `options`, `value`, `tls_opts`, `config` | the table of options, their values, `configure` |
+//! | `options`, `option_value`, `tls_opts`, `config` | the table of options, their values, `configure` |
 //! | `servers` | the pool, what is known of servers |
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
@@ -28,6 +28,7 @@ mod link_events;
 mod links;
 pub mod log;
 mod notification;
+mod option_value;
 mod options;
 mod outgoing;
 mod publish;
@@ -40,7 +41,6 @@ mod subscriber;
 mod subscription;
 mod tls_callback;
 mod tls_opts;
-mod value;
 mod variables;
 
 pub use links::Follower;

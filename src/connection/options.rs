@@ -1,12 +1,12 @@
 //! The options of a connection: one table, and the values of a connection by it.
 //!
 //! A new option is a line of the table, and is then a field of [`Config`]: name, type of the value
-//! inside, type for the check, default, and when a new value counts. What the link is told of it
+//! inside, type for the check, default, and when a new value takes effect. What the link is told of it
 //! stands in [`Config::settings`].
 
 use super::log::Level;
+use super::option_value::{OptionValue, Secret};
 use super::tls_opts::TlsOpts;
-use super::value::{Secret, Value};
 use crate::options::{MASK, Spec, Type};
 use crate::subject;
 use crate::tcl::{Interp, Obj, Result};
@@ -14,9 +14,9 @@ use crate::transport::{Credentials, DEFAULT_PREFIX};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// When a new value counts.
+/// When a new value takes effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Counts {
+enum Effect {
     /// From the next `connect` on.
     AtConnect,
     /// At its next use by the link, which is told of it.
@@ -26,13 +26,13 @@ enum Counts {
 }
 
 macro_rules! connection_options {
-    ($($name:ident: $value:ty = $kind:expr, $default:expr, $counts:ident;)*) => {
+    ($($name:ident: $value:ty = $kind:expr, $default:expr, $effect:ident;)*) => {
         /// Names and types, in the order in which values are checked.
         pub const SPECS: &[Spec] = &[$((stringify!($name), $kind)),*];
 
         const DEFAULTS: &[&str] = &[$($default),*];
 
-        const COUNTS: &[Counts] = &[$(Counts::$counts),*];
+        const EFFECTS: &[Effect] = &[$(Effect::$effect),*];
 
         /// The values of the options.
         #[derive(Clone)]
@@ -46,14 +46,14 @@ macro_rules! connection_options {
             pub fn new(interp: Interp<'_>) -> Result<Config> {
                 Ok(Config {
                     given: DEFAULTS.iter().map(|default| Obj::new(default)).collect(),
-                    $($name: Value::read(interp, &Obj::new($default))?,)*
+                    $($name: OptionValue::read(interp, &Obj::new($default))?,)*
                 })
             }
 
             /// Sets the value of a known option, which has been checked against its type.
             pub fn set(&mut self, interp: Interp<'_>, name: &str, value: Obj) -> Result<()> {
                 match name {
-                    $(stringify!($name) => self.$name = Value::read(interp, &value)?,)*
+                    $(stringify!($name) => self.$name = OptionValue::read(interp, &value)?,)*
                     _ => {}
                 }
                 if let Some(slot) = position(name).and_then(|at| self.given.get_mut(at)) {
@@ -117,7 +117,7 @@ pub fn default(name: &str) -> Option<&'static str> {
 
 /// Whether an open link is to be told of a new value.
 pub fn is_live(name: &str) -> bool {
-    position(name).and_then(|at| COUNTS.get(at)) == Some(&Counts::Live)
+    position(name).and_then(|at| EFFECTS.get(at)) == Some(&Effect::Live)
 }
 
 impl Config {

@@ -2,7 +2,7 @@
 //!
 //! Each key is obeyed, or says that it cannot be. What would only matter to a server is let pass.
 
-use super::value::{Value, file_name};
+use super::option_value::{OptionValue, file_name};
 use crate::options;
 use crate::tcl::{self, Interp, Obj};
 use crate::transport::{Material, TlsOptions, TlsSettings};
@@ -32,7 +32,7 @@ pub struct Commands {
     pub listener: Option<Obj>,
 }
 
-impl Value for TlsOpts {
+impl OptionValue for TlsOpts {
     /// A dict that is of no use is the failure of each handshake.
     fn read(interp: Interp<'_>, dict: &Obj) -> tcl::Result<TlsOpts> {
         let mut reading = Reading::default();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The type of an option's value inside.
-pub trait Value: Sized {
+pub trait OptionValue: Sized {
     /// Makes it of what a program has set, which has been checked against the option's
     /// [`Type`](options::Type).
     fn read(interp: Interp<'_>, given: &Obj) -> Result<Self>;
@@ -28,44 +28,44 @@ fn wrong(given: &Obj) -> Error {
     Error::invalid(format!("Invalid value {}", given.text()))
 }
 
-impl Value for bool {
+impl OptionValue for bool {
     fn read(_: Interp<'_>, given: &Obj) -> Result<bool> {
         Ok(options::boolean(&given.text()).ok_or_else(|| wrong(given))?)
     }
 }
 
-impl Value for i64 {
+impl OptionValue for i64 {
     fn read(_: Interp<'_>, given: &Obj) -> Result<i64> {
         Ok(options::integer(given).ok_or_else(|| wrong(given))?)
     }
 }
 
-impl Value for Duration {
+impl OptionValue for Duration {
     fn read(interp: Interp<'_>, given: &Obj) -> Result<Duration> {
         Ok(Duration::from_millis(i64::read(interp, given)?.max(0) as u64))
     }
 }
 
-impl Value for String {
+impl OptionValue for String {
     fn read(_: Interp<'_>, given: &Obj) -> Result<String> {
         Ok(given.string())
     }
 }
 
 /// What only Tcl understands: a list, a command prefix.
-impl Value for Obj {
+impl OptionValue for Obj {
     fn read(_: Interp<'_>, given: &Obj) -> Result<Obj> {
         Ok(given.clone())
     }
 }
 
-impl Value for Level {
+impl OptionValue for Level {
     fn read(_: Interp<'_>, given: &Obj) -> Result<Level> {
         Ok(Level::parse(&given.text())?)
     }
 }
 
-impl Value for Secret {
+impl OptionValue for Secret {
     fn read(_: Interp<'_>, given: &Obj) -> Result<Secret> {
         Ok(Secret(given.string()))
     }
@@ -76,14 +76,14 @@ impl Value for Secret {
 }
 
 /// The name of a file, absolute from the moment in which it is set.
-impl Value for Option<PathBuf> {
+impl OptionValue for Option<PathBuf> {
     fn read(interp: Interp<'_>, given: &Obj) -> Result<Option<PathBuf>> {
         Ok(file_name(interp, given))
     }
 }
 
 /// The name of a file, which is no secret, or what would be in it.
-impl Value for Option<Credentials> {
+impl OptionValue for Option<Credentials> {
     fn read(interp: Interp<'_>, given: &Obj) -> Result<Option<Credentials>> {
         Ok(match Credentials::is_text(&given.text()) {
             true => Some(Credentials::Text(given.string())),
