@@ -45,6 +45,8 @@ pub enum Kind {
     NoResponders,
     NoServers,
     NotJsMessage,
+    /// The server is too old.
+    NotSupported,
     Permissions,
     Protocol,
     SecureConnWanted,
@@ -93,6 +95,7 @@ impl Kind {
             Kind::NoResponders => "ErrNoResponders",
             Kind::NoServers => "ErrNoServers",
             Kind::NotJsMessage => "ErrNotJSMessage",
+            Kind::NotSupported => "ErrNotSupported",
             Kind::Permissions => "ErrPermissions",
             Kind::Protocol => "ErrProtocol",
             Kind::SecureConnWanted => "ErrSecureConnWanted",

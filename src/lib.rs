@@ -12,6 +12,7 @@ mod message;
 mod options;
 mod rfc3339;
 mod runtime;
+mod schema;
 mod subject;
 mod tcl;
 #[allow(dead_code, reason = "publishing and subscribing reach Tcl with the next release")]

@@ -39,7 +39,7 @@ pub enum Type {
 }
 
 impl Type {
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Type::Str => "str",
             Type::ValidStr => "valid_str",

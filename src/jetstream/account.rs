@@ -1,14 +1,18 @@
 //! `account_info`: what the account may use of JetStream, and what it uses.
 
-use super::api::reply;
 use super::context::JetStream;
 use crate::json;
+use crate::schema::{hidden, table};
 use crate::tcl::{Call, Interp, Method, Result, Return, oo};
+
+table! {
+    TYPE: hidden("type");
+}
 
 fn account_info(call: &Call<'_>) -> Result<Return> {
     call.data::<JetStream>()?.request(call.interp, "INFO", None, |_, outcome| {
         let mut info = outcome?;
-        reply::drop_type(&mut info);
+        TABLE.show(&mut info);
         Ok(json::to_obj(&info).into())
     })
 }

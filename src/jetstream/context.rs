@@ -7,6 +7,7 @@ use crate::connection::log::Level;
 use crate::error::Error;
 use crate::lock::lock;
 use crate::options::{self, Type};
+use crate::schema::Version;
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
@@ -51,6 +52,11 @@ impl JetStream {
     /// The limit of each request; none if the timeout is 0.
     pub fn timeout(&self) -> Option<Duration> {
         (self.timeout_ms > 0).then(|| Duration::from_millis(self.timeout_ms as u64))
+    }
+
+    /// Whether the server is of this version or newer; one that is not known yet counts as new.
+    pub fn serves(&self, version: Version) -> bool {
+        self.connection.server_info().is_none_or(|info| info.at_least(version))
     }
 
     pub fn api(&self) -> crate::error::Result<(Api, Traces)> {

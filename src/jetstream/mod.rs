@@ -5,11 +5,12 @@
 
 mod account;
 pub mod api;
+pub mod consumer;
 pub mod context;
 pub mod metadata;
 pub mod ordered;
 pub mod stored;
-mod stream;
+pub mod stream;
 
 use crate::tcl::{Interp, Result};
 

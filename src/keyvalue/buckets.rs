@@ -1,13 +1,15 @@
 //! The methods of `nats::jet_stream` that manage Key-Value buckets.
 
 use super::bucket::{Bucket, not_found};
-use super::config::{BucketConfig, Origin, aggregate_stream, bucket_stream, mirror_stream};
+use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
 use super::names::check_bucket;
 use super::object::create as create_object;
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::jetstream::context::JetStream;
-use crate::options::{self, Options, Type};
+use crate::json;
+use crate::options;
+use crate::schema::{self, Record};
 use crate::tcl::call::{ANY, create};
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
 use serde_json::Value;
@@ -22,42 +24,9 @@ fn bucket_missing(bucket: &str) -> impl Fn(Error) -> Error {
     }
 }
 
-const CONFIG_OPTIONS: &[options::Spec] = &[
-    ("description", Type::ValidStr),
-    ("max_value_size", Type::Int),
-    ("history", Type::PosInt),
-    ("ttl", Type::PosInt),
-    ("max_bucket_size", Type::PosInt),
-    ("storage", Type::Enum(&["memory", "file"])),
-    ("num_replicas", Type::Int),
-    ("compression", Type::Enum(&["none", "s2"])),
-    ("metadata", Type::Metadata),
-    ("mirror_name", Type::ValidStr),
-    ("mirror_domain", Type::ValidStr),
-];
-
-fn bucket_config(interp: Interp<'_>, given: &Options) -> Result<BucketConfig> {
-    let count = |name: &str| given.int(name).and_then(|n| u64::try_from(n).ok());
-    let metadata = match given.get("metadata") {
-        None => None,
-        Some(dict) => {
-            let pairs = dict.pairs(interp)?;
-            Some(pairs.iter().map(|(key, value)| (key.string(), value.string())).collect())
-        }
-    };
-    Ok(BucketConfig {
-        description: given.string("description"),
-        max_value_size: given.int("max_value_size"),
-        history: count("history"),
-        ttl_ms: count("ttl"),
-        max_bucket_size: count("max_bucket_size"),
-        storage: given.string("storage"),
-        num_replicas: given.int("num_replicas"),
-        compression: given.string("compression"),
-        metadata,
-        mirror_name: given.string("mirror_name"),
-        mirror_domain: given.string("mirror_domain"),
-    })
+/// The options of everything that creates a bucket.
+fn bucket_options(call: &Call<'_>, js: &JetStream, words: &[Obj]) -> Result<Record> {
+    schema::strict(call.interp, &config::TABLE, words)?.record(call.interp, &|v| js.serves(v))
 }
 
 fn bucket_object(
@@ -98,8 +67,7 @@ fn create_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
-    let given = options::parse(call.interp, CONFIG_OPTIONS, &call.args()[1..])?;
-    let stream = bucket_stream(&name, &bucket_config(call.interp, &given)?)?;
+    let stream = bucket_stream(&name, bucket_options(call, &js, &call.args()[1..])?)?;
     create_bucket(call.interp, js, name, &stream)
 }
 
@@ -114,9 +82,8 @@ fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
     for origin in call.arg(2)?.elements(call.interp)? {
         origins.push(read_origin(call.interp, &origin)?);
     }
-    let given = options::parse(call.interp, CONFIG_OPTIONS, &call.args()[3..])?;
-    let config = bucket_config(call.interp, &given)?;
-    let stream = aggregate_stream(&name, writable, &origins, &config)?;
+    let options = bucket_options(call, &js, &call.args()[3..])?;
+    let stream = aggregate_stream(&name, writable, &origins, options)?;
     create_bucket(call.interp, js, name, &stream)
 }
 
@@ -124,8 +91,8 @@ fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
     let origin = read_origin(call.interp, call.arg(1)?)?;
-    let given = options::parse(call.interp, CONFIG_OPTIONS, &call.args()[2..])?;
-    let stream = mirror_stream(&name, &origin, &bucket_config(call.interp, &given)?)?;
+    let options = bucket_options(call, &js, &call.args()[2..])?;
+    let stream = mirror_stream(&name, &origin, options)?;
     let operation = format!("STREAM.CREATE.{name}");
     js.request(call.interp, &operation, Some(&stream), |_, outcome| {
         outcome?;
@@ -170,58 +137,23 @@ fn kv_buckets(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-const ORIGIN_OPTIONS: &[options::Spec] = &[
-    ("stream", Type::ValidStr),
-    ("bucket", Type::ValidStr),
-    ("keys", Type::List),
-    ("domain", Type::ValidStr),
-    ("api", Type::ValidStr),
-    ("deliver", Type::ValidStr),
-];
-
 fn make_kv_origin(call: &Call<'_>) -> Result<Return> {
-    let given = options::parse(call.interp, ORIGIN_OPTIONS, call.args())?;
-    if given.get("bucket").is_none() {
-        return Err(Error::invalid("Option bucket is required").into());
-    }
-    if given.get("domain").is_some() && given.get("api").is_some() {
+    let given = schema::strict(call.interp, &origin::TABLE, call.args())?;
+    if given.get(origin::DOMAIN).is_some() && given.get(origin::API).is_some() {
         return Err(Error::invalid("-domain and -api are mutually exclusive").into());
     }
-    let dict = Obj::dict();
-    for name in ["stream", "bucket", "keys"] {
-        if let Some(value) = given.get(name) {
-            dict.put(name, value);
-        }
+    // No server is asked, so none is too old.
+    let mut origin = given.record(call.interp, &|_| true)?;
+    if let Some(domain) = origin.text(origin::DOMAIN) {
+        let api = format!("$JS.{domain}.API");
+        origin.set(origin::API, api);
     }
-    if let Some(domain) = given.string("domain") {
-        dict.put("api", &Obj::new(&format!("$JS.{domain}.API")));
-    }
-    for name in ["api", "deliver"] {
-        if let Some(value) = given.get(name) {
-            dict.put(name, value);
-        }
-    }
-    Ok(dict.into())
+    Ok(json::to_dict(&origin.into_map()).into())
 }
 
 /// The dict that `make_kv_origin` returns.
-fn read_origin(interp: Interp<'_>, dict: &Obj) -> Result<Origin> {
-    let text = |name: &str| -> Result<Option<String>> {
-        Ok(dict.dict_get(interp, name)?.map(|value| value.string()))
-    };
-    let bucket =
-        text("bucket")?.ok_or_else(|| Error::new(Kind::InvalidArg, "Option bucket is required"))?;
-    let keys = match dict.dict_get(interp, "keys")? {
-        None => Vec::new(),
-        Some(list) => list.elements(interp)?.iter().map(Obj::string).collect(),
-    };
-    Ok(Origin {
-        stream: text("stream")?,
-        bucket,
-        keys,
-        api: text("api")?,
-        deliver: text("deliver")?,
-    })
+fn read_origin(interp: Interp<'_>, dict: &Obj) -> Result<Record> {
+    schema::dict(interp, &origin::TABLE, dict)?.record(interp, &|_| true)
 }
 
 const METHODS: &[Method] = &[

@@ -1,200 +1,192 @@
-//! Stream configurations behind buckets, aggregates and mirrors.
+//! The configuration of buckets, and the streams behind buckets, aggregates and mirrors.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::names::check_bucket;
 use crate::error::{Error, Result};
+use crate::jetstream::stream::config::{self as stream, external, source, transform};
+use crate::options::Type;
+use crate::schema::{Record, list, table, valid_str};
 
-const DUPLICATE_WINDOW_MS: u64 = 120_000;
+/// In ns; a time to live that is shorter counts.
+const DUPLICATE_WINDOW: i64 = 120_000_000_000;
 
-/// The options shared by everything that creates a bucket; `None` is "not given".
-#[derive(Clone, Debug, Default)]
-pub struct BucketConfig {
-    pub description: Option<String>,
-    pub max_value_size: Option<i64>,
-    /// 1…64, by default 1.
-    pub history: Option<u64>,
-    pub ttl_ms: Option<u64>,
-    pub max_bucket_size: Option<u64>,
-    /// `memory` or `file`, by default `file`.
-    pub storage: Option<String>,
-    pub num_replicas: Option<i64>,
-    /// `none` or `s2`.
-    pub compression: Option<String>,
-    pub metadata: Option<Vec<(String, String)>>,
-    /// Plain buckets only.
-    pub mirror_name: Option<String>,
-    pub mirror_domain: Option<String>,
+// Options first, then what is the same for every bucket.
+table! {
+    DESCRIPTION:       stream::DESCRIPTION;
+    MAX_VALUE_SIZE:    stream::MAX_MSG_SIZE.called("max_value_size");
+    HISTORY:           stream::MAX_MSGS_PER_SUBJECT.called("history").typed(Type::PosInt).or_int(1);
+    TTL:               stream::MAX_AGE.called("ttl").typed(Type::PosInt);
+    MAX_BUCKET_SIZE:   stream::MAX_BYTES.called("max_bucket_size").typed(Type::PosInt);
+    STORAGE:           stream::STORAGE;
+    NUM_REPLICAS:      stream::NUM_REPLICAS.or_int(1);
+    COMPRESSION:       stream::COMPRESSION;
+    METADATA:          stream::METADATA;
+    MIRROR_NAME:       valid_str("mirror_name").of_method();
+    MIRROR_DOMAIN:     valid_str("mirror_domain").of_method();
+
+    RETENTION:         stream::RETENTION.fixed().or("limits");
+    DISCARD:           stream::DISCARD.fixed().or("new");
+    DENY_DELETE:       stream::DENY_DELETE.fixed().or_flag(true);
+    DENY_PURGE:        stream::DENY_PURGE.fixed().or_flag(false);
+    ALLOW_ROLLUP_HDRS: stream::ALLOW_ROLLUP_HDRS.fixed().or_flag(true);
+    ALLOW_DIRECT:      stream::ALLOW_DIRECT.fixed().or_flag(true);
 }
 
-/// Where an aggregate or a mirror takes its entries from.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    pub stream: Option<String>,
-    pub bucket: String,
-    /// Patterns of keys; none means all.
-    pub keys: Vec<String>,
-    pub api: Option<String>,
-    pub deliver: Option<String>,
-}
+/// Where an aggregate or a mirror takes its entries from: what `make_kv_origin` returns.
+pub mod origin {
+    use super::{list, table, valid_str};
 
-/// What differs between the kinds of buckets.
-#[derive(Default)]
-struct Shape {
-    name: String,
-    subjects: Option<String>,
-    mirror: Option<Value>,
-    sources: Option<Value>,
+    table! {
+        STREAM:  valid_str("stream");
+        BUCKET:  valid_str("bucket").required();
+        // Patterns; none means all.
+        KEYS:    list("keys");
+        DOMAIN:  valid_str("domain").of_method();
+        API:     valid_str("api");
+        DELIVER: valid_str("deliver");
+    }
 }
 
 /// The stream of `create_kv_bucket`.
-pub fn bucket_stream(bucket: &str, config: &BucketConfig) -> Result<Value> {
+pub fn bucket_stream(bucket: &str, options: Record) -> Result<Value> {
     check_bucket(bucket)?;
-    let name = format!("KV_{bucket}");
-    let Some(mirror_name) = &config.mirror_name else {
-        let subjects = Some(format!("$KV.{bucket}.>"));
-        return stream(Shape { name, subjects, ..Shape::default() }, config);
+    let mirror = match options.text(MIRROR_NAME) {
+        None => None,
+        Some(name) => {
+            check_bucket(name)?;
+            let domain = options.text(MIRROR_DOMAIN);
+            let mut mirror = Record::new(&source::TABLE);
+            mirror.set(source::NAME, format!("KV_{name}"));
+            if let Some(domain) = domain {
+                mirror.set(source::EXTERNAL, foreign(&format!("$JS.{domain}.API"), None));
+            }
+            Some(mirror)
+        }
     };
-    check_bucket(mirror_name)?;
-    let mut mirror = Map::new();
-    mirror.insert("name".to_owned(), format!("KV_{mirror_name}").into());
-    if let Some(domain) = &config.mirror_domain {
-        mirror.insert("external".to_owned(), json!({"api": format!("$JS.{domain}.API")}));
+    let mut config = stream_of(format!("KV_{bucket}"), options)?;
+    match mirror {
+        Some(mirror) => mirrors(&mut config, mirror),
+        None => config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]),
     }
-    stream(Shape { name, mirror: Some(mirror.into()), ..Shape::default() }, config)
+    Ok(config.into())
 }
 
 /// The stream of `create_kv_aggregate`.
 pub fn aggregate_stream(
     bucket: &str,
     writable: bool,
-    origins: &[Origin],
-    config: &BucketConfig,
+    origins: &[Record],
+    options: Record,
 ) -> Result<Value> {
     check_bucket(bucket)?;
-    no_mirror_options(config)?;
+    no_mirror_options(&options)?;
     if origins.is_empty() {
         return Err(Error::invalid("List of KV origins is required"));
     }
-    let all = [">".to_owned()];
+    let mut config = stream_of(format!("KV_{bucket}"), options)?;
+    if writable {
+        config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]);
+    }
     let sources = origins.iter().map(|origin| {
-        let keys = if origin.keys.is_empty() { all.as_slice() } else { &origin.keys };
-        let name = match &origin.stream {
-            Some(stream) => stream.clone(),
-            None => format!("KV_{}", origin.bucket),
-        };
-        source(name, origin, transforms(keys, &origin.bucket, bucket))
+        let from = origin.text(origin::BUCKET).unwrap_or_default();
+        let keys = keys(origin);
+        let keys = if keys.is_empty() { vec![">"] } else { keys };
+        let name = origin.text(origin::STREAM).map(str::to_owned);
+        Value::from(taken_from(name, origin, transforms(&keys, from, bucket)))
     });
-    let shape = Shape {
-        name: format!("KV_{bucket}"),
-        subjects: writable.then(|| format!("$KV.{bucket}.>")),
-        sources: Some(sources.collect()),
-        ..Shape::default()
-    };
-    stream(shape, config)
+    config.set(stream::SOURCES, sources.collect::<Value>());
+    Ok(config.into())
 }
 
 /// The stream of `create_kv_mirror`, whose name has no `KV_` in front.
-pub fn mirror_stream(name: &str, origin: &Origin, config: &BucketConfig) -> Result<Value> {
+pub fn mirror_stream(name: &str, origin: &Record, options: Record) -> Result<Value> {
     check_bucket(name)?;
     if name.starts_with("KV_") {
         return Err(Error::invalid("Mirror name must not be KV"));
     }
-    no_mirror_options(config)?;
-    let transforms = transforms(&origin.keys, &origin.bucket, &origin.bucket);
-    let mirror = source(format!("KV_{}", origin.bucket), origin, transforms);
-    stream(Shape { name: name.to_owned(), mirror: Some(mirror), ..Shape::default() }, config)
+    no_mirror_options(&options)?;
+    let mut config = stream_of(name.to_owned(), options)?;
+    let from = origin.text(origin::BUCKET).unwrap_or_default();
+    mirrors(&mut config, taken_from(None, origin, transforms(&keys(origin), from, from)));
+    Ok(config.into())
 }
 
-fn no_mirror_options(config: &BucketConfig) -> Result<()> {
-    if config.mirror_name.is_some() || config.mirror_domain.is_some() {
+fn no_mirror_options(options: &Record) -> Result<()> {
+    if options.get(MIRROR_NAME).is_some() || options.get(MIRROR_DOMAIN).is_some() {
         return Err(Error::invalid("-mirror_name and -mirror_domain are not allowed"));
     }
     Ok(())
 }
 
-fn transforms(keys: &[String], from: &str, to: &str) -> Vec<Value> {
-    keys.iter()
-        .map(|key| json!({"src": format!("$KV.{from}.{key}"), "dest": format!("$KV.{to}.{key}")}))
-        .collect()
-}
-
-fn source(name: String, origin: &Origin, transforms: Vec<Value>) -> Value {
-    let mut source = Map::new();
-    source.insert("name".to_owned(), name.into());
-    if let Some(api) = &origin.api {
-        let mut external = Map::new();
-        external.insert("api".to_owned(), api.as_str().into());
-        if let Some(deliver) = &origin.deliver {
-            external.insert("deliver".to_owned(), deliver.as_str().into());
-        }
-        source.insert("external".to_owned(), external.into());
-    }
-    if !transforms.is_empty() {
-        source.insert("subject_transforms".to_owned(), transforms.into());
-    }
-    source.into()
-}
-
-/// The keys come in the order of the options of `add_stream`.
-fn stream(shape: Shape, config: &BucketConfig) -> Result<Value> {
-    let history = config.history.unwrap_or(1);
+/// What the streams of all kinds of buckets have.
+fn stream_of(name: String, mut options: Record) -> Result<Record> {
+    let history = options.get(HISTORY).and_then(Value::as_u64).unwrap_or_default();
     if !(1..=64).contains(&history) {
         return Err(Error::invalid("History must be between 1 and 64"));
     }
-    let mut stream = Map::new();
-    let mut set = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            stream.insert(key.to_owned(), value);
-        }
-    };
-    let text = |value: &Option<String>| value.as_deref().map(Value::from);
-    // A ttl of 0 is "for ever" and limits nothing.
-    let ttl = config.ttl_ms.filter(|ttl| *ttl > 0);
-    let window = ttl.map_or(DUPLICATE_WINDOW_MS, |ttl| ttl.min(DUPLICATE_WINDOW_MS));
-    let is_mirror = shape.mirror.is_some();
-
-    set("name", Some(shape.name.into()));
-    set("description", text(&config.description));
-    set("subjects", shape.subjects.map(|subject| vec![subject].into()));
-    set("retention", Some("limits".into()));
-    set("max_bytes", config.max_bucket_size.map(Value::from));
-    set("discard", Some("new".into()));
-    set("max_age", ttl.map(nanoseconds).transpose()?);
-    set("max_msgs_per_subject", Some(history.into()));
-    set("max_msg_size", config.max_value_size.map(Value::from));
-    set("storage", Some(text(&config.storage).unwrap_or_else(|| "file".into())));
-    set("num_replicas", Some(config.num_replicas.unwrap_or(1).into()));
-    set("duplicate_window", Some(nanoseconds(window)?));
-    set("mirror", shape.mirror);
-    set("sources", shape.sources);
-    set("deny_delete", Some(true.into()));
-    set("deny_purge", Some(false.into()));
-    set("allow_rollup_hdrs", Some(true.into()));
-    set("compression", text(&config.compression));
-    set("allow_direct", Some(true.into()));
-    set("mirror_direct", is_mirror.then(|| true.into()));
-    set(
-        "metadata",
-        config.metadata.as_ref().map(|pairs| {
-            let pair = |(key, value): &(String, String)| (key.clone(), Value::from(value.as_str()));
-            pairs.iter().map(pair).collect::<Map<_, _>>().into()
-        }),
-    );
-    Ok(stream.into())
+    let ttl = options.get(TTL).and_then(Value::as_i64).unwrap_or_default();
+    if ttl == 0 {
+        // For ever: it limits nothing.
+        options.remove(TTL);
+    }
+    let window = if ttl > 0 { ttl.min(DUPLICATE_WINDOW) } else { DUPLICATE_WINDOW };
+    let mut config = Record::new(&stream::TABLE);
+    config.set(stream::NAME, name);
+    config.set(stream::DUPLICATE_WINDOW, window);
+    config.merge(options);
+    Ok(config)
 }
 
-fn nanoseconds(ms: u64) -> Result<Value> {
-    // The server counts in signed 64 bits.
-    let ns = i64::try_from(ms).ok().and_then(|ms| ms.checked_mul(1_000_000));
-    ns.map(Value::from)
-        .ok_or_else(|| Error::invalid(format!("Invalid value for the pos_int option ttl : {ms}")))
+fn mirrors(config: &mut Record, origin: Record) {
+    config.set(stream::MIRROR, origin);
+    config.set(stream::MIRROR_DIRECT, true);
+}
+
+fn keys(origin: &Record) -> Vec<&str> {
+    let keys = origin.get(origin::KEYS).and_then(Value::as_array);
+    keys.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn transforms(keys: &[&str], from: &str, to: &str) -> Vec<Value> {
+    let transform = |key: &&str| {
+        let mut transform = Record::new(&transform::TABLE);
+        transform.set(transform::SRC, format!("$KV.{from}.{key}"));
+        transform.set(transform::DEST, format!("$KV.{to}.{key}"));
+        transform.into()
+    };
+    keys.iter().map(transform).collect()
+}
+
+/// A source or a mirror: the stream, by default that of the origin's bucket, and the way to it.
+fn taken_from(stream: Option<String>, origin: &Record, transforms: Vec<Value>) -> Record {
+    let bucket = origin.text(origin::BUCKET).unwrap_or_default();
+    let mut taken = Record::new(&source::TABLE);
+    taken.set(source::NAME, stream.unwrap_or_else(|| format!("KV_{bucket}")));
+    if let Some(api) = origin.text(origin::API) {
+        taken.set(source::EXTERNAL, foreign(api, origin.text(origin::DELIVER)));
+    }
+    if !transforms.is_empty() {
+        taken.set(source::SUBJECT_TRANSFORMS, transforms);
+    }
+    taken
+}
+
+fn foreign(api: &str, deliver: Option<&str>) -> Record {
+    let mut external = Record::new(&external::TABLE);
+    external.set(external::API, api);
+    if let Some(deliver) = deliver {
+        external.set(external::DELIVER, deliver);
+    }
+    external
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Kind;
+    use crate::schema::Field;
+    use serde_json::json;
 
     fn refused(result: Result<Value>) -> String {
         let error = result.expect_err("refused");
@@ -202,9 +194,38 @@ mod tests {
         error.message.into_owned()
     }
 
+    fn plain() -> Record {
+        Record::new(&TABLE)
+    }
+
+    fn with(field: Field, value: impl Into<Value>) -> Record {
+        let mut options = plain();
+        options.set(field, value);
+        options
+    }
+
+    fn origin(fields: &[(Field, Value)]) -> Record {
+        let mut origin = Record::new(&origin::TABLE);
+        for (field, value) in fields {
+            origin.set(*field, value.clone());
+        }
+        origin
+    }
+
+    #[test]
+    fn every_option_is_a_field_of_the_stream() {
+        let mut all = plain();
+        TABLE.0.iter().for_each(|field| all.set(*field, true));
+        let mut config = Record::new(&stream::TABLE);
+        // A field that the stream does not have would panic in a test.
+        config.merge(all);
+        // Name of the mirror and its domain are not merged, retention and storage have defaults.
+        assert_eq!(config.into_map().len(), TABLE.0.len() - 2);
+    }
+
     #[test]
     fn a_plain_bucket() {
-        let stream = bucket_stream("B", &BucketConfig::default()).expect("a stream");
+        let stream = bucket_stream("B", plain()).expect("a stream");
         assert_eq!(
             stream.to_string(),
             concat!(
@@ -218,19 +239,17 @@ mod tests {
 
     #[test]
     fn every_option() {
-        let config = BucketConfig {
-            description: Some("d".into()),
-            max_value_size: Some(1024),
-            history: Some(64),
-            ttl_ms: Some(60_000),
-            max_bucket_size: Some(104_857_600),
-            storage: Some("memory".into()),
-            num_replicas: Some(3),
-            compression: Some("s2".into()),
-            metadata: Some(vec![("b".into(), "2".into()), ("a".into(), "1".into())]),
-            ..BucketConfig::default()
-        };
-        let stream = bucket_stream("B", &config).expect("a stream");
+        let mut options = plain();
+        options.set(METADATA, json!({"b": "2", "a": "1"}));
+        options.set(COMPRESSION, "s2");
+        options.set(NUM_REPLICAS, 3);
+        options.set(STORAGE, "memory");
+        options.set(MAX_BUCKET_SIZE, 104_857_600);
+        options.set(TTL, 60_000_000_000_i64);
+        options.set(HISTORY, 64);
+        options.set(MAX_VALUE_SIZE, 1024);
+        options.set(DESCRIPTION, "d");
+        let stream = bucket_stream("B", options).expect("a stream");
         assert_eq!(
             stream.to_string(),
             concat!(
@@ -242,46 +261,42 @@ mod tests {
                 r#""allow_direct":true,"metadata":{"b":"2","a":"1"}}"#
             )
         );
-        let config = BucketConfig { ttl_ms: Some(3_600_000), ..BucketConfig::default() };
-        let stream = bucket_stream("B", &config).expect("a stream");
+        let stream = bucket_stream("B", with(TTL, 3_600_000_000_000_i64)).expect("a stream");
         assert_eq!(stream["duplicate_window"], json!(120_000_000_000_u64));
-        let config = BucketConfig { ttl_ms: Some(0), ..BucketConfig::default() };
-        let stream = bucket_stream("B", &config).expect("a stream");
+        let stream = bucket_stream("B", with(TTL, 0)).expect("a stream");
         assert_eq!(stream["duplicate_window"], json!(120_000_000_000_u64));
         assert!(stream.get("max_age").is_none());
     }
 
     #[test]
-    fn mirrors() {
-        let config = BucketConfig {
-            mirror_name: Some("O".into()),
-            mirror_domain: Some("hub".into()),
-            ..BucketConfig::default()
-        };
-        let stream = bucket_stream("B", &config).expect("a stream");
-        assert!(stream.get("subjects").is_none());
+    fn mirrors_of_buckets() {
+        let mut options = with(MIRROR_NAME, "O");
+        options.set(MIRROR_DOMAIN, "hub");
+        let stream = bucket_stream("B", options).expect("a stream");
+        assert!(stream.get("subjects").is_none() && stream.get("mirror_name").is_none());
         assert_eq!(
             stream["mirror"].to_string(),
             r#"{"name":"KV_O","external":{"api":"$JS.hub.API"}}"#
         );
         assert_eq!(stream["mirror_direct"], json!(true));
 
-        let mut origin = Origin {
-            stream: Some("ignored".into()),
-            bucket: "HUB".into(),
-            api: Some("$JS.hub.API".into()),
-            ..Origin::default()
-        };
-        let stream = mirror_stream("X", &origin, &BucketConfig::default()).expect("a stream");
+        let from = origin(&[
+            (origin::STREAM, "ignored".into()),
+            (origin::BUCKET, "HUB".into()),
+            (origin::API, "$JS.hub.API".into()),
+        ]);
+        let stream = mirror_stream("X", &from, plain()).expect("a stream");
         assert_eq!(stream["name"], json!("X"));
         assert_eq!(
             stream["mirror"].to_string(),
             r#"{"name":"KV_HUB","external":{"api":"$JS.hub.API"}}"#
         );
-        origin.keys = vec!["a.>".into()];
-        origin.api = None;
-        origin.deliver = Some("only with an api".into());
-        let stream = mirror_stream("X", &origin, &BucketConfig::default()).expect("a stream");
+        let from = origin(&[
+            (origin::BUCKET, "HUB".into()),
+            (origin::KEYS, json!(["a.>"])),
+            (origin::DELIVER, "only with an api".into()),
+        ]);
+        let stream = mirror_stream("X", &from, plain()).expect("a stream");
         assert_eq!(
             stream["mirror"].to_string(),
             r#"{"name":"KV_HUB","subject_transforms":[{"src":"$KV.HUB.a.>","dest":"$KV.HUB.a.>"}]}"#
@@ -291,17 +306,15 @@ mod tests {
     #[test]
     fn aggregates() {
         let origins = [
-            Origin {
-                bucket: "HUB".into(),
-                keys: vec!["a".into(), "b.>".into()],
-                api: Some("$JS.hub.API".into()),
-                deliver: Some("d".into()),
-                ..Origin::default()
-            },
-            Origin { stream: Some("M".into()), bucket: "N".into(), ..Origin::default() },
+            origin(&[
+                (origin::BUCKET, "HUB".into()),
+                (origin::KEYS, json!(["a", "b.>"])),
+                (origin::API, "$JS.hub.API".into()),
+                (origin::DELIVER, "d".into()),
+            ]),
+            origin(&[(origin::STREAM, "M".into()), (origin::BUCKET, "N".into())]),
         ];
-        let config = BucketConfig::default();
-        let stream = aggregate_stream("AG", false, &origins, &config).expect("a stream");
+        let stream = aggregate_stream("AG", false, &origins, plain()).expect("a stream");
         assert!(stream.get("subjects").is_none() && stream.get("mirror_direct").is_none());
         assert_eq!(
             stream["sources"].to_string(),
@@ -312,32 +325,29 @@ mod tests {
                 r#"{"name":"M","subject_transforms":[{"src":"$KV.N.>","dest":"$KV.AG.>"}]}]"#
             )
         );
-        let stream = aggregate_stream("AG", true, &origins, &config).expect("a stream");
+        let stream = aggregate_stream("AG", true, &origins, plain()).expect("a stream");
         assert_eq!(stream["subjects"], json!(["$KV.AG.>"]));
     }
 
     #[test]
     fn checks() {
-        let plain = BucketConfig::default();
-        let origin = Origin { bucket: "O".into(), ..Origin::default() };
-        assert_eq!(refused(bucket_stream("a.b", &plain)), "Invalid bucket name a.b");
+        let from = origin(&[(origin::BUCKET, "O".into())]);
+        assert_eq!(refused(bucket_stream("a.b", plain())), "Invalid bucket name a.b");
         for history in [0, 65] {
-            let config = BucketConfig { history: Some(history), ..BucketConfig::default() };
-            assert_eq!(refused(bucket_stream("B", &config)), "History must be between 1 and 64");
+            let refused = refused(bucket_stream("B", with(HISTORY, history)));
+            assert_eq!(refused, "History must be between 1 and 64");
         }
         assert_eq!(
-            refused(aggregate_stream("B", true, &[], &plain)),
+            refused(aggregate_stream("B", true, &[], plain())),
             "List of KV origins is required"
         );
-        assert_eq!(refused(mirror_stream("KV_X", &origin, &plain)), "Mirror name must not be KV");
-        assert_eq!(refused(mirror_stream("a b", &origin, &plain)), "Invalid bucket name a b");
-        let config = BucketConfig { mirror_name: Some("O".into()), ..BucketConfig::default() };
+        assert_eq!(refused(mirror_stream("KV_X", &from, plain())), "Mirror name must not be KV");
+        assert_eq!(refused(mirror_stream("a b", &from, plain())), "Invalid bucket name a b");
         let text = "-mirror_name and -mirror_domain are not allowed";
-        assert_eq!(refused(mirror_stream("X", &origin, &config)), text);
-        assert_eq!(refused(aggregate_stream("B", true, &[origin], &config)), text);
-        let config = BucketConfig { mirror_name: Some("a.b".into()), ..BucketConfig::default() };
-        assert_eq!(refused(bucket_stream("B", &config)), "Invalid bucket name a.b");
-        let config = BucketConfig { ttl_ms: Some(u64::MAX), ..BucketConfig::default() };
-        assert!(refused(bucket_stream("B", &config)).contains("ttl"));
+        assert_eq!(refused(mirror_stream("X", &from, with(MIRROR_NAME, "O"))), text);
+        let options = with(MIRROR_DOMAIN, "O");
+        assert_eq!(refused(aggregate_stream("B", true, &[from], options)), text);
+        let refused = refused(bucket_stream("B", with(MIRROR_NAME, "a.b")));
+        assert_eq!(refused, "Invalid bucket name a.b");
     }
 }

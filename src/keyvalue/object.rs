@@ -8,6 +8,7 @@ use super::{gather, watcher};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::jetstream::context::JetStream;
+use crate::jetstream::stream;
 use crate::json;
 use crate::options::{self, Type};
 use crate::subject;
@@ -254,7 +255,7 @@ fn status(call: &Call<'_>) -> Result<Return> {
     this.js.clone().request(call.interp, &operation, None, move |_, outcome| {
         let name = &this.bucket.name;
         let mut info = outcome.map_err(|error| bucket_gone(name, error))?;
-        crate::jetstream::api::reply::convert_stream(&mut info);
+        stream::config::reply::TABLE.show(&mut info);
         let dict = Obj::dict();
         for (field, value) in bucket::status(name, &info) {
             dict.put(field, &json::to_obj(&value));

@@ -234,7 +234,7 @@ pub fn spec(
     headers_only: bool,
     idle_heartbeat: Duration,
 ) -> Spec {
-    let action = kv.js.connection.server_info().is_none_or(|info| info.at_least(2, 10));
+    let action = kv.js.serves((2, 10, 0));
     Spec {
         config: ConsumerConfig {
             stream: kv.bucket.stream.clone(),

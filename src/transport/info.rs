@@ -84,10 +84,10 @@ impl ServerInfo {
 
 impl ServerInfo {
     /// Whether the server is of this version or newer; an unknown version counts as new.
-    pub fn at_least(&self, major: u32, minor: u32) -> bool {
+    pub fn at_least(&self, version: (u32, u32, u32)) -> bool {
         let mut parts = self.version.split('.').map(|part| part.parse::<u32>().ok());
-        match (parts.next().flatten(), parts.next().flatten()) {
-            (Some(a), Some(b)) => (a, b) >= (major, minor),
+        match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {
+            (Some(major), Some(minor), patch) => (major, minor, patch.unwrap_or(0)) >= version,
             _ => true,
         }
     }
@@ -112,9 +112,16 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_number() {
-        for (version, newer) in [("2.9.22", false), ("2.10.0", true), ("3.0", true), ("", true)] {
+        for (version, newer) in [
+            ("2.9.22", false),
+            ("2.10.0", false),
+            ("2.10.1", true),
+            ("2.11", true),
+            ("3.0", true),
+            ("", true),
+        ] {
             let info = async_nats::ServerInfo { version: version.into(), ..Default::default() };
-            assert_eq!(ServerInfo::new(&info).at_least(2, 10), newer, "{version}");
+            assert_eq!(ServerInfo::new(&info).at_least((2, 10, 1)), newer, "{version}");
         }
     }
 

@@ -1,7 +1,6 @@
-//! Replies of the JetStream API: JSON with the order of its keys kept, errors mapped to kinds,
-//! times converted from ns to ms where the documented interface says so.
+//! Replies of the JetStream API: JSON with the order of its keys kept, errors mapped to kinds.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 
@@ -33,53 +32,6 @@ pub fn api_error(error: &Value) -> Error {
         _ => Kind::JsResponse,
     };
     Error { kind, message: description.to_owned().into(), api: Some((code, err_code)) }
-}
-
-/// Drops what no JSON API method returns.
-pub fn drop_type(reply: &mut Value) {
-    drop_keys(reply, &["type"]);
-}
-
-/// Drops the paging numbers as well: the shape of `stream_info`.
-pub fn drop_paging(reply: &mut Value) {
-    drop_keys(reply, &["type", "total", "offset", "limit"]);
-}
-
-/// ns → ms in the `config` of a stream reply.
-pub fn convert_stream(reply: &mut Value) {
-    convert_config(reply, &["duplicate_window", "max_age"]);
-}
-
-/// ns → ms in the `config` of a consumer reply.
-pub fn convert_consumer(reply: &mut Value) {
-    convert_config(reply, &["ack_wait", "idle_heartbeat", "inactive_threshold"]);
-}
-
-fn drop_keys(reply: &mut Value, keys: &[&str]) {
-    if let Some(map) = reply.as_object_mut() {
-        for key in keys {
-            // `remove` would move the last key to the front.
-            map.shift_remove(*key);
-        }
-    }
-}
-
-fn convert_config(reply: &mut Value, keys: &[&str]) {
-    if let Some(config) = reply.get_mut("config").and_then(Value::as_object_mut) {
-        for key in keys {
-            to_milliseconds(config, key);
-        }
-    }
-}
-
-/// 0 and −1 have meanings of their own and stay.
-fn to_milliseconds(config: &mut Map<String, Value>, key: &str) {
-    if let Some(value) = config.get_mut(key)
-        && let Some(ns) = value.as_i64()
-        && ns > 0
-    {
-        *value = Value::from(ns / 1_000_000);
-    }
 }
 
 #[cfg(test)]
@@ -126,31 +78,6 @@ mod tests {
     fn order_and_digits_survive() {
         let text =
             r#"{"type":"t","z":1.50,"a":{"y":null,"b":[true]},"total":1,"m":18446744073709551615}"#;
-        let mut value = parse(text.as_bytes()).expect("a reply");
-        drop_type(&mut value);
-        assert_eq!(
-            value.to_string(),
-            r#"{"z":1.50,"a":{"y":null,"b":[true]},"total":1,"m":18446744073709551615}"#
-        );
-        drop_paging(&mut value);
-        assert!(value.get("total").is_none());
-    }
-
-    #[test]
-    fn times_of_the_config_only() {
-        let text = r#"{"config":{"max_age":1999999,"duplicate_window":0,"ack_wait":30000000000,"backoff":[1000000]},"max_age":5000000}"#;
-        let mut value = parse(text.as_bytes()).expect("a reply");
-        convert_stream(&mut value);
-        assert_eq!(
-            value.to_string(),
-            r#"{"config":{"max_age":1,"duplicate_window":0,"ack_wait":30000000000,"backoff":[1000000]},"max_age":5000000}"#
-        );
-        let text = r#"{"config":{"ack_wait":30000000000,"idle_heartbeat":-1,"inactive_threshold":2000000000,"max_age":7000000}}"#;
-        let mut value = parse(text.as_bytes()).expect("a reply");
-        convert_consumer(&mut value);
-        assert_eq!(
-            value.to_string(),
-            r#"{"config":{"ack_wait":30000,"idle_heartbeat":-1,"inactive_threshold":2000,"max_age":7000000}}"#
-        );
+        assert_eq!(parse(text.as_bytes()).expect("a reply").to_string(), text);
     }
 }

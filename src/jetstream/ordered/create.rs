@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::jetstream::consumer::config::{self as consumer, request};
+use crate::schema::Record;
 
 /// Where a consumer begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,51 +62,47 @@ const INACTIVE_THRESHOLD: Duration = Duration::from_secs(2);
 impl ConsumerConfig {
     /// The request for a consumer that starts by `policy` and delivers to `inbox`.
     pub fn create_request(&self, policy: &Policy, inbox: &str) -> CreateRequest {
-        let mut config = Map::new();
-        let mut set = |key: &str, value: Value| {
-            config.insert(key.to_owned(), value);
-        };
+        let mut config = Record::new(&consumer::TABLE);
         let name = self.name_prefix.as_ref().map(|prefix| format!("{prefix}_{}", tail(inbox)));
         if let Some(name) = &name {
-            set("name", name.as_str().into());
+            config.set(consumer::NAME, name.as_str());
         }
         if let Some(description) = &self.description {
-            set("description", description.as_str().into());
+            config.set(consumer::DESCRIPTION, description.as_str());
         }
-        set("deliver_policy", policy.name().into());
+        config.set(consumer::DELIVER_POLICY, policy.name());
         match policy {
-            Policy::ByStartSequence(seq) => set("opt_start_seq", (*seq).into()),
-            Policy::ByStartTime(time) => set("opt_start_time", time.as_str().into()),
+            Policy::ByStartSequence(seq) => config.set(consumer::OPT_START_SEQ, *seq),
+            Policy::ByStartTime(time) => config.set(consumer::OPT_START_TIME, time.as_str()),
             _ => {}
         }
-        set("ack_policy", "none".into());
-        set("ack_wait", nanoseconds(ACK_WAIT));
-        set("max_deliver", 1.into());
         match self.filters.as_slice() {
             [] => {}
-            [one] => set("filter_subject", one.as_str().into()),
-            several => set("filter_subjects", several.to_vec().into()),
+            [one] => config.set(consumer::FILTER_SUBJECT, one.as_str()),
+            several => config.set(consumer::FILTER_SUBJECTS, several),
         }
-        set("replay_policy", "instant".into());
-        set("flow_control", true.into());
-        set("idle_heartbeat", nanoseconds(self.idle_heartbeat));
         if let Some(headers_only) = self.headers_only {
-            set("headers_only", headers_only.into());
+            config.set(consumer::HEADERS_ONLY, headers_only);
         }
-        set("deliver_subject", inbox.into());
-        set("inactive_threshold", nanoseconds(INACTIVE_THRESHOLD));
-        set("num_replicas", 1.into());
-        set("mem_storage", true.into());
+        config.set(consumer::IDLE_HEARTBEAT, nanoseconds(self.idle_heartbeat));
+        config.set(consumer::DELIVER_SUBJECT, inbox);
+        config.set(consumer::ACK_POLICY, "none");
+        config.set(consumer::ACK_WAIT, nanoseconds(ACK_WAIT));
+        config.set(consumer::MAX_DELIVER, 1);
+        config.set(consumer::FLOW_CONTROL, true);
+        config.set(consumer::INACTIVE_THRESHOLD, nanoseconds(INACTIVE_THRESHOLD));
+        config.set(consumer::NUM_REPLICAS, 1);
+        config.set(consumer::MEM_STORAGE, true);
 
-        let mut request = Map::new();
-        request.insert("stream_name".to_owned(), self.stream.as_str().into());
-        request.insert("config".to_owned(), config.into());
+        let mut request = Record::new(&request::TABLE);
+        request.set(request::STREAM_NAME, self.stream.as_str());
+        request.set(request::CONFIG, config);
         if self.action {
-            request.insert("action".to_owned(), "create".into());
+            request.set(request::ACTION, "create");
         }
         CreateRequest {
             op: self.create_op(name.as_deref()),
-            body: Value::Object(request).to_string().into_bytes(),
+            body: Value::from(request).to_string().into_bytes(),
         }
     }
 

@@ -17,7 +17,7 @@ use super::machine::{Action, Connection, Machine, Surroundings};
 use super::{Spec, State};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Api;
-use crate::jetstream::api::reply;
+use crate::jetstream::consumer::config::reply;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
@@ -393,8 +393,7 @@ impl Driver {
     }
 
     fn created(&mut self, mut info: Value) {
-        reply::drop_type(&mut info);
-        reply::convert_consumer(&mut info);
+        reply::TABLE.show(&mut info);
         let info = Arc::new(info);
         lock(&self.shared.public).info = Some(info.clone());
         self.publish_name();

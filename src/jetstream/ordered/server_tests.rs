@@ -18,8 +18,9 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
 use crate::jetstream::stored::StoredMessage;
 use crate::keyvalue::bucket::Bucket;
-use crate::keyvalue::config::{BucketConfig, bucket_stream};
+use crate::keyvalue::config::{self, bucket_stream};
 use crate::keyvalue::entry::Entry;
+use crate::schema::Record;
 use crate::transport::tests::support::{DEADLINE, Server, connect, open, settings, wait};
 use crate::transport::{Headers, Link, Message, Outgoing};
 
@@ -289,7 +290,7 @@ fn delivers_what_is_there_and_what_comes() {
     assert!(some.consumer.name().starts_with("chosen_"), "{}", some.consumer.name());
     let name = all.consumer.name();
     let mut info = world.call(&format!("CONSUMER.INFO.S.{name}"), Value::Null).expect("info");
-    crate::jetstream::api::reply::convert_consumer(&mut info);
+    crate::jetstream::consumer::config::reply::TABLE.show(&mut info);
     assert_eq!(all.consumer.info().expect("info")["config"], info["config"]);
 
     let missing = ConsumerConfig { stream: "T".into(), ..spec(Policy::All, 5000).config };
@@ -569,7 +570,7 @@ const KEYS: u64 = 100_000;
 #[test]
 fn the_initial_values_of_a_large_bucket() {
     let world = World::new();
-    let stream = bucket_stream("B", &BucketConfig::default()).expect("a stream");
+    let stream = bucket_stream("B", Record::new(&config::TABLE)).expect("a stream");
     world.call("STREAM.CREATE.KV_B", stream).expect("a bucket");
     for number in 0..KEYS {
         let mut out = Outgoing::new(format!("$KV.B.key.{number}"), vec![b'v'; 100]);

@@ -1,6 +1,7 @@
 //! The methods of `nats::jet_stream` that manage streams.
 
-use super::api::reply;
+pub mod config;
+
 use super::context::JetStream;
 use crate::json;
 use crate::tcl::{Call, Interp, Method, Result, Return, oo};
@@ -9,8 +10,7 @@ fn stream_info(call: &Call<'_>) -> Result<Return> {
     let operation = format!("STREAM.INFO.{}", call.arg(0)?.text());
     call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
         let mut info = outcome?;
-        reply::drop_paging(&mut info);
-        reply::convert_stream(&mut info);
+        config::reply::TABLE.show(&mut info);
         Ok(json::to_obj(&info).into())
     })
 }
