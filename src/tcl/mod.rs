@@ -24,6 +24,8 @@ pub mod wait;
 
 #[cfg(test)]
 mod stubs_tests;
+#[cfg(test)]
+pub mod testing;
 
 pub use call::{Call, Method, Return};
 pub use interp::{Interp, InterpGuard, InterpHandle};
