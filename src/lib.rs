@@ -15,7 +15,6 @@ mod runtime;
 mod schema;
 mod subject;
 mod tcl;
-#[allow(dead_code, reason = "publishing and subscribing reach Tcl with the next release")]
 mod transport;
 
 use std::time::Duration;

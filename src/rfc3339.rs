@@ -1,11 +1,12 @@
 //! Timestamps of the server: RFC 3339 in, ns or ms since the epoch out.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use chrono::DateTime;
 
 /// Nanoseconds since the epoch; `None` when the text is no RFC 3339 time.
 pub fn nanoseconds(text: &str) -> Option<i128> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp_nanos)
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    // Not `timestamp_nanos_opt`: servers write the year 1 for no time at all.
+    Some(i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos()))
 }
 
 /// Milliseconds since the epoch, truncated and never rounded, so that every way to learn the time
@@ -33,6 +34,9 @@ mod tests {
             assert_eq!(milliseconds(text), Some(expected), "{text}");
         }
         assert_eq!(nanoseconds("1970-01-01T00:00:01.000000001Z"), Some(1_000_000_001));
+        assert_eq!(nanoseconds("1969-12-31T23:59:59.999999999Z"), Some(-1));
+        assert_eq!(milliseconds("1969-12-31T23:59:59.999999999Z"), Some(-1));
+        assert_eq!(milliseconds("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000));
     }
 
     #[test]

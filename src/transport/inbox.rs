@@ -1,31 +1,27 @@
 //! Names of inboxes.
+//!
+//! Whoever knows the name of an inbox can read what comes to it, so names must not be guessed.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use rand::SeedableRng;
+use rand::distr::{Alphanumeric, SampleString};
+use rand::rngs::{StdRng, SysRng};
 
-const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62^22 names are as many as 131 bits.
 const LENGTH: usize = 22;
-/// Letters taken from one random number: 62^8 is far below 2^64, so all are equally likely.
-const PER_NUMBER: usize = 8;
 
 /// What inboxes begin with unless something else is wanted.
 pub const DEFAULT_PREFIX: &str = "_INBOX";
 
 /// The prefix, a dot, and 22 random letters and digits.
 pub fn new_inbox(prefix: &str) -> String {
+    // From the system each time: a generator that is kept would be the same one in a forked child.
+    // Should the system fail, there still is the one of the thread, seeded when that was well.
+    let mut random =
+        StdRng::try_from_rng(&mut SysRng).unwrap_or_else(|_| StdRng::from_rng(&mut rand::rng()));
     let mut name = String::with_capacity(prefix.len() + 1 + LENGTH);
     name.push_str(prefix);
     name.push('.');
-    let mut left = LENGTH;
-    while left > 0 {
-        // A keyed hash with fresh keys from the system's randomness: no crate, no failure.
-        let mut number = RandomState::new().build_hasher().finish();
-        for _ in 0..left.min(PER_NUMBER) {
-            name.push(char::from(LETTERS[(number % 62) as usize]));
-            number /= 62;
-        }
-        left = left.saturating_sub(PER_NUMBER);
-    }
+    Alphanumeric.append_string(&mut random, &mut name, LENGTH);
     name
 }
 

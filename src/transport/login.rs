@@ -182,7 +182,8 @@ fn read_seed(path: &Path) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// What stands between `-----BEGIN … <label>-----` and the next line of dashes.
+/// What stands between `-----BEGIN … <label>-----` and the next line of dashes. It only looks like
+/// PEM: a token is no base64, and the last line has six dashes.
 fn block(text: &str, label: &str) -> Option<String> {
     let mut lines = text.lines().map(str::trim);
     lines.by_ref().find(|line| {

@@ -5,7 +5,6 @@
 //! sets a flag, and wakes the task. So a user who is busy elsewhere never delays the supervision.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -62,7 +61,7 @@ impl OrderedConsumer {
             timeout: api.timeout,
             connection: connection(*link.connected().borrow()),
             new_inbox: link.inboxes(),
-            seed: RandomState::new().build_hasher().finish(),
+            seed: rand::random(),
         };
         let cell = Arc::new(Mutex::new(Driver {
             api,

@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::lock::lock;
 use crate::transport::event::Event;
 use crate::transport::failure::{self, Attempt};
-use crate::transport::info::ServerInfo;
 use crate::transport::pool::{self, Next};
 use crate::transport::server::ServerEntry;
 
@@ -164,7 +163,7 @@ impl Reconnector {
     pub(super) fn tell_heard(&self) -> Option<async_nats::ServerInfo> {
         let heard = self.heard_last();
         if let Some(heard) = &heard {
-            self.shared.tell(Event::Heard(Arc::new(ServerInfo::new(heard))));
+            self.shared.tell(Event::Heard(Arc::new(self.server_info(heard))));
         }
         heard
     }

@@ -18,8 +18,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::{Client, ServerAddr};
+use serde_json::Value;
 use tokio::sync::watch;
 
+use super::info::ServerInfo;
 use super::server::ServerEntry;
 use super::shared::Shared;
 use super::tls::Tls;
@@ -116,6 +118,16 @@ impl Reconnector {
     /// Becomes the reason when there is no server left to try.
     pub fn verdict(&self) -> watch::Receiver<Option<&'static str>> {
         self.verdict.subscribe()
+    }
+
+    /// What the server of the present attempt says about itself, and what its handshake has shown:
+    /// the engine drops `tls_verify`.
+    fn server_info(&self, said: &async_nats::ServerInfo) -> ServerInfo {
+        let mut info = ServerInfo::new(said);
+        if self.tls.was_asked_for_certificate() {
+            info.fields.insert("tls_verify".to_owned(), Value::Bool(true));
+        }
+        info
     }
 
     /// This is the engine from now on.

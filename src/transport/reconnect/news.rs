@@ -133,7 +133,7 @@ impl Reconnector {
             return;
         }
         let raw = client.server_info();
-        let info = Arc::new(ServerInfo::new(&raw));
+        let info = Arc::new(self.server_info(&raw));
         self.shared.set_info(info.clone());
         // First, since who hears of the connection may put up a barrier for what he says then.
         self.shared.requests.pass_all_fences();

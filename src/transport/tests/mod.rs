@@ -8,3 +8,4 @@ mod request;
 mod speed;
 pub(crate) mod support;
 mod tls;
+mod trace;

@@ -32,6 +32,7 @@ impl Key {
         if let Ok(key) = PrivateKeyDer::from_pem_slice(&content) {
             return Ok(Key::Open(key));
         }
+        // Cut out by hand: readers of PEM know no such section, or want nothing else in the file.
         let text = String::from_utf8_lossy(&content);
         if let Some((_, rest)) = text.split_once(BEGIN) {
             let body = rest.split_once(END).map_or(rest, |(body, _)| body);

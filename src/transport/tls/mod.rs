@@ -60,6 +60,8 @@ struct Current {
     failure: Option<String>,
     /// Whether the server has shown its certificate.
     shown: bool,
+    /// Whether it has asked for ours.
+    asked: bool,
     /// What the user has yet to see of it.
     review: Option<Review>,
 }
@@ -149,6 +151,11 @@ impl Tls {
         lock(&self.current).shown
     }
 
+    /// Whether the server of this attempt has asked for our certificate.
+    pub fn was_asked_for_certificate(&self) -> bool {
+        lock(&self.current).asked
+    }
+
     fn put_by(&self, review: Review) {
         lock(&self.current).review = Some(review);
     }
@@ -205,6 +212,8 @@ struct Resolver(Arc<Tls>);
 
 impl ResolvesClientCert for Resolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        // Called exactly when the server asks.
+        lock(&self.0.current).asked = true;
         // Files that cannot be read are an error of the verifier, which comes next.
         self.0.files().ok()?.client.clone()
     }

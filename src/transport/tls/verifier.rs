@@ -20,6 +20,8 @@ use async_nats::rustls::{
     CertificateError, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
 };
 
+use once_cell::sync::OnceCell;
+
 use super::{Review, Tls};
 use crate::transport::failure::certificate_problem;
 use crate::transport::settings::TlsSettings;
@@ -83,9 +85,8 @@ impl Trust {
         if own.is_ok() || is_wrong_name(&own) {
             return own;
         }
-        let system = rustls_native_certs::load_native_certs().certs;
-        let Some(system) = verifier(&system, &self.provider) else { return own };
-        let found = verify(&system, shown, name);
+        let Some(system) = system(&self.provider) else { return own };
+        let found = verify(system, shown, name);
         match found {
             Ok(_) => found,
             _ if is_wrong_name(&found) => {
@@ -126,6 +127,14 @@ impl Trust {
         error.to_string() == "CaUsedAsEndEntity"
             && self.own_certificates.iter().any(|own| own.as_ref() == shown.certificate.as_ref())
     }
+}
+
+/// The authorities of the system, read at the first need of the process and then kept: there are
+/// more than a hundred. If there are none, they are looked for again.
+fn system(provider: &Arc<CryptoProvider>) -> Option<&'static WebPkiServerVerifier> {
+    static SYSTEM: OnceCell<Arc<WebPkiServerVerifier>> = OnceCell::new();
+    let read = || verifier(&rustls_native_certs::load_native_certs().certs, provider).ok_or(());
+    SYSTEM.get_or_try_init(read).ok().map(|system| &**system)
 }
 
 fn verifier(

@@ -1,0 +1,106 @@
+//! The trace of the engine, heard as a link hears it: each of its six places, from real connections.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_nats::ConnectOptions;
+use tokio::runtime::Builder;
+
+use super::support::{DEADLINE, Server};
+use crate::transport::trace::{self, Heard};
+
+type Places = Rc<RefCell<Vec<&'static str>>>;
+
+/// Listens while it runs on this thread.
+fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
+    let places = Places::default();
+    let heard = places.clone();
+    let _listening = trace::listen(move |line| {
+        let place = match line {
+            Heard::Dial => "dial",
+            Heard::Info(info) => {
+                assert!(!info.server_id.is_empty() && info.max_payload > 0, "{info:?}");
+                "info"
+            }
+            Heard::ServerError(text) => {
+                assert_eq!(text, "Authorization Violation");
+                "server error"
+            }
+            Heard::ReadFailed => "read failed",
+            Heard::Stale => "stale",
+            Heard::Lost(reason) => {
+                assert!(reason == "None" || reason.starts_with("Some("), "{reason}");
+                "lost"
+            }
+        };
+        heard.borrow_mut().push(place);
+    });
+    let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
+    runtime.block_on(scene(places));
+}
+
+async fn wait_for(places: &Places, place: &str) {
+    let deadline = Instant::now() + DEADLINE;
+    while !places.borrow().contains(&place) {
+        assert!(Instant::now() < deadline, "{place} is not traced, only {:?}", places.borrow());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn an_attempt_its_info_and_an_error_of_the_server() {
+    let server = Server::start(&["--user", "u", "--pass", "p"]);
+    listening(async |places: Places| {
+        assert!(async_nats::connect(server.url()).await.is_err());
+        assert_eq!(*places.borrow(), ["dial", "info", "server error"]);
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_ends() {
+    let server = Server::start(&[]);
+    listening(async |places: Places| {
+        let _client = async_nats::connect(server.url()).await.expect("connect");
+        assert_eq!(*places.borrow(), ["dial", "info"]);
+        server.kill();
+        wait_for(&places, "lost").await;
+        assert_eq!(places.borrow()[..3], ["dial", "info", "lost"]);
+    });
+}
+
+#[test]
+fn pings_that_nobody_answers() {
+    let server = Server::start(&[]);
+    listening(async |places: Places| {
+        let options = ConnectOptions::new().ping_interval(Duration::from_millis(10));
+        let _client = options.connect(server.url()).await.expect("connect");
+        server.pause();
+        wait_for(&places, "lost").await;
+        assert_eq!(places.borrow()[..4], ["dial", "info", "stale", "lost"]);
+    });
+}
+
+#[test]
+fn a_socket_that_cannot_be_read() {
+    // A server that dies with something unread resets the connection. Whether it has read it before
+    // it was stopped cannot be seen from here.
+    let deadline = Instant::now() + DEADLINE;
+    let mut reset = false;
+    while !reset {
+        assert!(Instant::now() < deadline, "no connection is reset");
+        let server = Server::start(&[]);
+        listening(async |places: Places| {
+            let client = async_nats::connect(server.url()).await.expect("connect");
+            server.pause();
+            client.publish("a", "unread".into()).await.expect("publish");
+            client.flush().await.expect("flush");
+            server.kill();
+            wait_for(&places, "lost").await;
+            reset = places.borrow().contains(&"read failed");
+            let wanted: &[_] = if reset { &["read failed", "lost"] } else { &["lost"] };
+            assert_eq!(places.borrow()[2..2 + wanted.len()], *wanted);
+        });
+    }
+}
