@@ -61,12 +61,12 @@ pub enum Event {
 
 /// Keeps a link that has given up from taking its requests and subscriptions with it.
 #[derive(Clone, Debug)]
-pub struct Hold(pub(super) Option<Arc<oneshot::Sender<()>>>);
+pub struct Hold(#[expect(dead_code, reason = "what counts is its end")] Arc<oneshot::Sender<()>>);
 
 impl Hold {
     pub(super) fn new() -> (Hold, oneshot::Receiver<()>) {
         let (hold, released) = oneshot::channel();
-        (Hold(Some(Arc::new(hold))), released)
+        (Hold(Arc::new(hold)), released)
     }
 }
 

@@ -10,7 +10,6 @@ use tokio::task::AbortHandle;
 
 use super::event::{ConnState, EventSink};
 use super::inbox::new_inbox;
-use super::info::ServerInfo;
 use super::life;
 use super::message::Outgoing;
 use super::outgoing::Op;
@@ -36,9 +35,11 @@ const END_GRACE: Duration = Duration::from_secs(1);
 pub struct Link(Arc<Inner>);
 
 /// What [`Link::spawn`] has started. It goes on when this is dropped.
+#[allow(dead_code, reason = "calls that can be cancelled will keep one")]
 #[derive(Debug)]
 pub struct Task(AbortHandle);
 
+#[allow(dead_code, reason = "calls that can be cancelled will keep one")]
 impl Task {
     /// Drops the future on the runtime thread, soon, wherever it waits: requests that it has sent
     /// with [`Link::ask`] are cancelled by that. One that is done is left alone.
@@ -276,11 +277,6 @@ impl Link {
         self.0.shared.unsent()
     }
 
-    /// The latest INFO; `None` before the first connection.
-    pub fn info(&self) -> Option<Arc<ServerInfo>> {
-        self.0.shared.info()
-    }
-
     /// The pool in the order of rotation: the server being tried or in use is the last.
     pub fn servers(&self) -> Vec<ServerEntry> {
         self.0.shared.pool().entries()
@@ -305,11 +301,6 @@ impl Link {
     /// `ErrConnectionClosed` in a fork of the process that opened the link.
     pub fn check_process(&self) -> Result<()> {
         self.0.thread.process().check()
-    }
-
-    /// Whether the caller is on the runtime thread, where nothing may wait.
-    pub fn on_runtime_thread(&self) -> bool {
-        self.0.thread.is_current()
     }
 
     /// Closes the link: writes out what is queued, if there is a connection and within `flush`,

@@ -49,31 +49,18 @@ impl Message {
 
     /// The first value of a header; names are compared exactly.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, values) = self.0.headers.as_ref()?.iter().find(|(n, _)| as_str(n) == name)?;
+        let (_, values) = self
+            .0
+            .headers
+            .as_ref()?
+            .iter()
+            .find(|(known, _)| AsRef::<str>::as_ref(*known) == name)?;
         values.first().map(HeaderValue::as_str)
-    }
-
-    /// All headers with their values. Names are sorted, since the engine forgets their order.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        sorted(self.0.headers.as_ref())
     }
 
     pub(super) fn into_inner(self) -> async_nats::Message {
         self.0
     }
-}
-
-/// The headers of a map, sorted by name.
-pub(super) fn sorted(
-    map: Option<&HeaderMap>,
-) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-    let mut all: Vec<_> = map.into_iter().flat_map(HeaderMap::iter).collect();
-    all.sort_unstable_by_key(|(name, _)| as_str(name));
-    all.into_iter().map(|(name, values)| (as_str(name), values.iter().map(HeaderValue::as_str)))
-}
-
-fn as_str(name: &HeaderName) -> &str {
-    name.as_ref()
 }
 
 /// Headers of an outgoing message, in the order in which they were given.
@@ -88,14 +75,6 @@ impl Headers {
     /// Adds one value; a name may come several times.
     pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.push((name.into(), value.into()));
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The engine's form. Names and values are trimmed, a name that is empty then is left out.
@@ -195,6 +174,7 @@ pub(super) fn is_word(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::PackedMessage;
 
     #[test]
     fn text_that_would_become_protocol_is_refused() {
@@ -225,10 +205,11 @@ mod tests {
             description: None,
             length: 0,
         });
+        assert_eq!(message.header("K"), Some("v1"));
+        assert_eq!(message.header("k"), None);
+        let message = PackedMessage::new(message);
         let read: Vec<(&str, Vec<&str>)> =
             message.headers().map(|(name, values)| (name, values.collect())).collect();
         assert_eq!(read, [("E", vec![""]), ("K", vec!["v1", "v2"])]);
-        assert_eq!(message.header("K"), Some("v1"));
-        assert_eq!(message.header("k"), None);
     }
 }

@@ -142,10 +142,6 @@ impl OutgoingQueue {
         }
     }
 
-    pub fn is_open(&self) -> bool {
-        self.state().open
-    }
-
     /// Messages and payload bytes ever accepted.
     pub fn totals(&self) -> (u64, u64) {
         let state = self.state();

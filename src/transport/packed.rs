@@ -1,8 +1,8 @@
 //! A message that may be kept: one block of its own instead of a piece of the read buffer.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderValue};
 
-use super::message::{Message, sorted};
+use super::message::Message;
 
 /// A message from the server, on its way to whoever takes it later. A kept [`Message`] would keep
 /// up to 64 KiB of the read buffer with it.
@@ -89,7 +89,14 @@ impl PackedMessage {
 
     /// All headers with their values; names are sorted, since the engine forgets their order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        sorted(self.head.as_ref().map(|head| &head.map))
+        let map = self.head.as_ref().map(|head| &head.map);
+        let mut all: Vec<(&str, _)> = map
+            .into_iter()
+            .flat_map(HeaderMap::iter)
+            .map(|(n, values)| (n.as_ref(), values))
+            .collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all.into_iter().map(|(name, values)| (name, values.iter().map(HeaderValue::as_str)))
     }
 }
 

@@ -7,7 +7,7 @@ use super::support::{
     ChannelSink, DEADLINE, FnSink, Seen, Server, barrier, channel_sink, connect, out, wait,
 };
 use crate::error::Kind;
-use crate::transport::{Message, SubId};
+use crate::transport::{Message, PackedMessage, SubId};
 
 #[test]
 fn order_is_kept_across_subscriptions() {
@@ -223,7 +223,7 @@ fn headers_and_status_come_through() {
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     let (tell, told) = mpsc::channel();
-    let sink = FnSink(move |message: Message| drop(tell.send(message)));
+    let sink = FnSink(move |message| drop(tell.send(PackedMessage::new(message))));
     link.subscribe("a", None, None, Box::new(sink)).expect("subscribe");
     let mut message = out("a", "body");
     message.reply = Some("r".into());
@@ -232,7 +232,10 @@ fn headers_and_status_come_through() {
     message.headers.push("Ünï".replace(|c: char| !c.is_ascii(), "x"), "välue");
     link.publish(message).expect("publish");
     let got = told.recv_timeout(DEADLINE).expect("message");
-    assert_eq!((got.subject(), got.reply(), got.payload()), ("a", Some("r"), &b"body"[..]));
+    assert_eq!(
+        (got.subject(), got.reply(), got.payload()),
+        (&b"a"[..], Some(&b"r"[..]), &b"body"[..])
+    );
     let headers: Vec<(&str, Vec<&str>)> = got.headers().map(|(n, v)| (n, v.collect())).collect();
     assert_eq!(headers, [("K", vec!["1", "2"]), ("xnx", vec!["välue"])]);
     assert_eq!((got.status(), got.description()), (None, None));

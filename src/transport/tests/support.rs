@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Kind;
+use crate::transport::event::Hold;
 use crate::transport::{Event, EventSink, Link, Message, Outgoing, ServerEntry, Settings, Sink};
 
 /// Longer than anything takes; a test that needs it has failed.
@@ -137,7 +138,8 @@ pub struct Recorder {
 impl EventSink for Recorder {
     fn event(&self, mut event: Event) {
         if let Event::GaveUp { hold, .. } = &mut event {
-            hold.0 = None;
+            // What is remembered holds nothing.
+            *hold = Hold::new().0;
         }
         let word = match &event {
             Event::Attempt(server) => format!("attempt {}", server.address()),

@@ -35,7 +35,11 @@ fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
                 "lost"
             }
         };
-        heard.borrow_mut().push(place);
+        let mut heard = heard.borrow_mut();
+        // Some servers say their INFO again once they know who we are.
+        if heard.last() != Some(&place) {
+            heard.push(place);
+        }
     });
     let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(scene(places));
