@@ -35,11 +35,9 @@ const END_GRACE: Duration = Duration::from_secs(1);
 pub struct Link(Arc<Inner>);
 
 /// What [`Link::spawn`] has started. It goes on when this is dropped.
-#[allow(dead_code, reason = "calls that can be cancelled will keep one")]
 #[derive(Debug)]
 pub struct Task(AbortHandle);
 
-#[allow(dead_code, reason = "calls that can be cancelled will keep one")]
 impl Task {
     /// Drops the future on the runtime thread, soon, wherever it waits: requests that it has sent
     /// with [`Link::ask`] are cancelled by that. One that is done is left alone.

@@ -45,7 +45,6 @@ pub use event::{ConnState, Event, EventSink};
 pub use inbox::{DEFAULT_PREFIX, new_inbox};
 pub use info::ServerInfo;
 pub use link::Link;
-#[allow(unused_imports, reason = "calls that can be cancelled will keep one")]
 pub use link::Task;
 pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
