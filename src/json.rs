@@ -2,7 +2,7 @@
 //! server's order, booleans the words `true` and `false`, null the word `null`, numbers keep
 //! their digits.
 
-use crate::tcl::Obj;
+use crate::tcl::{Dict, List, Obj};
 use serde_json::{Map, Value};
 
 pub fn to_obj(value: &Value) -> Obj {
@@ -15,20 +15,20 @@ pub fn to_obj(value: &Value) -> Obj {
         },
         Value::String(text) => Obj::new(text),
         Value::Array(items) => {
-            let list = Obj::list(&[]);
+            let mut list = List::new();
             for item in items {
                 list.push(&to_obj(item));
             }
-            list
+            list.into()
         }
         Value::Object(fields) => to_dict(fields),
     }
 }
 
 pub fn to_dict(fields: &Map<String, Value>) -> Obj {
-    let dict = Obj::dict();
+    let mut dict = Dict::new();
     for (name, value) in fields {
         dict.put(name, &to_obj(value));
     }
-    dict
+    dict.into()
 }

@@ -15,14 +15,15 @@ const SIGNATURE: usize = 64;
 impl Connection {
     /// Calls the program; `None` if it fails, which is a background error then.
     pub(super) fn ask_for_login(&self, question: &LoginQuestion) -> Option<Login> {
-        let interp = self.interp_handle.enter()?;
+        let guard = self.interp_handle.enter()?;
+        let interp = guard.interp();
         let prefix = self.config.borrow().auth_callback.clone();
         interp.aside(|| {
-            let outcome = prefix.elements(*interp).and_then(|mut words| {
+            let outcome = prefix.elements(interp).and_then(|mut words| {
                 words.push(Obj::new(&question.nonce));
                 words.push(entry_dict(&question.server));
-                let answer = interp.call(&words)?;
-                read(*interp, &answer)
+                let answer = interp.call(&mut words)?;
+                read(interp, &answer)
             });
             outcome.map_err(|failure| interp.background(&failure)).ok()
         })
@@ -45,7 +46,7 @@ fn read(interp: Interp<'_>, answer: &Obj) -> Result<Login> {
             "nkey" => login.nkey = text(),
             "nkey_seed" => login.seed = text(),
             "signature" => {
-                let signature = signature(&value.payload());
+                let signature = value.with_payload(false, signature);
                 login.signature = Some(signature.ok_or_else(|| wrong("no signature"))?);
             }
             "credentials" => {

@@ -1,6 +1,6 @@
 //! What a certificate says, in the form that the Tcl package `tls` gives it.
 
-use crate::tcl::Obj;
+use crate::tcl::{List, Obj};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use std::fmt::Write;
 use x509_cert::Certificate;
@@ -14,12 +14,12 @@ const MONTHS: [&str; 12] =
 /// A list of names and values. Of a certificate that cannot be read, which no authority that we
 /// know has signed, it has only what any bytes have.
 pub fn describe(der: &[u8]) -> Obj {
-    let list = Obj::list(&[]);
+    let mut list = List::new();
     for (name, value) in fields(der) {
         list.push(&Obj::new(name));
         list.push(&Obj::new(&value));
     }
-    list
+    list.into()
 }
 
 fn fields(der: &[u8]) -> Vec<(&'static str, String)> {

@@ -6,7 +6,7 @@ use super::servers::parse_pool;
 use crate::error::Error;
 use crate::options::{self, bare};
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
+use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return};
 use crate::transport::{LoginSettings, ServerEntry, Settings};
 
 pub const METHODS: &[Method] = &[
@@ -19,7 +19,7 @@ fn configure(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     match call.args() {
         [] => {
-            let dict = Obj::dict();
+            let mut dict = Dict::new();
             let config = this.config.borrow();
             for (name, _) in SPECS {
                 if let Some(value) = config.shown(name) {

@@ -100,8 +100,8 @@ impl Native for Connection {
             arrivals.finish();
         }
         self.events.finish();
-        if let Some(interp) = self.interp_handle.enter() {
-            self.children.destroy(*interp);
+        if let Some(guard) = self.interp_handle.enter() {
+            self.children.destroy(guard.interp());
         }
     }
 }

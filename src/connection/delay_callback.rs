@@ -12,13 +12,14 @@ impl Connection {
     /// Calls the program; `None` if it has no callback, or if that fails, which is a background
     /// error then.
     pub(super) fn ask_for_delay(&self, server: &ServerEntry) -> Option<Duration> {
-        let interp = self.interp_handle.enter()?;
+        let guard = self.interp_handle.enter()?;
+        let interp = guard.interp();
         let prefix = self.config.borrow().custom_reconnect_delay.clone();
         if prefix.is_empty() {
             return None;
         }
         interp.aside(|| {
-            let delay = ask(*interp, &prefix, server);
+            let delay = ask(interp, &prefix, server);
             delay.map_err(|failure| interp.background(&failure)).ok()
         })
     }
@@ -27,7 +28,7 @@ impl Connection {
 fn ask(interp: Interp<'_>, prefix: &Obj, server: &ServerEntry) -> Result<Duration> {
     let mut words = prefix.elements(interp)?;
     words.push(entry_dict(server));
-    let value = interp.call(&words)?;
+    let value = interp.call(&mut words)?;
     let ms = options::integer(&value).and_then(|ms| u64::try_from(ms).ok()).ok_or_else(|| {
         let text = "-custom_reconnect_delay must return milliseconds";
         Error::invalid(format!("{text}, got \"{}\"", value.text()))

@@ -46,14 +46,14 @@ impl Delivery {
     fn deliver(&self, arrival: Arrival, rest: &Rest<'_, Arrival>) {
         match arrival {
             Arrival::Messages(backlog) => {
-                if let Some(interp) = self.interp_handle.enter() {
-                    self.subscribers.deliver(*interp, &self.format, backlog, rest);
+                if let Some(guard) = self.interp_handle.enter() {
+                    self.subscribers.deliver(guard.interp(), &self.format, backlog, rest);
                 }
             }
             Arrival::Ended(id) => self.subscribers.ended(id),
             Arrival::Reply(id, outcome) => {
-                if let Some(interp) = self.interp_handle.enter() {
-                    self.requests.deliver(*interp, &self.format, id, &outcome);
+                if let Some(guard) = self.interp_handle.enter() {
+                    self.requests.deliver(guard.interp(), &self.format, id, &outcome);
                 }
             }
             Arrival::Call(run) => run(),

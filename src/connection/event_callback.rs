@@ -6,7 +6,7 @@
 use crate::bridge::{self, Receiver, Sender};
 use crate::error::Error;
 use crate::tcl::interp::error_code;
-use crate::tcl::{InterpHandle, Obj};
+use crate::tcl::{Dict, InterpHandle, Obj};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -66,11 +66,12 @@ impl EventCallback {
 }
 
 fn deliver(interp_handle: &InterpHandle, prefix: &Obj, report: Report) {
-    let Some(interp) = interp_handle.enter() else { return };
+    let Some(guard) = interp_handle.enter() else { return };
+    let interp = guard.interp();
     if prefix.is_empty() {
         return;
     }
-    let dict = Obj::dict();
+    let mut dict = Dict::new();
     dict.put("event", &Obj::new(report.name));
     for (key, value) in &report.fields {
         dict.put(key, &Obj::new(value));
@@ -79,10 +80,10 @@ fn deliver(interp_handle: &InterpHandle, prefix: &Obj, report: Report) {
         dict.put("code", &error_code(error));
         dict.put("errorMessage", &Obj::new(&error.message));
     }
-    match prefix.elements(*interp) {
+    match prefix.elements(interp) {
         Ok(mut words) => {
-            words.push(dict);
-            interp.call_back(&words);
+            words.push(dict.into());
+            interp.call_back(&mut words);
         }
         Err(failure) => interp.background(&failure),
     }

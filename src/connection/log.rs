@@ -70,7 +70,8 @@ impl Logger {
         if !self.wants(level) {
             return;
         }
-        let Some(interp) = self.interp_handle.enter() else { return };
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let interp = guard.interp();
         match &self.target {
             Target::Channel { name, .. } => {
                 let line = format!("[{} {} {}] {text}\n", timestamp(), self.name, level.word());
@@ -79,7 +80,7 @@ impl Logger {
             Target::Service(service) => {
                 let command = Obj::new(&format!("{service}::{}", level.word()));
                 // The service is the user's: its errors are reported, but never to the caller.
-                interp.aside(|| interp.call_back(&[command, Obj::new(text)]));
+                interp.aside(|| interp.call_back(&mut [command, Obj::new(text)]));
             }
         }
     }
@@ -87,7 +88,7 @@ impl Logger {
 
 /// The command that a `logger` service has; its absence is the user's error.
 pub fn check_service(interp: Interp<'_>, service: &str) -> crate::tcl::Result<()> {
-    interp.call(&[Obj::new(&format!("{service}::servicename"))]).map(|_| ())
+    interp.call(&mut [Obj::new(&format!("{service}::servicename"))]).map(|_| ())
 }
 
 /// Local time, `YYYY-MM-DDTHH:MM:SS.mmm`.

@@ -101,7 +101,7 @@ pub fn file_name(interp: Interp<'_>, name: &Obj) -> Option<PathBuf> {
     if name.is_empty() {
         return None;
     }
-    let words = [Obj::new("::file"), Obj::new("normalize"), name.clone()];
-    let absolute = interp.aside(|| interp.call(&words).ok());
+    let mut words = [Obj::new("::file"), Obj::new("normalize"), name.clone()];
+    let absolute = interp.aside(|| interp.call(&mut words).ok());
     Some(absolute.unwrap_or_else(|| name.clone()).string().into())
 }

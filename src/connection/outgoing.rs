@@ -64,14 +64,18 @@ impl Connection {
         Ok(Outgoing { subject, reply, headers, payload })
     }
 
-    /// As it goes over the wire, if the server takes it.
-    fn payload(&self, data: &Obj) -> crate::error::Result<Bytes> {
-        let payload = match self.delivery.format.utf8() {
-            true => data.encoded_payload(),
-            false => data.payload(),
-        };
-        self.check_payload(payload.len())?;
-        Ok(self.outgoing_memory.block.borrow_mut().copy(&payload))
+    /// As it goes over the wire, if the server takes it, as far as its INFO is known.
+    pub fn payload(&self, data: &Obj) -> crate::error::Result<Bytes> {
+        let limit =
+            self.variables.server_info().as_ref().map_or(usize::MAX, |info| info.max_payload);
+        let block = &mut *self.outgoing_memory.block.borrow_mut();
+        data.with_payload(self.delivery.format.utf8(), |bytes| {
+            if bytes.len() > limit {
+                let text = format!("Maximum size of NATS message is {limit}");
+                return Err(Error::new(Kind::MaxPayload, text));
+            }
+            Ok(block.copy(bytes))
+        })
     }
 
     fn checked_subject(&self, subject: &Obj) -> crate::error::Result<Subject> {
@@ -83,17 +87,6 @@ impl Connection {
         let subject = &*subject.text();
         subject::check_publish(subject)?;
         Ok(last.insert(self.outgoing_memory.subject(subject)).clone())
-    }
-
-    /// Refuses a payload that the server would not take, as far as its INFO is known.
-    pub fn check_payload(&self, length: usize) -> crate::error::Result<()> {
-        match self.variables.server_info().as_ref() {
-            Some(info) if length > info.max_payload => {
-                let text = format!("Maximum size of NATS message is {}", info.max_payload);
-                Err(Error::new(Kind::MaxPayload, text))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn check_headers(&self) -> crate::error::Result<()> {

@@ -119,10 +119,10 @@ impl AsyncRequests {
         match call {
             Call::None => {}
             Call::Silent => self.remove(id),
-            Call::Words(words) => interp.call_back(&words),
-            Call::Last(words) => {
+            Call::Words(mut words) => interp.call_back(&mut words),
+            Call::Last(mut words) => {
                 self.remove(id);
-                interp.call_back(&words);
+                interp.call_back(&mut words);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::bridge;
 use crate::error::Error;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
+use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return};
 use crate::transport::{Link, Message, Outgoing, PackedMessage, RequestError, RequestResult};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -217,7 +217,7 @@ impl Connection {
         pending.or_cancel(cancel).wait(interp, move |_, end| {
             this.delivery.requests.add_dropped(replies.counts().dropped);
             end?;
-            let (list, sub_id) = (Obj::list(&[]), Obj::int(sub_id));
+            let (mut list, sub_id) = (List::new(), Obj::int(sub_id));
             for message in replies.take_all() {
                 let subject = Obj::from_encoded(message.subject());
                 list.push(&this.delivery.format.dict(&message, &subject, &sub_id));

@@ -3,7 +3,7 @@
 use super::{Connection, no_connection};
 use crate::error::Error;
 use crate::json;
-use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
+use crate::tcl::{Call, Dict, Interp, List, Method, Obj, Result, Return};
 use crate::transport::ServerEntry;
 use rand::seq::SliceRandom;
 
@@ -15,7 +15,7 @@ pub const METHODS: &[Method] = &[
 
 fn all_servers(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
-    let list = Obj::list(&[]);
+    let mut list = List::new();
     for entry in this.links.servers() {
         list.push(&entry_dict(&entry));
     }
@@ -30,7 +30,7 @@ fn current_server(call: &Call<'_>) -> Result<Return> {
 
 fn server_info(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
-    Ok(this.server_info().map_or_else(Obj::dict, |info| json::to_dict(&info.fields)).into())
+    Ok(this.server_info().map_or_else(Obj::empty, |info| json::to_dict(&info.fields)).into())
 }
 
 /// The pool of a `-servers` list.
@@ -58,7 +58,7 @@ pub fn parse_pool(interp: Interp<'_>, list: &Obj, randomize: bool) -> Result<Vec
 
 /// A pool entry as `all_servers` shows it and as the delay callback gets it.
 pub fn entry_dict(entry: &ServerEntry) -> Obj {
-    let dict = Obj::dict();
+    let mut dict = Dict::new();
     dict.put("scheme", &Obj::new(&entry.scheme));
     dict.put("host", &Obj::new(&entry.host));
     dict.put("port", &Obj::new(&entry.port));
@@ -72,5 +72,5 @@ pub fn entry_dict(entry: &ServerEntry) -> Obj {
             dict.put(name, &Obj::new(value));
         }
     }
-    dict
+    dict.into()
 }

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::subscriber::Subscriber;
-use crate::tcl::{Call, Method, Obj, Result, Return};
+use crate::tcl::{Call, Dict, Method, Obj, Result, Return};
 use crate::transport::{Link, Traffic};
 use std::cell::Cell;
 
@@ -26,7 +26,7 @@ impl Totals {
 fn statistics(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let traffic = this.traffic();
-    let subscriptions = Obj::dict();
+    let mut subscriptions = Dict::new();
     let replies = this.delivery.requests.counts();
     let (mut pending, mut bytes) = (replies.pending as u64, replies.pending_bytes as u64);
     let mut dropped = this.delivery.subscribers.dropped() + replies.dropped;
@@ -37,7 +37,7 @@ fn statistics(call: &Call<'_>) -> Result<Return> {
         dropped += counts.dropped;
         subscriptions.put(&subscriber.id.to_string(), &subscription_dict(&subscriber));
     }
-    let dict = Obj::dict();
+    let mut dict = Dict::new();
     for (name, count) in [
         ("connects", traffic.connects),
         ("reconnects", this.totals.reconnects.get()),
@@ -51,13 +51,13 @@ fn statistics(call: &Call<'_>) -> Result<Return> {
     ] {
         dict.put(name, &count_obj(count));
     }
-    dict.put("subscriptions", &subscriptions);
+    dict.put("subscriptions", &subscriptions.into());
     Ok(dict.into())
 }
 
 /// The dict of a subscription in `statistics`.
 fn subscription_dict(subscriber: &Subscriber) -> Obj {
-    let (dict, counts) = (Obj::dict(), subscriber.counts());
+    let (mut dict, counts) = (Dict::new(), subscriber.counts());
     dict.put("subject", &Obj::new(&subscriber.subject));
     dict.put("queue", &Obj::new(subscriber.queue.as_deref().unwrap_or_default()));
     dict.put("delivered", &count_obj(counts.delivered));
@@ -65,7 +65,7 @@ fn subscription_dict(subscriber: &Subscriber) -> Obj {
     dict.put("pending_bytes", &count_obj(counts.pending_bytes as u64));
     dict.put("dropped", &count_obj(counts.dropped));
     dict.put("max", &count_obj(subscriber.limit.get().unwrap_or(0)));
-    dict
+    dict.into()
 }
 
 fn count_obj(count: u64) -> Obj {

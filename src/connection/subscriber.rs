@@ -4,7 +4,7 @@ use super::arrival::Arrival;
 use super::backlog::{Backlog, Counts};
 use crate::bridge::Rest;
 use crate::message::MessageFormat;
-use crate::tcl::{Interp, Obj};
+use crate::tcl::{Interp, List, Obj};
 use crate::transport::{PackedMessage, SubId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -56,7 +56,7 @@ impl Subscriber {
             words.clone_from(&self.callback);
         }
         words.extend(arguments);
-        interp.call_back(&words);
+        interp.call_back(&mut words);
         words.truncate(self.callback.len());
         self.words.set(words);
     }
@@ -93,7 +93,7 @@ impl Subscriber {
 
     /// Takes all that waits, also what has its turns later, and at least what these turns are for.
     fn deliver_batch(&self, interp: Interp<'_>, format: &MessageFormat, rest: &Rest<'_, Arrival>) {
-        let list = Obj::list(&[]);
+        let mut list = List::new();
         let mut turns = self.backlog.begin_batch();
         let until = Instant::now() + BATCH_TIME;
         let mut count = 0_usize;
@@ -114,7 +114,7 @@ impl Subscriber {
             rest.put_back(Arrival::Messages(self.backlog.clone()));
         }
         if count > 0 {
-            self.call(interp, [list]);
+            self.call(interp, [list.into()]);
         }
     }
 }

@@ -11,28 +11,29 @@ use crate::transport::{Review, TlsQuestion};
 impl Connection {
     /// Asks, unless the attempt that wants to know is over.
     pub(super) fn ask_about_tls(&self, question: TlsQuestion) {
-        let Some(interp) = self.interp_handle.enter() else { return };
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let interp = guard.interp();
         let commands = self.config.borrow().tls_opts.commands.clone();
         match question {
             TlsQuestion::Password(answer) => {
                 if let Some(prefix) = commands.password.filter(|_| !answer.is_closed()) {
-                    let _ = answer.send(ask(*interp, &prefix, &[]).map(|word| word.string()));
+                    let _ = answer.send(ask(interp, &prefix, &[]).map(|word| word.string()));
                 }
             }
             TlsQuestion::Review(review, answer) => {
                 let judge = |words: &[Obj]| {
                     // It may also be the last answer that has ended it.
                     let prefix = commands.judge.as_ref().filter(|_| !answer.is_closed())?;
-                    ask(*interp, prefix, words)
+                    ask(interp, prefix, words)
                 };
-                let accepted = examine(*interp, &review, judge);
+                let accepted = examine(interp, &review, judge);
                 if answer.send(accepted).is_err() {
                     return;
                 }
                 if let Some(listener) = &commands.listener {
                     let done = ["info", "", "handshake", "done", DONE, "info"].map(Obj::new);
                     let failed = ["error", "", "certificate verify failed"].map(Obj::new);
-                    ask(*interp, listener, if accepted { &done } else { &failed });
+                    ask(interp, listener, if accepted { &done } else { &failed });
                 }
             }
         }
@@ -75,7 +76,7 @@ fn ask(interp: Interp<'_>, prefix: &Obj, words: &[Obj]) -> Option<Obj> {
     let call = || -> Result<Obj> {
         let mut call = prefix.elements(interp)?;
         call.extend_from_slice(words);
-        interp.call(&call)
+        interp.call(&mut call)
     };
     let answer = interp.aside(|| call().map_err(|failure| interp.background(&failure)).ok());
     answer.filter(|_| !interp.deleted())

@@ -142,7 +142,7 @@ impl Reading {
             "-alpn" => {
                 let words = interp.aside(|| value.elements(interp));
                 let words = words.map_err(|_| "-alpn is not a list".to_owned())?;
-                let encoded = words.iter().map(|word| word.encoded_payload().into_owned());
+                let encoded = words.iter().map(|word| word.with_payload(true, <[u8]>::to_vec));
                 self.tls.alpn = encoded.collect();
             }
             "-tls1.2" => self.tls.tls12 = flag(key, value)?,
@@ -187,5 +187,5 @@ fn decides(callback: &Obj) -> bool {
 }
 
 fn data(value: &Obj) -> Option<Material> {
-    (!value.is_empty()).then(|| Material::Data(value.payload().into_owned()))
+    (!value.is_empty()).then(|| Material::Data(value.with_payload(false, <[u8]>::to_vec)))
 }

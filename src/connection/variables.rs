@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::json;
 use crate::tcl::interp::error_code;
 use crate::tcl::mailbox;
-use crate::tcl::{Interp, InterpHandle, Obj};
+use crate::tcl::{Dict, Interp, InterpHandle, Obj};
 use crate::transport::ServerInfo;
 use serde_json::{Map, Value};
 use std::cell::{Cell, Ref, RefCell};
@@ -33,7 +33,7 @@ impl Variables {
     /// Makes the variables in the namespace of an object.
     pub fn declare(interp: Interp<'_>, namespace: &str) -> crate::tcl::Result<Variables> {
         let my = Obj::new(&format!("{namespace}::my"));
-        interp.call(&[my.clone(), Obj::new("DeclareVariables")])?;
+        interp.call(&mut [my.clone(), Obj::new("DeclareVariables")])?;
         Ok(Variables {
             interp_handle: interp.handle(),
             my,
@@ -80,10 +80,10 @@ impl Variables {
         let value = match &error {
             None => Obj::empty(),
             Some(error) => {
-                let dict = Obj::dict();
+                let mut dict = Dict::new();
                 dict.put("code", &error_code(error));
                 dict.put("errorMessage", &Obj::new(&error.message));
-                dict
+                dict.into()
             }
         };
         *self.last_error.borrow_mut() = error;
@@ -101,9 +101,9 @@ impl Variables {
 
     /// The INFO of a handshake takes the place of all that was there; a later one adds to it.
     pub fn write_server_info(&self, fields: &Map<String, Value>, later: bool) {
-        if let Some(interp) = self.interp_handle.enter() {
+        if let Some(guard) = self.interp_handle.enter() {
             let fields = json::to_dict(fields);
-            self.my_call(*interp, &[Obj::new("PutInfo"), fields, Obj::word(later)]);
+            self.my_call(guard.interp(), &[Obj::new("PutInfo"), fields, Obj::word(later)]);
         }
     }
 
@@ -117,7 +117,7 @@ impl Variables {
         call.extend_from_slice(words);
         // A trace of the user that throws is reported and harms nothing.
         interp.aside(|| {
-            if let Err(failure) = interp.call(&call) {
+            if let Err(failure) = interp.call(&mut call) {
                 interp.background(&failure);
             }
         });
@@ -127,10 +127,11 @@ impl Variables {
     /// variable, so such a value is written at once, for all to see, and once more when that trace
     /// has returned, for the traces to see.
     fn put(&self, variable: &'static str, value: Obj) {
-        let Some(interp) = self.interp_handle.enter() else { return };
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let interp = guard.interp();
         let name = Obj::new(variable);
         let write = |value| {
-            self.my_call(*interp, &[Obj::new("PutVariable"), name.clone(), value]);
+            self.my_call(interp, &[Obj::new("PutVariable"), name.clone(), value]);
         };
         if self.writing.borrow().contains(&variable) {
             self.missed.borrow_mut().push_back((variable, value.clone()));

@@ -116,8 +116,8 @@ impl JetStream {
 impl Native for JetStream {
     fn gone(&self) {
         self.connection.release(&self.handle);
-        if let Some(interp) = self.connection.interp() {
-            self.children.destroy(*interp);
+        if let Some(guard) = self.connection.interp() {
+            self.children.destroy(guard.interp());
         }
     }
 }
@@ -140,8 +140,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
         (None, Some(prefix)) => prefix,
         (None, None) => "$JS.API".into(),
     };
-    let object = oo::instantiate(call.interp, "::nats::jet_stream")?;
-    let js = object.attach(|handle| {
+    let js = oo::instantiate(call.interp, "::nats::jet_stream", |handle| {
         Rc::new(JetStream {
             handle,
             connection,
@@ -150,7 +149,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
             trace: given.flag("trace"),
             children: Children::default(),
         })
-    });
+    })?;
     js.connection.adopt(call.interp, &js.handle)?;
     Ok(js.handle.command(call.interp).into())
 }

@@ -11,7 +11,7 @@ use crate::json;
 use crate::options;
 use crate::schema::{self, Record};
 use crate::tcl::call::{ANY, create};
-use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
+use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -126,7 +126,7 @@ fn kv_buckets(call: &Call<'_>) -> Result<Return> {
     link.spawn(async move { promise.complete(api.stream_names(None).await) });
     answer.wait(call.interp, move |_, outcome| {
         js.log(&traces);
-        let list = Obj::list(&[]);
+        let mut list = List::new();
         let names = outcome.map_err(|error| js.connection.ended(error))?;
         for name in names.iter().filter_map(Value::as_str) {
             if let Some(bucket) = name.strip_prefix("KV_") {

@@ -15,7 +15,7 @@ use crate::jetstream::ordered::create::Policy;
 use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
-use crate::tcl::{Call, Obj, Result, Return};
+use crate::tcl::{Call, List, Obj, Result, Return};
 use crate::transport::Message;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -31,17 +31,17 @@ enum Item {
 
 /// The list as it grows on the Tcl thread.
 struct Harvest {
-    list: RefCell<Obj>,
+    list: RefCell<List>,
     done: RefCell<Option<Promise<()>>>,
     handle: RefCell<Option<Rc<OrderedConsumer>>>,
     any: Cell<bool>,
 }
 
 impl Harvest {
-    fn item(&self, item: Item, add: &impl Fn(&Obj, &Entry) -> bool) {
+    fn item(&self, item: Item, add: &impl Fn(&mut List, &Entry) -> bool) {
         match item {
             Item::Entry(entry) => {
-                if add(&self.list.borrow(), &entry) {
+                if add(&mut self.list.borrow_mut(), &entry) {
                     self.any.set(true);
                 }
                 if let Some(handle) = self.handle.borrow().as_ref() {
@@ -136,14 +136,14 @@ struct Wanted {
 fn gather(
     call: &Call<'_>,
     wanted: Wanted,
-    add: impl Fn(&Obj, &Entry) -> bool + 'static,
+    add: impl Fn(&mut List, &Entry) -> bool + 'static,
     none: impl FnOnce(&Bucket) -> Error + 'static,
 ) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let (api, traces) = kv.js.api()?;
     let (promise, answer) = bridge::promise(call.interp);
     let harvest = Rc::new(Harvest {
-        list: RefCell::new(Obj::list(&[])),
+        list: RefCell::new(List::new()),
         done: RefCell::new(Some(promise)),
         handle: RefCell::new(None),
         any: Cell::new(false),
@@ -196,7 +196,7 @@ fn gather(
         if !harvest.any.get() {
             return Err(none(&kv.bucket).into());
         }
-        Ok(harvest.list.replace(Obj::empty()).into())
+        Ok(harvest.list.replace(List::new()).into())
     })
 }
 
@@ -207,7 +207,7 @@ pub fn keys(call: &Call<'_>) -> Result<Return> {
         headers_only: true,
         what: "keys",
     };
-    let add = |list: &Obj, entry: &Entry| {
+    let add = |list: &mut List, entry: &Entry| {
         let exists = !entry.operation.deletes();
         if exists {
             list.push(&Obj::new(entry.key()));
@@ -226,7 +226,7 @@ pub fn history(call: &Call<'_>) -> Result<Return> {
     let wanted = Wanted { pattern, policy: Policy::All, headers_only: false, what: "history" };
     let words = EntryWords::new(&kv.bucket.name);
     let js = kv.js.clone();
-    let add = move |list: &Obj, entry: &Entry| {
+    let add = move |list: &mut List, entry: &Entry| {
         let value = value_obj(&js, entry);
         list.push(&words.dict(entry, &Obj::new(entry.key()), &value));
         true

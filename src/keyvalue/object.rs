@@ -13,7 +13,7 @@ use crate::json;
 use crate::options::{self, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
+use crate::tcl::{Call, Dict, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use crate::transport::Headers;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -40,11 +40,7 @@ impl KeyValue {
         check_key(key)?;
         let store = self.store()?;
         let connection = &self.js.connection;
-        let payload = match connection.utf8_convert() {
-            true => Bytes::copy_from_slice(&value.encoded_payload()),
-            false => Bytes::copy_from_slice(&value.payload()),
-        };
-        connection.check_payload(payload.len())?;
+        let payload = connection.payload(value)?;
         subject::check_publish(&self.bucket.write_subject(key))?;
         Ok((store, payload))
     }
@@ -64,9 +60,9 @@ impl Native for KeyValue {
 
 /// Makes the object of a bucket and returns its command.
 pub fn create(interp: Interp<'_>, js: &Rc<JetStream>, bucket: Bucket) -> Result<Obj> {
-    let object = oo::instantiate(interp, "::nats::key_value")?;
-    let kv = object
-        .attach(|handle| Rc::new(KeyValue { handle, js: js.clone(), bucket: Arc::new(bucket) }));
+    let kv = oo::instantiate(interp, "::nats::key_value", |handle| {
+        Rc::new(KeyValue { handle, js: js.clone(), bucket: Arc::new(bucket) })
+    })?;
     js.adopt(interp, &kv.handle)?;
     Ok(kv.handle.command(interp))
 }
@@ -256,7 +252,7 @@ fn status(call: &Call<'_>) -> Result<Return> {
         let name = &this.bucket.name;
         let mut info = outcome.map_err(|error| bucket_gone(name, error))?;
         stream::config::reply::TABLE.show(&mut info);
-        let dict = Obj::dict();
+        let mut dict = Dict::new();
         for (field, value) in bucket::status(name, &info) {
             dict.put(field, &json::to_obj(&value));
         }

@@ -68,7 +68,7 @@ impl Watcher {
             return;
         }
         let Some(guard) = self.interp_handle.enter() else { return };
-        let interp = *guard;
+        let interp = guard.interp();
         match item {
             Item::Entry(entry) => {
                 self.entry(interp, &entry);
@@ -146,7 +146,7 @@ impl Watcher {
             words.clone_from(callback);
         }
         words.push(argument);
-        interp.call_back(&words);
+        interp.call_back(&mut words);
         words.pop();
         self.call_words.set(words);
     }
@@ -157,8 +157,8 @@ impl Native for Watcher {
         self.js.release(&self.handle);
         if let Some(running) = self.running.get() {
             running.handle.stop();
-            if let Some(interp) = self.interp_handle.enter() {
-                running.consumer.destroy(*interp);
+            if let Some(guard) = self.interp_handle.enter() {
+                running.consumer.destroy(guard.interp());
             }
         }
     }
@@ -219,9 +219,9 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(watcher) = self.0.upgrade()
-            && let Some(interp) = watcher.interp_handle.enter()
+            && let Some(guard) = watcher.interp_handle.enter()
         {
-            watcher.handle.destroy(*interp);
+            watcher.handle.destroy(guard.interp());
         }
     }
 }
@@ -281,11 +281,10 @@ pub fn watch(call: &Call<'_>) -> Result<Return> {
     let callback = given.non_empty("callback").map(|prefix| prefix.elements(interp)).transpose()?;
     let (api, traces) = kv.js.api()?;
 
-    let object = oo::instantiate(interp, "::nats::kv_watcher")?;
-    let array = given
-        .non_empty("values_array")
-        .map(|_| Obj::new(&format!("{}::{ARRAY}", object.namespace())));
-    let watcher = object.attach(|handle| {
+    let watcher = oo::instantiate(interp, "::nats::kv_watcher", |handle| {
+        let array = given
+            .non_empty("values_array")
+            .map(|_| Obj::new(&format!("{}::{ARRAY}", handle.namespace())));
         Rc::new(Watcher {
             interp_handle: interp.handle(),
             handle,
@@ -300,7 +299,7 @@ pub fn watch(call: &Call<'_>) -> Result<Return> {
             ignore_deletes: given.flag("ignore_deletes"),
             running: OnceCell::new(),
         })
-    });
+    })?;
     kv.js.adopt(interp, &watcher.handle)?;
     let mut unfinished = Unfinished(Rc::downgrade(&watcher));
     if let (Some(name), Some(array)) = (given.non_empty("values_array"), &watcher.array) {

@@ -81,8 +81,8 @@ impl MessageFormat {
         let field = |name: &Obj| match dict.dict_get_by(interp, name)? {
             Some(value) => Ok(value),
             None => {
-                let words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
-                let missing = interp.call(&words);
+                let mut words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
+                let missing = interp.call(&mut words);
                 // It cannot be there now.
                 missing.and(Err(Failure::Error(Error::new(Kind::Internal, "a key came back"))))
             }

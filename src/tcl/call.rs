@@ -2,7 +2,7 @@
 //!
 //! Every entry catches unwinding: a panic of ours becomes the Tcl error `{NATS ErrInternal}`.
 
-use super::{Failure, Interp, Obj, Object, Result, stubs};
+use super::{Dict, Failure, Interp, List, Obj, Object, Result, stubs};
 use crate::error::{Error, Kind};
 use std::any::Any;
 use std::cell::RefCell;
@@ -21,6 +21,18 @@ pub enum Return {
 impl From<Obj> for Return {
     fn from(value: Obj) -> Return {
         Return::Value(value)
+    }
+}
+
+impl From<List> for Return {
+    fn from(list: List) -> Return {
+        Return::Value(list.into())
+    }
+}
+
+impl From<Dict> for Return {
+    fn from(dict: Dict) -> Return {
+        Return::Value(dict.into())
     }
 }
 

@@ -21,11 +21,11 @@ pub struct Interp<'a> {
 impl<'a> Interp<'a> {
     /// # Safety
     /// `raw` is a live interpreter of this thread and stays so for `'a`.
-    pub unsafe fn from_raw(raw: *mut stubs::RawInterp) -> Interp<'a> {
+    pub(super) unsafe fn from_raw(raw: *mut stubs::RawInterp) -> Interp<'a> {
         Interp { raw, _life: PhantomData }
     }
 
-    pub fn raw(self) -> *mut stubs::RawInterp {
+    pub(super) fn raw(self) -> *mut stubs::RawInterp {
         self.raw
     }
 
@@ -56,14 +56,14 @@ impl<'a> Interp<'a> {
         unsafe { stubs::set_obj_error_code(self.raw, error_code(error).raw()) };
     }
 
-    /// Evaluates a command at global level.
-    pub fn call(self, words: &[Obj]) -> Result<Obj> {
+    /// Evaluates a command at global level. Commands may change words in place that nobody else has.
+    pub fn call(self, words: &mut [Obj]) -> Result<Obj> {
         // SAFETY: live values, one pointer per word.
         let code = unsafe {
             stubs::eval_objv(
                 self.raw,
                 words.len() as isize,
-                words.as_ptr().cast(),
+                words.as_mut_ptr().cast(),
                 stubs::EVAL_GLOBAL,
             )
         };
@@ -72,13 +72,13 @@ impl<'a> Interp<'a> {
 
     /// Evaluates a command at global level from the event loop: its result is dropped and its
     /// error goes to the interpreter's background error handler.
-    pub fn call_back(self, words: &[Obj]) {
+    pub fn call_back(self, words: &mut [Obj]) {
         // SAFETY: live values, one pointer per word; the interpreter is held by `self`.
         unsafe {
             let code = stubs::eval_objv(
                 self.raw,
                 words.len() as isize,
-                words.as_ptr().cast(),
+                words.as_mut_ptr().cast(),
                 stubs::EVAL_GLOBAL,
             );
             if code != stubs::OK && !self.deleted() {
@@ -139,8 +139,8 @@ impl<'a> Interp<'a> {
 
     /// The names of an array's elements; none if it is no array.
     pub fn array_names(self, array: &Obj) -> Vec<String> {
-        let words = [Obj::new("::array"), Obj::new("names"), array.clone()];
-        let names = self.aside(|| self.call(&words).and_then(|names| names.elements(self)));
+        let mut words = [Obj::new("::array"), Obj::new("names"), array.clone()];
+        let names = self.aside(|| self.call(&mut words).and_then(|names| names.elements(self)));
         names.unwrap_or_default().iter().map(Obj::string).collect()
     }
 
@@ -246,8 +246,7 @@ impl InterpHandle {
             return None;
         }
         // SAFETY: not null, so its memory is there, and `InterpHandle` is not `Send`, so this is its thread.
-        let interp = unsafe { Interp::from_raw(raw) };
-        if interp.deleted() {
+        if unsafe { Interp::from_raw(raw) }.deleted() {
             return None;
         }
         let guests = self.0.guests.get();
@@ -256,7 +255,7 @@ impl InterpHandle {
             unsafe { stubs::preserve(raw.cast()) };
         }
         self.0.guests.set(guests + 1);
-        Some(InterpGuard { house: &self.0, interp })
+        Some(InterpGuard { house: &self.0, raw })
     }
 }
 
@@ -270,14 +269,14 @@ unsafe extern "C" fn forget(_data: *mut c_void, raw: *mut stubs::RawInterp) {
 /// An interpreter that is held.
 pub struct InterpGuard<'a> {
     house: &'a House,
-    interp: Interp<'a>,
+    raw: *mut stubs::RawInterp,
 }
 
-impl<'a> std::ops::Deref for InterpGuard<'a> {
-    type Target = Interp<'a>;
-
-    fn deref(&self) -> &Interp<'a> {
-        &self.interp
+impl InterpGuard<'_> {
+    /// The interpreter, for as long as it is held.
+    pub fn interp(&self) -> Interp<'_> {
+        // SAFETY: held by `self`, on its thread: `InterpGuard` is not `Send`.
+        unsafe { Interp::from_raw(self.raw) }
     }
 }
 
@@ -288,7 +287,7 @@ impl Drop for InterpGuard<'_> {
         if guests == 0 {
             // SAFETY: balances the preserve in `InterpHandle::enter`, on the same thread. An interpreter
             // that was deleted meanwhile goes now, with all that is in it.
-            unsafe { stubs::release(self.interp.raw.cast()) };
+            unsafe { stubs::release(self.raw.cast()) };
         }
     }
 }

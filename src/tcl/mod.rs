@@ -29,7 +29,7 @@ pub mod testing;
 
 pub use call::{Call, Method, Return};
 pub use interp::{Interp, InterpGuard, InterpHandle};
-pub use obj::Obj;
+pub use obj::{Dict, List, Obj};
 pub use oo::{Native, Object, ObjectHandle};
 
 use crate::error::Error;

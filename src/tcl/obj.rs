@@ -1,4 +1,11 @@
 //! `Obj`: an owned reference to a Tcl value.
+//!
+//! Tcl frees what is inside a value in two cases. A *string* goes when the value is changed in place,
+//! which only the sole reference allows; what may do that takes `&mut Obj` here, or a builder
+//! ([`List`], [`Dict`]), so that a string can be borrowed for as long as the `Obj` is. What the value
+//! was read as (a byte array, a list) goes whenever it is read as something else, also by other
+//! references: nothing of that is lent, except to a function that can reach no value
+//! ([`Obj::with_payload`]).
 
 use super::interp::Interp;
 use super::{stubs, text};
@@ -7,7 +14,8 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
-/// A Tcl value with one reference of ours. Not `Send`: values live and die on their thread.
+/// A Tcl value with one reference, ours or that of a word of the command that runs. Not `Send`:
+/// values live and die on their thread.
 #[repr(transparent)]
 pub struct Obj(NonNull<stubs::RawObj>);
 
@@ -16,7 +24,7 @@ impl Obj {
     ///
     /// # Safety
     /// `raw` is null or a live value of this thread.
-    pub unsafe fn from_raw(raw: *mut stubs::RawObj) -> Option<Obj> {
+    pub(super) unsafe fn from_raw(raw: *mut stubs::RawObj) -> Option<Obj> {
         let raw = NonNull::new(raw)?;
         // SAFETY: live by the caller's word.
         unsafe { stubs::db_incr_ref_count(raw.as_ptr(), c"nats".as_ptr(), 0) };
@@ -35,7 +43,7 @@ impl Obj {
         }
     }
 
-    pub fn raw(&self) -> *mut stubs::RawObj {
+    pub(super) fn raw(&self) -> *mut stubs::RawObj {
         self.0.as_ptr()
     }
 
@@ -48,7 +56,7 @@ impl Obj {
     }
 
     /// From Tcl's internal form, as the functions of [`text`] make it.
-    pub fn from_tcl(bytes: &[u8]) -> Obj {
+    fn from_tcl(bytes: &[u8]) -> Obj {
         // SAFETY: pointer and length are of one slice; Tcl copies it.
         unsafe { Obj::made(stubs::new_string_obj(bytes.as_ptr().cast(), bytes.len() as isize)) }
     }
@@ -92,38 +100,10 @@ impl Obj {
         unsafe { Obj::made(stubs::new_list_obj(N as isize, raw.as_ptr())) }
     }
 
-    pub fn dict() -> Obj {
-        // SAFETY: makes a new value.
-        unsafe { Obj::made(stubs::new_dict_obj()) }
-    }
-
-    /// Appends to a list that only we hold; see [`Obj::dict_put`].
-    pub fn push(&self, item: &Obj) {
-        debug_assert!(!self.shared());
-        // SAFETY: an unshared list; without an interpreter an error only returns a code.
-        unsafe { stubs::list_obj_append_element(ptr::null_mut(), self.raw(), item.raw()) };
-    }
-
-    /// Sets a key of a dict that only we hold (Tcl panics on shared ones).
-    pub fn dict_put(&self, key: &Obj, value: &Obj) {
-        debug_assert!(!self.shared());
-        // SAFETY: an unshared dict; without an interpreter an error only returns a code.
-        unsafe { stubs::dict_obj_put(ptr::null_mut(), self.raw(), key.raw(), value.raw()) };
-    }
-
-    pub fn put(&self, key: &str, value: &Obj) {
-        self.dict_put(&Obj::new(key), value);
-    }
-
-    pub fn shared(&self) -> bool {
-        // SAFETY: a live value.
-        unsafe { stubs::db_is_shared(self.raw(), c"nats".as_ptr(), 0) != 0 }
-    }
-
     /// The string representation in Tcl's internal form.
     pub fn tcl_bytes(&self) -> &[u8] {
-        // SAFETY: Tcl keeps the bytes while the value is unchanged; only code that has the value
-        // unshared changes it, and that needs another borrow of it.
+        // SAFETY: Tcl keeps the bytes while the value is unchanged, and it is changed only through
+        // its sole reference; while this `Obj` is borrowed, that is nobody's to use.
         unsafe {
             let (bytes, length) = stubs::get_string_from_obj(self.raw());
             std::slice::from_raw_parts(bytes.cast(), length)
@@ -141,40 +121,35 @@ impl Obj {
 
     pub fn is_empty(&self) -> bool {
         match self.pure_bytes() {
-            Some(bytes) => bytes.is_empty(),
+            Some((_, length)) => length == 0,
             None => self.tcl_bytes().is_empty(),
         }
     }
 
-    /// A byte array that has no string: its bytes, without making that string.
-    fn pure_bytes(&self) -> Option<&[u8]> {
-        // SAFETY: the two fields lie at these places in both versions; the value is live; the
-        // array stays until the value changes (see tcl_bytes).
-        unsafe {
+    /// A byte array that has no string: its bytes, without making that string, as they lie there
+    /// until the value is read as something else.
+    fn pure_bytes(&self) -> Option<(*const u8, usize)> {
+        // SAFETY: the two fields lie at these places in both versions; the value is live.
+        let (bytes, length) = unsafe {
             let raw = self.raw();
             if !(*raw).bytes.is_null() || (*raw).type_ptr != byte_array_type() {
                 return None;
             }
-            let (bytes, length) = stubs::get_byte_array_from_obj(raw);
-            if bytes.is_null() {
-                return None;
-            }
-            Some(std::slice::from_raw_parts(bytes, length))
-        }
+            stubs::get_byte_array_from_obj(raw)
+        };
+        (!bytes.is_null()).then_some((bytes, length))
     }
 
-    /// The payload that this value stands for without conversion: the low eight bits of each
-    /// character.
-    pub fn payload(&self) -> Cow<'_, [u8]> {
-        match self.pure_bytes() {
-            Some(bytes) => Cow::Borrowed(bytes),
-            None => text::low_bytes(self.tcl_bytes()),
+    /// Reads the payload that this value stands for: its UTF-8 (`encoding convertto utf-8`) or,
+    /// without conversion, the low eight bits of each character. `Send` keeps values and
+    /// interpreters out of `read`.
+    pub fn with_payload<R>(&self, utf8: bool, read: impl FnOnce(&[u8]) -> R + Send) -> R {
+        match self.pure_bytes().filter(|_| !utf8) {
+            // SAFETY: `read` can reach no value, so the bytes stay where they are.
+            Some((bytes, length)) => read(unsafe { std::slice::from_raw_parts(bytes, length) }),
+            None if utf8 => read(&text::to_utf8_bytes(self.tcl_bytes())),
+            None => read(&text::low_bytes(self.tcl_bytes())),
         }
-    }
-
-    /// The payload as UTF-8 (`encoding convertto utf-8`).
-    pub fn encoded_payload(&self) -> Cow<'_, [u8]> {
-        text::to_utf8_bytes(self.tcl_bytes())
     }
 
     /// An integer that fits 64 bits, in any of Tcl's notations.
@@ -241,6 +216,48 @@ impl Obj {
             }
             Ok(Obj::from_raw(value))
         }
+    }
+}
+
+/// A list while it is made: nobody else has it, so it can grow.
+pub struct List(Obj);
+
+impl List {
+    pub fn new() -> List {
+        List(Obj::list(&[]))
+    }
+
+    pub fn push(&mut self, item: &Obj) {
+        // SAFETY: an unshared list; without an interpreter an error only returns a code.
+        unsafe { stubs::list_obj_append_element(ptr::null_mut(), self.0.raw(), item.raw()) };
+    }
+}
+
+impl From<List> for Obj {
+    fn from(list: List) -> Obj {
+        list.0
+    }
+}
+
+/// A dict while it is made: nobody else has it, so it can grow.
+pub struct Dict(Obj);
+
+impl Dict {
+    pub fn new() -> Dict {
+        // SAFETY: makes a new value.
+        Dict(unsafe { Obj::made(stubs::new_dict_obj()) })
+    }
+
+    pub fn put(&mut self, key: &str, value: &Obj) {
+        let key = Obj::new(key);
+        // SAFETY: an unshared dict; without an interpreter an error only returns a code.
+        unsafe { stubs::dict_obj_put(ptr::null_mut(), self.0.raw(), key.raw(), value.raw()) };
+    }
+}
+
+impl From<Dict> for Obj {
+    fn from(dict: Dict) -> Obj {
+        dict.0
     }
 }
 

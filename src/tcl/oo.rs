@@ -4,7 +4,7 @@ use super::call::{METHOD_TYPE, Method};
 use super::{Failure, Interp, Obj, Result, stubs};
 use crate::error::{Error, Kind};
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,16 +33,19 @@ pub trait Native: Any {
 /// What an object holds: its type is known to those who put it there.
 struct Data {
     handle: ObjectHandle,
-    value: Rc<dyn Native>,
+    /// Absent while it is made.
+    value: OnceCell<Rc<dyn Native>>,
 }
 
 unsafe extern "C" fn drop_data(data: *mut c_void) {
-    // SAFETY: made by `attach` from a Box; TclOO calls this once.
-    let data = unsafe { Box::from_raw(data.cast::<Data>()) };
+    // SAFETY: given by `attach`; TclOO calls this once.
+    let data = unsafe { Rc::from_raw(data.cast::<Data>()) };
     data.handle.0.set(None);
     // A panic must not cross into Tcl, and there is nobody left to tell.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        data.value.gone();
+        if let Some(value) = data.value.get() {
+            value.gone();
+        }
         drop(data);
     }));
 }
@@ -80,18 +83,21 @@ impl<'a> Object<'a> {
     /// is then valid.
     pub fn attach<T: Native>(self, make: impl FnOnce(ObjectHandle) -> Rc<T>) -> Rc<T> {
         let handle = ObjectHandle(Rc::new(Cell::new(Some(self.raw))));
-        let value = make(handle.clone());
-        let data = Box::into_raw(Box::new(Data { handle, value: value.clone() }));
-        // SAFETY: the object lives; the metadata type is static; drop_data takes the box back.
-        unsafe { stubs::object_set_metadata(self.raw.as_ptr(), &METADATA, data.cast()) };
+        let data = Rc::new(Data { handle: handle.clone(), value: OnceCell::new() });
+        let given = Rc::into_raw(data.clone()).cast_mut();
+        // SAFETY: the object lives; the metadata type is static; drop_data takes the reference back.
+        unsafe { stubs::object_set_metadata(self.raw.as_ptr(), &METADATA, given.cast()) };
+        // The object may go meanwhile: `handle` knows it then, and the data is nobody's.
+        let value = make(handle);
+        let _ = data.value.set(value.clone());
         value
     }
 
     pub fn data<T: Any>(self) -> Option<Rc<T>> {
-        // SAFETY: the object lives; what is stored under our metadata type is a Box<Data>.
+        // SAFETY: the object lives; what is stored under our metadata type is a Data.
         let value: Rc<dyn Any> = unsafe {
             let raw = stubs::object_get_metadata(self.raw.as_ptr(), &METADATA);
-            raw.cast::<Data>().as_ref()?.value.clone()
+            raw.cast::<Data>().as_ref()?.value.get()?.clone()
         };
         value.downcast::<T>().ok()
     }
@@ -147,6 +153,11 @@ impl ObjectHandle {
         self.object().map_or_else(Obj::empty, |object| object.command(interp))
     }
 
+    /// The absolute name of the object's namespace; empty once the object has gone.
+    pub fn namespace(&self) -> String {
+        self.object().map(Object::namespace).unwrap_or_default()
+    }
+
     pub fn destroy(&self, interp: Interp<'_>) {
         if let Some(object) = self.object() {
             object.destroy(interp);
@@ -197,13 +208,17 @@ fn class(interp: Interp<'_>, name: &str) -> Result<*mut stubs::Class> {
     }
 }
 
-/// An object of a class, with a name of Tcl's choice, without a call of its constructors.
-pub fn instantiate<'a>(interp: Interp<'a>, class_name: &str) -> Result<Object<'a>> {
+/// An object of a class, with a name of Tcl's choice, without a call of its constructors; its data
+/// is made from the handle that is then valid.
+pub fn instantiate<T: Native>(
+    interp: Interp<'_>,
+    class_name: &str,
+    make: impl FnOnce(ObjectHandle) -> Rc<T>,
+) -> Result<Rc<T>> {
     let class = class(interp, class_name)?;
-    // SAFETY: both live; the new object lives until somebody destroys it, and its maker gives it
-    // data before anything else can run.
+    // SAFETY: both live; nothing can destroy the new object before `attach` has given it data.
     let object = unsafe { Object::from_raw(stubs::new_object_instance(interp.raw(), class)) };
-    object.ok_or(Failure::Raised)
+    Ok(object.ok_or(Failure::Raised)?.attach(make))
 }
 
 /// Adds native methods to a class that Tcl code has made.

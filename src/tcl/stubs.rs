@@ -242,7 +242,6 @@ mod same {
         1 pkg_require_ex(interp: *mut RawInterp, name: *const c_char, version: *const c_char, exact: c_int, data: *mut c_void) -> *const c_char;
         19 db_decr_ref_count(obj: *mut RawObj, file: *const c_char, line: c_int);
         20 db_incr_ref_count(obj: *mut RawObj, file: *const c_char, line: c_int);
-        21 db_is_shared(obj: *mut RawObj, file: *const c_char, line: c_int) -> c_int;
         44 list_obj_append_element(interp: *mut RawInterp, list: *mut RawObj, obj: *mut RawObj) -> c_int;
         79 call_when_deleted(interp: *mut RawInterp, f: InterpDeleteProc, data: *mut c_void);
         80 cancel_idle_call(f: ExitProc, data: *mut c_void);

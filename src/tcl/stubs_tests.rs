@@ -23,7 +23,7 @@ macro_rules! offsets {
 fn slots_of_8_6_are_those_of_the_header() {
     let real: HashMap<String, usize> = offsets![
         tcl_PkgProvideEx tcl_PkgRequireEx tcl_Alloc tcl_DbDecrRefCount tcl_DbIncrRefCount
-        tcl_DbIsShared tcl_GetByteArrayFromObj tcl_GetStringFromObj
+        tcl_GetByteArrayFromObj tcl_GetStringFromObj
         tcl_ListObjAppendElement tcl_ListObjGetElements tcl_NewByteArrayObj tcl_NewListObj
         tcl_NewStringObj tcl_CallWhenDeleted tcl_CancelIdleCall tcl_DoWhenIdle tcl_CreateEventSource tcl_CreateExitHandler
         tcl_DeleteCommandFromToken tcl_DeleteEventSource tcl_DoOneEvent tcl_Flush tcl_GetChannel

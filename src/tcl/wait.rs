@@ -45,13 +45,14 @@ impl Waiter {
     /// Ends the wait: called from the event loop, on the Tcl thread.
     pub fn complete(&self) -> Served {
         self.done.set(true);
-        let Some(interp) = self.interp_handle.enter() else { return Served::Leave };
+        let Some(guard) = self.interp_handle.enter() else { return Served::Leave };
+        let interp = guard.interp();
         let command = self.parked.replace(ptr::null_mut());
         if !command.is_null() {
             let name = Obj::empty();
             // SAFETY: the token is valid: a coroutine that goes clears `parked` first.
             unsafe { stubs::get_command_full_name(interp.raw(), command, name.raw()) };
-            interp.call_back(&[name]);
+            interp.call_back(&mut [name]);
             Served::Done
         } else if let Some(name) = self.orphan.take() {
             let text = format!("Invalid coroutine {}", name.text());
@@ -120,7 +121,7 @@ fn look(ready: &impl Fn() -> bool) -> bool {
 
 fn current_coroutine(interp: Interp<'_>) -> Result<Option<(Obj, *mut stubs::Command)>> {
     let question = Obj::new("::tcl::info::coroutine");
-    let name = interp.call(&[question])?;
+    let name = interp.call(&mut [question])?;
     if name.is_empty() {
         return Ok(None);
     }

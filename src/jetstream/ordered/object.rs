@@ -8,7 +8,7 @@ use crate::jetstream::context::JetStream;
 use crate::json;
 use crate::tcl::interp::error_code;
 use crate::tcl::{
-    Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
+    Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
 };
 use crate::transport::Link;
 use std::rc::Rc;
@@ -44,11 +44,12 @@ impl ConsumerObject {
         js: &Rc<JetStream>,
         consumer: Rc<OrderedConsumer>,
     ) -> Result<ConsumerObject> {
-        let object = oo::instantiate(interp, "::nats::ordered_consumer")?;
         let follower: Rc<dyn Follower> = consumer.clone();
         js.connection.follow(Rc::downgrade(&follower));
-        let my = Obj::new(&format!("{}::my", object.namespace()));
-        let data = object.attach(|handle| Rc::new(ConsumerData { handle, consumer }));
+        let data = oo::instantiate(interp, "::nats::ordered_consumer", |handle| {
+            Rc::new(ConsumerData { handle, consumer })
+        })?;
+        let my = Obj::new(&format!("{}::my", data.handle.namespace()));
         let this = ConsumerObject { interp_handle: interp.handle(), js: js.clone(), data, my };
         this.put_last_error(Obj::empty());
         Ok(this)
@@ -64,23 +65,25 @@ impl ConsumerObject {
     }
 
     pub fn last_error(&self, kind: Kind, text: String) {
-        let Some(interp) = self.interp_handle.enter() else { return };
-        let warning = format!("Ordered consumer {}: {text}", self.command(*interp).text());
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let interp = guard.interp();
+        let warning = format!("Ordered consumer {}: {text}", self.command(interp).text());
         self.js.connection.logger.log(Level::Warn, &warning);
-        let dict = Obj::dict();
+        let mut dict = Dict::new();
         dict.put("code", &error_code(&Error::new(kind, "")));
         dict.put("errorMessage", &Obj::new(&text));
-        self.put_last_error(dict);
+        self.put_last_error(dict.into());
     }
 
     fn put_last_error(&self, value: Obj) {
-        let Some(interp) = self.interp_handle.enter() else { return };
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let interp = guard.interp();
         if !self.data.handle.is_alive() {
             return;
         }
         interp.aside(|| {
-            let words = [self.my.clone(), Obj::new("PutLastError"), value];
-            if let Err(failure) = interp.call(&words) {
+            let mut words = [self.my.clone(), Obj::new("PutLastError"), value];
+            if let Err(failure) = interp.call(&mut words) {
                 interp.background(&failure);
             }
         });
@@ -89,7 +92,7 @@ impl ConsumerObject {
 
 fn info(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<ConsumerData>()?;
-    Ok(this.consumer.info().map_or_else(Obj::dict, |info| json::to_obj(&info)).into())
+    Ok(this.consumer.info().map_or_else(Obj::empty, |info| json::to_obj(&info)).into())
 }
 
 fn name(call: &Call<'_>) -> Result<Return> {
