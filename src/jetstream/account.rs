@@ -1,5 +1,6 @@
 //! `account_info`: what the account may use of JetStream, and what it uses.
 
+use super::api::Op;
 use super::context::JetStream;
 use crate::json;
 use crate::schema::{hidden, table};
@@ -10,7 +11,7 @@ table! {
 }
 
 fn account_info(call: &Call<'_>) -> Result<Return> {
-    call.data::<JetStream>()?.request(call.interp, "INFO", None, |_, outcome| {
+    call.data::<JetStream>()?.call(call.interp, Op::AccountInfo, None, |_, outcome| {
         let mut info = outcome?;
         TABLE.show(&mut info);
         Ok(json::to_obj(&info).into())

@@ -1,50 +1,28 @@
 //! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
-use super::api::{Api, Direction, Trace};
-use crate::bridge;
+use super::api::{Api, Op, Trace};
+use crate::bridge::{self, Pending};
 use crate::connection::Connection;
 use crate::connection::log::Level;
 use crate::error::Error;
-use crate::lock::lock;
 use crate::options::{self, Type};
 use crate::schema::Version;
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use serde_json::Value;
+use std::future::Future;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// Requests and replies as they happened, on their way from the runtime thread to the log.
-#[derive(Clone, Default)]
-pub struct Traces(Arc<Mutex<Vec<(Direction, String, String)>>>);
-
-impl Traces {
-    fn hook(&self) -> Trace {
-        let this = self.clone();
-        Arc::new(move |direction, subject, body| {
-            let text = String::from_utf8_lossy(body).into_owned();
-            this.lock().push((direction, subject.to_owned(), text));
-        })
-    }
-
-    fn take(&self) -> Vec<(Direction, String, String)> {
-        std::mem::take(&mut self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(Direction, String, String)>> {
-        lock(&self.0)
-    }
-}
 
 pub struct JetStream {
     handle: ObjectHandle,
     pub connection: Rc<Connection>,
     /// `$JS.API`, `$JS.<domain>.API` or what the user gave.
-    pub prefix: String,
+    pub prefix: Arc<str>,
     timeout_ms: i64,
-    trace: bool,
+    trace: Option<Trace>,
     children: Children,
 }
 
@@ -59,21 +37,15 @@ impl JetStream {
         self.connection.server_info().is_none_or(|info| info.at_least(version))
     }
 
-    pub fn api(&self) -> crate::error::Result<(Api, Traces)> {
-        let traces = Traces::default();
-        let trace = self.trace.then(|| traces.hook());
+    pub fn api(&self) -> crate::error::Result<Api> {
         let (link, prefix) = (self.connection.link()?, self.prefix.clone());
-        Ok((Api { link, prefix, timeout: self.timeout(), trace }, traces))
+        Ok(Api { link, prefix, timeout: self.timeout(), trace: self.trace.clone() })
     }
 
-    /// Logs what the requests of an API did.
-    pub fn log(&self, traces: &Traces) {
-        for (direction, subject, text) in traces.take() {
-            let mark = match direction {
-                Direction::Request => ">>>",
-                Direction::Reply => "<<<",
-            };
-            self.connection.logger.log(Level::Debug, &format!("{mark} {subject} {text}"));
+    /// Logs what was asked and answered since the last time.
+    pub fn log_trace(&self) {
+        for line in self.trace.iter().flat_map(Trace::take) {
+            self.connection.logger.log(Level::Debug, &line);
         }
     }
 
@@ -92,23 +64,51 @@ impl JetStream {
         self.connection.release(child);
     }
 
-    /// Sends an API request and makes the command's result from its reply.
-    pub fn request(
+    /// Asks the API once and makes the command's result from the reply.
+    pub fn call(
         self: &Rc<Self>,
         interp: Interp<'_>,
-        operation: &str,
+        op: Op<'_>,
         body: Option<&Value>,
         finish: impl FnOnce(Interp<'_>, crate::error::Result<Value>) -> Result<Return> + 'static,
     ) -> Result<Return> {
-        let (api, traces) = self.api()?;
-        crate::subject::check_publish(&api.subject(operation))?;
+        let api = self.api()?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        let (promise, answer) = bridge::promise(interp);
-        api.request(operation, body, api.timeout, move |reply| promise.complete(reply))?;
+        let (promise, pending) = bridge::promise(interp);
+        let id = api.request(op, body, api.timeout, move |reply| promise.complete(reply))?;
+        self.wait(interp, pending.or_cancel(move || _ = api.link.cancel(id)), finish)
+    }
+
+    /// Does what takes several requests, and makes the command's result from what comes out.
+    pub fn run<T, F>(
+        self: &Rc<Self>,
+        interp: Interp<'_>,
+        work: impl FnOnce(Api) -> F,
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Return> + 'static,
+    ) -> Result<Return>
+    where
+        T: Send + 'static,
+        F: Future<Output = crate::error::Result<T>> + Send + 'static,
+    {
+        let api = self.api()?;
+        let link = api.link.clone();
+        let (promise, pending) = bridge::promise(interp);
+        let work = work(api);
+        let task = link.spawn(async move { promise.complete(work.await) });
+        self.wait(interp, pending.or_cancel(move || task.abort()), finish)
+    }
+
+    /// Waits for what was asked through the API.
+    pub fn wait<T: Send + 'static>(
+        self: &Rc<Self>,
+        interp: Interp<'_>,
+        pending: Pending<T>,
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Return> + 'static,
+    ) -> Result<Return> {
         let this = self.clone();
-        answer.wait(interp, move |interp, outcome| {
-            this.log(&traces);
-            finish(interp, outcome)
+        pending.wait(interp, move |interp, outcome| {
+            this.log_trace();
+            finish(interp, outcome.map_err(|error| this.connection.ended(error)))
         })
     }
 }
@@ -136,8 +136,8 @@ fn create(call: &Call<'_>) -> Result<Return> {
         (Some(_), Some(_)) => {
             return Err(Error::invalid("-domain and -api_prefix are mutually exclusive").into());
         }
-        (Some(domain), None) => format!("$JS.{domain}.API"),
-        (None, Some(prefix)) => prefix,
+        (Some(domain), None) => format!("$JS.{domain}.API").into(),
+        (None, Some(prefix)) => prefix.into(),
         (None, None) => "$JS.API".into(),
     };
     let js = oo::instantiate(call.interp, "::nats::jet_stream", |handle| {
@@ -146,7 +146,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
             connection,
             prefix,
             timeout_ms: given.int("timeout").unwrap_or(5000),
-            trace: given.flag("trace"),
+            trace: given.flag("trace").then(Trace::default),
             children: Children::default(),
         })
     })?;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::names::stream_of;
 use crate::error::{Error, Kind, Result};
 
 const DEFAULT_API: &str = "$JS.API";
@@ -43,7 +44,7 @@ impl Bucket {
         };
         Ok(Bucket {
             name: name.to_owned(),
-            stream: format!("KV_{name}"),
+            stream: stream_of(name),
             read,
             write,
             allow_direct: config.get("allow_direct").and_then(Value::as_bool).unwrap_or(false),
@@ -70,6 +71,16 @@ impl Bucket {
 /// `{NATS ErrBucketNotFound}`, the code of binding, managing and writing.
 pub fn not_found(name: &str) -> Error {
     Error::new(Kind::BucketNotFound, format!("Bucket {name} not found"))
+}
+
+/// A missing stream as status, watch, keys and history report it.
+pub fn bucket_gone(bucket: &str, error: Error) -> Error {
+    match error.kind {
+        Kind::StreamNotFound => {
+            Error::new(Kind::BucketNotFoundBare, format!("Bucket {bucket} not found"))
+        }
+        _ => error,
+    }
 }
 
 fn external_api(mirror: &Value) -> Option<&str> {

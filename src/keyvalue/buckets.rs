@@ -2,10 +2,10 @@
 
 use super::bucket::{Bucket, not_found};
 use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
-use super::names::check_bucket;
+use super::names::{check_bucket, stream_of};
 use super::object::create as create_object;
-use crate::bridge;
 use crate::error::{Error, Kind};
+use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
 use crate::json;
 use crate::options;
@@ -43,8 +43,8 @@ fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
     let js = call.data::<JetStream>()?;
-    let operation = format!("STREAM.INFO.KV_{name}");
-    js.clone().request(call.interp, &operation, None, move |interp, outcome| {
+    let stream = stream_of(&name);
+    js.clone().call(call.interp, Op::StreamInfo(&stream), None, move |interp, outcome| {
         let info = outcome.map_err(bucket_missing(&name))?;
         bucket_object(interp, &js, &name, &info)
     })
@@ -55,10 +55,10 @@ fn create_bucket(
     interp: Interp<'_>,
     js: Rc<JetStream>,
     name: String,
-    stream: &Value,
+    config: &Value,
 ) -> Result<Return> {
-    let operation = format!("STREAM.CREATE.KV_{name}");
-    js.clone().request(interp, &operation, Some(stream), move |interp, outcome| {
+    let stream = stream_of(&name);
+    js.clone().call(interp, Op::StreamCreate(&stream), Some(config), move |interp, outcome| {
         bucket_object(interp, &js, &name, &outcome?)
     })
 }
@@ -93,8 +93,7 @@ fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
     let origin = read_origin(call.interp, call.arg(1)?)?;
     let options = bucket_options(call, &js, &call.args()[2..])?;
     let stream = mirror_stream(&name, &origin, options)?;
-    let operation = format!("STREAM.CREATE.{name}");
-    js.request(call.interp, &operation, Some(&stream), |_, outcome| {
+    js.call(call.interp, Op::StreamCreate(&name), Some(&stream), |_, outcome| {
         outcome?;
         Ok(Return::Empty)
     })
@@ -103,32 +102,26 @@ fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
 fn delete_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
-    let operation = format!("STREAM.DELETE.KV_{name}");
-    call.data::<JetStream>()?.request(call.interp, &operation, None, move |_, outcome| {
+    let (js, stream) = (call.data::<JetStream>()?, stream_of(&name));
+    js.call(call.interp, Op::StreamDelete(&stream), None, move |_, outcome| {
         outcome.map_err(bucket_missing(&name))?;
         Ok(Obj::word(true).into())
     })
 }
 
 fn empty_kv_bucket(call: &Call<'_>) -> Result<Return> {
-    let operation = format!("STREAM.PURGE.KV_{}", call.arg(0)?.text());
-    call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
+    let (js, stream) = (call.data::<JetStream>()?, stream_of(&call.arg(0)?.text()));
+    js.call(call.interp, Op::StreamPurge(&stream), None, |_, outcome| {
         let purged = outcome?.get("purged").and_then(Value::as_i64).unwrap_or_default();
         Ok(Obj::int(purged).into())
     })
 }
 
 fn kv_buckets(call: &Call<'_>) -> Result<Return> {
-    let js = call.data::<JetStream>()?;
-    let (api, traces) = js.api()?;
-    let link = api.link.clone();
-    let (promise, answer) = bridge::promise(call.interp);
-    link.spawn(async move { promise.complete(api.stream_names(None).await) });
-    answer.wait(call.interp, move |_, outcome| {
-        js.log(&traces);
+    let names = |api: Api| async move { api.stream_names(None).await };
+    call.data::<JetStream>()?.run(call.interp, names, |_, outcome| {
         let mut list = List::new();
-        let names = outcome.map_err(|error| js.connection.ended(error))?;
-        for name in names.iter().filter_map(Value::as_str) {
+        for name in outcome?.iter().filter_map(Value::as_str) {
             if let Some(bucket) = name.strip_prefix("KV_") {
                 list.push(&Obj::new(bucket));
             }

@@ -3,52 +3,53 @@
 //! The list grows in the event loop while entries still arrive, so that a large bucket neither
 //! stops timers nor is held twice. The time limit is one of silence, not of the whole transfer.
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, bucket_gone};
+use super::consumer::ordered_config;
 use super::entry::{Entry, key_not_found};
-use super::object::{EntryWords, KeyValue, bucket_gone, value_obj};
-use super::watcher::spec;
+use super::entry_dict::{EntryWords, value_obj};
+use super::object::KeyValue;
 use crate::bridge::{self, Promise, Sender};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
-use crate::jetstream::ordered::State;
+use crate::jetstream::ordered::ConsumerState;
+use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::create::Policy;
-use crate::jetstream::ordered::driver::{Observer, OrderedConsumer};
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
-use crate::tcl::{Call, List, Obj, Result, Return};
+use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use crate::transport::Message;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-enum Item {
+enum GatherEvent {
     Entry(Entry),
     End(crate::error::Result<()>),
 }
 
 /// The list as it grows on the Tcl thread.
-struct Harvest {
+struct Gathering {
     list: RefCell<List>,
     done: RefCell<Option<Promise<()>>>,
-    handle: RefCell<Option<Rc<OrderedConsumer>>>,
+    consumer: RefCell<Option<OrderedConsumer>>,
     any: Cell<bool>,
 }
 
-impl Harvest {
-    fn item(&self, item: Item, add: &impl Fn(&mut List, &Entry) -> bool) {
-        match item {
-            Item::Entry(entry) => {
+impl Gathering {
+    fn event(&self, event: GatherEvent, add: &impl Fn(&mut List, &Entry) -> bool) {
+        match event {
+            GatherEvent::Entry(entry) => {
                 if add(&mut self.list.borrow_mut(), &entry) {
                     self.any.set(true);
                 }
-                if let Some(handle) = self.handle.borrow().as_ref() {
-                    handle.consumed(1);
+                if let Some(consumer) = self.consumer.borrow().as_ref() {
+                    consumer.consumed(1);
                 }
             }
-            Item::End(outcome) => {
+            GatherEvent::End(outcome) => {
                 if let Some(promise) = self.done.take() {
                     promise.complete(outcome);
                 }
@@ -64,34 +65,34 @@ fn now(activity: &Activity) {
     *lock(activity) = Instant::now();
 }
 
-struct Relay {
-    feed: Sender<Item>,
+struct GatherObserver {
+    events: Sender<GatherEvent>,
     bucket: Arc<Bucket>,
     activity: Arc<Activity>,
     created: bool,
 }
 
-impl Relay {
+impl GatherObserver {
     fn end(&self, outcome: crate::error::Result<()>) {
-        self.feed.send(Item::End(outcome));
+        self.events.send(GatherEvent::End(outcome));
     }
 }
 
-impl Observer for Relay {
+impl Observer for GatherObserver {
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
         now(&self.activity);
         let header = |name: &str| message.header(name);
         if let Some(entry) =
             Entry::from_watch(&self.bucket, message.subject(), meta, header, message.payload())
         {
-            self.feed.send(Item::Entry(entry));
+            self.events.send(GatherEvent::Entry(entry));
         }
     }
 
     fn stored(&mut self, stored: &StoredMessage) {
         now(&self.activity);
         if let Some(entry) = Entry::from_stored_watch(&self.bucket, stored, true) {
-            self.feed.send(Item::Entry(entry));
+            self.events.send(GatherEvent::Entry(entry));
         }
     }
 
@@ -117,10 +118,10 @@ impl Observer for Relay {
         }
     }
 
-    fn state(&mut self, _state: State) {}
+    fn state(&mut self, _state: ConsumerState) {}
 }
 
-impl Drop for Relay {
+impl Drop for GatherObserver {
     fn drop(&mut self) {
         self.end(Err(Error::connection_closed()));
     }
@@ -133,6 +134,26 @@ struct Wanted {
     what: &'static str,
 }
 
+/// Ends a gathering after `limit` without anything.
+async fn watch_silence(
+    activity: Weak<Activity>,
+    limit: Duration,
+    events: Sender<GatherEvent>,
+    text: String,
+) {
+    let mut wait = limit;
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(activity) = activity.upgrade() else { return };
+        let last = *lock(&activity);
+        match limit.checked_sub(last.elapsed()) {
+            Some(rest) if rest > Duration::ZERO => wait = rest,
+            _ => break,
+        }
+    }
+    events.send(GatherEvent::End(Err(Error::new(Kind::Timeout, text))));
+}
+
 fn gather(
     call: &Call<'_>,
     wanted: Wanted,
@@ -140,67 +161,56 @@ fn gather(
     none: impl FnOnce(&Bucket) -> Error + 'static,
 ) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
-    let (api, traces) = kv.js.api()?;
-    let (promise, answer) = bridge::promise(call.interp);
-    let harvest = Rc::new(Harvest {
+    let api = kv.js.api()?;
+    let (promise, pending) = bridge::promise(call.interp);
+    let gathering = Rc::new(Gathering {
         list: RefCell::new(List::new()),
         done: RefCell::new(Some(promise)),
-        handle: RefCell::new(None),
+        consumer: RefCell::new(None),
         any: Cell::new(false),
     });
-    let weak = Rc::downgrade(&harvest);
-    let (feed, items) = bridge::channel(call.interp.handle(), move |item, _| {
-        if let Some(harvest) = weak.upgrade() {
-            harvest.item(item, &add);
+    let weak = Rc::downgrade(&gathering);
+    let (sender, events) = bridge::channel(call.interp.handle(), move |event, _| {
+        if let Some(gathering) = weak.upgrade() {
+            gathering.event(event, &add);
         }
     });
     let activity = Arc::new(Mutex::new(Instant::now()));
     if let Some(limit) = kv.js.timeout() {
         let bucket = &kv.bucket.name;
         let text = format!("Timeout while gathering {} in bucket {bucket}", wanted.what);
-        let (feed, activity) = (feed.clone(), Arc::downgrade(&activity));
-        api.link.spawn(async move {
-            let mut wait = limit;
-            loop {
-                tokio::time::sleep(wait).await;
-                let Some(activity) = activity.upgrade() else { return };
-                let last = *lock(&activity);
-                match limit.checked_sub(last.elapsed()) {
-                    Some(rest) if rest > Duration::ZERO => wait = rest,
-                    _ => break,
-                }
-            }
-            feed.send(Item::End(Err(Error::new(Kind::Timeout, text))));
-        });
+        let activity = Arc::downgrade(&activity);
+        api.link.spawn(watch_silence(activity, limit, sender.clone(), text));
     }
-    let heartbeat = Duration::from_secs(5);
-    let spec = spec(&kv, &wanted.pattern, wanted.policy, wanted.headers_only, heartbeat);
-    let relay = Relay { feed: feed.clone(), bucket: kv.bucket.clone(), activity, created: false };
+    let (policy, heartbeat) = (wanted.policy, Duration::from_secs(5));
+    let config = ordered_config(&kv, &wanted.pattern, policy, wanted.headers_only, heartbeat);
+    let observer = GatherObserver {
+        events: sender.clone(),
+        bucket: kv.bucket.clone(),
+        activity,
+        created: false,
+    };
     let name = kv.bucket.name.clone();
     let done = Box::new(move |created: crate::error::Result<()>| {
         if let Err(error) = created {
-            feed.send(Item::End(Err(bucket_gone(&name, error))));
+            sender.send(GatherEvent::End(Err(bucket_gone(&name, error))));
         }
     });
-    let handle = Rc::new(OrderedConsumer::start(api, spec, Box::new(relay), done));
-    *harvest.handle.borrow_mut() = Some(handle);
-    items.start();
-    answer.wait(call.interp, move |_, outcome| {
+    let consumer = OrderedConsumer::start(api, config, Box::new(observer), done);
+    *gathering.consumer.borrow_mut() = Some(consumer);
+    events.start();
+    kv.js.clone().wait(call.interp, pending, move |_, outcome| {
         // Stops the consumer, as the end of the wait does in any other way.
-        drop((items, harvest.handle.take()));
-        kv.js.log(&traces);
-        match outcome {
-            Ok(()) => {}
-            Err(error) => return Err(kv.js.connection.ended(error).into()),
-        }
-        if !harvest.any.get() {
+        drop((events, gathering.consumer.take()));
+        outcome?;
+        if !gathering.any.get() {
             return Err(none(&kv.bucket).into());
         }
-        Ok(harvest.list.replace(List::new()).into())
+        Ok(gathering.list.replace(List::new()).into())
     })
 }
 
-pub fn keys(call: &Call<'_>) -> Result<Return> {
+fn keys(call: &Call<'_>) -> Result<Return> {
     let wanted = Wanted {
         pattern: ">".into(),
         policy: Policy::LastPerSubject,
@@ -219,7 +229,7 @@ pub fn keys(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-pub fn history(call: &Call<'_>) -> Result<Return> {
+fn history(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let pattern = call.arg(0)?.string();
     let key = pattern.clone();
@@ -232,4 +242,13 @@ pub fn history(call: &Call<'_>) -> Result<Return> {
         true
     };
     gather(call, wanted, add, move |bucket| key_not_found(&bucket.name, &key))
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "history", usage: "key", min: 1, max: 1, body: history },
+    Method { name: "keys", usage: "", min: 0, max: 0, body: keys },
+];
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::key_value", None, None, METHODS)
 }

@@ -11,6 +11,11 @@ pub fn check_bucket(name: &str) -> Result<()> {
     Err(Error::invalid(format!("Invalid bucket name {name}")))
 }
 
+/// The stream of a bucket.
+pub fn stream_of(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
 /// `[-/_=.a-zA-Z0-9]+`, no dot at either end, not beginning with `_kv`. Two dots in a row pass: the
 /// subject check refuses them.
 pub fn check_key(key: &str) -> Result<()> {

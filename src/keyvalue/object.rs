@@ -1,12 +1,13 @@
 //! `nats::key_value`: the object and its commands.
 
-use super::bucket::{self, Bucket};
-use super::entry::{Entry, Operation};
+use super::bucket::{self, Bucket, bucket_gone};
+use super::entry::Entry;
+use super::entry_dict::{EntryWords, value_obj};
 use super::names::check_key;
 use super::store::{self, Store};
-use super::{gather, watcher};
 use crate::bridge;
-use crate::error::{Error, Kind};
+use crate::error::Error;
+use crate::jetstream::api::Op;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::stream;
 use crate::json;
@@ -29,7 +30,7 @@ impl KeyValue {
     pub fn store(&self) -> crate::error::Result<Store> {
         Ok(Store {
             link: self.js.connection.link()?,
-            prefix: self.js.prefix.as_str().into(),
+            prefix: self.js.prefix.clone(),
             timeout: self.js.timeout(),
             bucket: self.bucket.clone(),
         })
@@ -43,12 +44,6 @@ impl KeyValue {
         let payload = connection.payload(value)?;
         subject::check_publish(&self.bucket.write_subject(key))?;
         Ok((store, payload))
-    }
-
-    /// The result of a write of several steps, which may all have ended with the connection.
-    fn written(&self, revision: crate::error::Result<u64>) -> Result<Return> {
-        let revision = revision.map_err(|error| self.js.connection.ended(error))?;
-        Ok(Obj::int(revision as i64).into())
     }
 }
 
@@ -67,66 +62,6 @@ pub fn create(interp: Interp<'_>, js: &Rc<JetStream>, bucket: Bucket) -> Result<
     Ok(kv.handle.command(interp))
 }
 
-/// The words and key names of entry dicts, made once for many entries.
-pub struct EntryWords {
-    bucket: Obj,
-    keys: [Obj; 7],
-    operations: [Obj; 3],
-}
-
-impl EntryWords {
-    pub fn new(bucket: &str) -> EntryWords {
-        EntryWords {
-            bucket: Obj::new(bucket),
-            keys: ["bucket", "key", "value", "revision", "created", "delta", "operation"]
-                .map(Obj::new),
-            operations: [Operation::Put, Operation::Delete, Operation::Purge]
-                .map(|operation| Obj::new(operation.name())),
-        }
-    }
-
-    fn operation(&self, operation: Operation) -> &Obj {
-        let [put, delete, purge] = &self.operations;
-        match operation {
-            Operation::Put => put,
-            Operation::Delete => delete,
-            Operation::Purge => purge,
-        }
-    }
-
-    /// The dict of an entry.
-    pub fn dict(&self, entry: &Entry, key: &Obj, value: &Obj) -> Obj {
-        let [k_bucket, k_key, k_value, k_revision, k_created, k_delta, k_operation] = &self.keys;
-        let revision = Obj::int(entry.revision as i64);
-        let created = Obj::int(entry.created_ms);
-        let delta = Obj::int(entry.delta as i64);
-        Obj::list_of([
-            k_bucket,
-            &self.bucket,
-            k_key,
-            key,
-            k_value,
-            value,
-            k_revision,
-            &revision,
-            k_created,
-            &created,
-            k_delta,
-            &delta,
-            k_operation,
-            self.operation(entry.operation),
-        ])
-    }
-}
-
-/// The value of an entry as the connection's `-utf8_convert` wants it now.
-pub fn value_obj(js: &JetStream, entry: &Entry) -> Obj {
-    match js.connection.utf8_convert() {
-        true => Obj::from_encoded(entry.value()),
-        false => Obj::from_bytes(entry.value()),
-    }
-}
-
 fn revision_of(word: &Obj) -> Result<u64> {
     options::integer(word).and_then(|n| u64::try_from(n).ok()).ok_or_else(|| {
         let text = format!("Invalid value for the pos_int option revision : {}", word.text());
@@ -134,13 +69,18 @@ fn revision_of(word: &Obj) -> Result<u64> {
     })
 }
 
+/// The result of a write: the number of the new revision.
+fn written(_: Interp<'_>, revision: crate::error::Result<u64>) -> Result<Return> {
+    Ok(Obj::int(revision? as i64).into())
+}
+
 /// Waits for the number of a new revision.
 fn write(call: &Call<'_>, key: &str, headers: Headers, value: &Obj) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let (store, payload) = this.writing(key, value)?;
-    let (promise, answer) = bridge::promise(call.interp);
-    store.write(key, headers, payload, move |revision| promise.complete(revision))?;
-    answer.wait(call.interp, |_, revision| Ok(Obj::int(revision? as i64).into()))
+    let (promise, pending) = bridge::promise(call.interp);
+    let id = store.write(key, headers, payload, move |revision| promise.complete(revision))?;
+    pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, written)
 }
 
 fn put(call: &Call<'_>) -> Result<Return> {
@@ -160,9 +100,7 @@ fn create_key(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     let (store, payload) = this.writing(&key, call.arg(1)?)?;
-    let (promise, answer) = bridge::promise(call.interp);
-    store.create(&key, payload, move |revision| promise.complete(revision));
-    answer.wait(call.interp, move |_, revision| this.written(revision))
+    this.js.run(call.interp, |_| store.create(&key, payload), written)
 }
 
 /// A write whose revision nobody wants to know.
@@ -170,9 +108,9 @@ fn mark(call: &Call<'_>, headers: Headers) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     let (store, payload) = this.writing(&key, &Obj::empty())?;
-    let (promise, answer) = bridge::promise(call.interp);
-    store.write(&key, headers, payload, move |revision| promise.complete(revision))?;
-    answer.wait(call.interp, |_, revision| {
+    let (promise, pending) = bridge::promise(call.interp);
+    let id = store.write(&key, headers, payload, move |revision| promise.complete(revision))?;
+    pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, |_, revision| {
         revision?;
         Ok(Return::Empty)
     })
@@ -197,9 +135,7 @@ fn revert(call: &Call<'_>) -> Result<Return> {
     let revision = revision_of(call.arg(1)?)?;
     subject::check_publish(&this.bucket.write_subject(&key))?;
     let store = this.store()?;
-    let (promise, answer) = bridge::promise(call.interp);
-    store.revert(&key, revision, move |revision| promise.complete(revision));
-    answer.wait(call.interp, move |_, revision| this.written(revision))
+    this.js.run(call.interp, |_| store.revert(&key, revision), written)
 }
 
 /// Reads one entry that is not a deletion.
@@ -216,10 +152,10 @@ fn read(
     let revision = given.get("revision").map(revision_of).transpose()?;
     let store = this.store()?;
     subject::check_publish(&this.bucket.read_subject(&key))?;
-    let (promise, answer) = bridge::promise(call.interp);
-    store.read(&key, revision, move |entry| promise.complete(entry))?;
+    let (promise, pending) = bridge::promise(call.interp);
+    let id = store.read(&key, revision, move |entry| promise.complete(entry))?;
     drop(key);
-    answer.wait(call.interp, move |_, entry| {
+    pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, move |_, entry| {
         let entry = entry?.not_deleted()?;
         Ok(show(&this, &word, &entry).into())
     })
@@ -235,20 +171,10 @@ fn get_value(call: &Call<'_>) -> Result<Return> {
     read(call, |this, _, entry| value_obj(&this.js, entry))
 }
 
-/// A missing stream as status, watch, keys and history report it.
-pub fn bucket_gone(bucket: &str, error: Error) -> Error {
-    match error.kind {
-        Kind::StreamNotFound => {
-            Error::new(Kind::BucketNotFoundBare, format!("Bucket {bucket} not found"))
-        }
-        _ => error,
-    }
-}
-
 fn status(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
-    let operation = format!("STREAM.INFO.{}", this.bucket.stream);
-    this.js.clone().request(call.interp, &operation, None, move |_, outcome| {
+    let bucket = this.bucket.clone();
+    this.js.clone().call(call.interp, Op::StreamInfo(&bucket.stream), None, move |_, outcome| {
         let name = &this.bucket.name;
         let mut info = outcome.map_err(|error| bucket_gone(name, error))?;
         stream::config::reply::TABLE.show(&mut info);
@@ -265,14 +191,11 @@ const METHODS: &[Method] = &[
     Method { name: "delete", usage: "key ?revision?", min: 1, max: 2, body: delete },
     Method { name: "get", usage: "key ?arg ...?", min: 1, max: ANY, body: get },
     Method { name: "get_value", usage: "key ?arg ...?", min: 1, max: ANY, body: get_value },
-    Method { name: "history", usage: "key", min: 1, max: 1, body: gather::history },
-    Method { name: "keys", usage: "", min: 0, max: 0, body: gather::keys },
     Method { name: "purge", usage: "key", min: 1, max: 1, body: purge },
     Method { name: "put", usage: "key value", min: 2, max: 2, body: put },
     Method { name: "revert", usage: "key revision", min: 2, max: 2, body: revert },
     Method { name: "status", usage: "", min: 0, max: 0, body: status },
     Method { name: "update", usage: "key value revision", min: 3, max: 3, body: update },
-    Method { name: "watch", usage: "key ?arg ...?", min: 1, max: ANY, body: watcher::watch },
 ];
 
 pub fn register(interp: Interp<'_>) -> Result<()> {

@@ -4,15 +4,13 @@
 use super::bucket::{Bucket, not_found};
 use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::api::reply;
-use crate::jetstream::api::request_error;
-use crate::transport::{Headers, Link, Outgoing, RequestError, RequestResult};
+use crate::jetstream::api::{Op, reply, request_error};
+use crate::transport::{Headers, Link, Outgoing, RequestError, RequestId, RequestResult};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// A bucket and the way to it. One per operation; cloning is cheap.
 #[derive(Clone)]
@@ -58,14 +56,13 @@ impl Store {
         headers: Headers,
         payload: Bytes,
         done: impl FnOnce(Result<u64>) + Send + 'static,
-    ) -> Result<()> {
+    ) -> Result<RequestId> {
         let out = self.message(key, headers, payload);
         let bucket = self.bucket.clone();
         let subject = out.subject.clone();
         self.link.request(out, self.timeout, move |reply| {
             done(written(&bucket, &subject, reply));
-        })?;
-        Ok(())
+        })
     }
 
     /// The same as a future; the message is queued before this returns.
@@ -82,53 +79,46 @@ impl Store {
         async move { written(&bucket, &subject, reply.await) }
     }
 
-    /// Writes only if the key does not exist, deleted keys counting as such.
+    /// Writes only if the key does not exist, deleted keys counting as such. Dropping the future
+    /// cancels what is under way.
     pub fn create(
         &self,
         key: &str,
         payload: Bytes,
-        done: impl FnOnce(Result<u64>) + Send + 'static,
-    ) {
+    ) -> impl Future<Output = Result<u64>> + Send + 'static {
         let first = self.writing(key, expecting(0), payload.clone());
         let (this, key) = (self.clone(), key.to_owned());
-        self.link.spawn(async move {
-            done(match first.await {
-                Err(conflict) if conflict.kind == Kind::WrongLastSequence => {
-                    match this.reading(&key, None).await {
-                        Ok(entry) if entry.operation.deletes() => {
-                            this.writing(&key, expecting(entry.revision), payload).await
-                        }
-                        Ok(_) => Err(conflict),
-                        // Purged or expired between the two requests: nothing is in the way now.
-                        Err(error) if error.kind == Kind::KeyNotFound => {
-                            this.writing(&key, expecting(0), payload).await
-                        }
-                        Err(error) => Err(error),
-                    }
+        async move {
+            let conflict = match first.await {
+                Err(error) if error.kind == Kind::WrongLastSequence => error,
+                other => return other,
+            };
+            match this.reading(&key, None).await {
+                Ok(entry) if entry.operation.deletes() => {
+                    this.writing(&key, expecting(entry.revision), payload).await
                 }
-                other => other,
-            });
-        });
+                Ok(_) => Err(conflict),
+                // Purged or expired between the two requests: nothing is in the way now.
+                Err(error) if error.kind == Kind::KeyNotFound => {
+                    this.writing(&key, expecting(0), payload).await
+                }
+                Err(error) => Err(error),
+            }
+        }
     }
 
-    /// Writes the value of an earlier revision again.
+    /// Writes the value of an earlier revision again. Dropping the future cancels what is under way.
     pub fn revert(
         &self,
         key: &str,
         revision: u64,
-        done: impl FnOnce(Result<u64>) + Send + 'static,
-    ) {
+    ) -> impl Future<Output = Result<u64>> + Send + 'static {
         let old = self.reading(key, Some(revision));
         let (this, key) = (self.clone(), key.to_owned());
-        self.link.spawn(async move {
-            done(match old.await.and_then(Entry::not_deleted) {
-                Ok(entry) => {
-                    let value = Bytes::copy_from_slice(entry.value());
-                    this.writing(&key, Headers::new(), value).await
-                }
-                Err(error) => Err(error),
-            });
-        });
+        async move {
+            let entry = old.await?.not_deleted()?;
+            this.writing(&key, Headers::new(), Bytes::copy_from_slice(entry.value())).await
+        }
     }
 
     // ------------------------------------------------------------------------------- reading
@@ -140,12 +130,12 @@ impl Store {
         let (stream, prefix) = (&self.bucket.stream, &self.prefix);
         match revision {
             None => {
-                let subject = self.bucket.read_subject(key);
-                Outgoing::new(format!("{prefix}.DIRECT.GET.{stream}.{subject}"), "")
+                let op = Op::DirectGetLast { stream, subject: &self.bucket.read_subject(key) };
+                Outgoing::new(op.subject(prefix), "")
             }
             Some(seq) => {
                 let body = json!({"seq": seq}).to_string();
-                Outgoing::new(format!("{prefix}.DIRECT.GET.{stream}"), body)
+                Outgoing::new(Op::DirectGet(stream).subject(prefix), body)
             }
         }
     }
@@ -156,35 +146,38 @@ impl Store {
         key: &str,
         revision: Option<u64>,
         done: impl FnOnce(Result<Entry>) + Send + 'static,
-    ) -> Result<()> {
+    ) -> Result<RequestId> {
         let out = self.question(key, revision);
-        let (prefix, bucket, name) = (self.prefix.clone(), self.bucket.clone(), key.to_owned());
-        // In the form of JSON: it may be the answer that has broken the connection, because the
-        // engine cannot read it as a message.
-        let again = move || stored_question(&prefix, &bucket, &name, revision);
+        let again = self.question_again(key, revision);
         let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
         self.link.request_again(out, self.timeout, again, move |reply| {
             done(found(&bucket, &key, &subject, reply));
-        })?;
-        Ok(())
+        })
     }
 
-    /// The same as a future; the question is queued before this returns.
+    /// [`Store::read`] as a future; the question is queued before this returns, and forgotten when
+    /// the future is dropped.
     fn reading(
         &self,
         key: &str,
         revision: Option<u64>,
     ) -> impl Future<Output = Result<Entry>> + Send + 'static {
-        let (tell, told) = oneshot::channel();
-        let asked = self.read(key, revision, move |entry| {
-            // The future may be gone.
-            let _ = tell.send(entry);
-        });
-        async move {
-            asked?;
-            let closed = |_| Error::connection_closed();
-            told.await.map_err(closed)?
-        }
+        let out = self.question(key, revision);
+        let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
+        let again = self.question_again(&key, revision);
+        let reply = self.link.ask_again(out, self.timeout, again);
+        async move { found(&bucket, &key, &subject, reply.await) }
+    }
+
+    /// What is asked over a new connection: in the form of JSON, because it may be the answer that
+    /// has broken the old one, which the engine cannot read as a message.
+    fn question_again(
+        &self,
+        key: &str,
+        revision: Option<u64>,
+    ) -> impl Fn() -> Outgoing + Send + use<> {
+        let (prefix, bucket, key) = (self.prefix.clone(), self.bucket.clone(), key.to_owned());
+        move || stored_question(&prefix, &bucket, &key, revision)
     }
 }
 
@@ -194,7 +187,7 @@ fn stored_question(prefix: &str, bucket: &Bucket, key: &str, revision: Option<u6
         None => json!({"last_by_subj": bucket.read_subject(key)}),
         Some(seq) => json!({"seq": seq}),
     };
-    Outgoing::new(format!("{prefix}.STREAM.MSG.GET.{}", bucket.stream), body.to_string())
+    Outgoing::new(Op::MessageGet(&bucket.stream).subject(prefix), body.to_string())
 }
 
 /// The revision in a publish acknowledgement.

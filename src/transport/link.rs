@@ -162,15 +162,22 @@ impl Link {
         timeout: Option<Duration>,
     ) -> impl Future<Output = RequestResult> + Send + 'static {
         let (tell, told) = oneshot::channel();
-        let sent = self.request(out, timeout, move |reply| {
-            // The future may be gone.
-            let _ = tell.send(reply);
-        });
-        let guard = sent.map(|id| CancelOnDrop(self.0.shared.clone(), id));
-        async move {
-            let _guard = guard.map_err(RequestError::Refused)?;
-            told.await.unwrap_or(Err(RequestError::Closed))
-        }
+        // The future may be gone.
+        let sent = self.request(out, timeout, move |reply| drop(tell.send(reply)));
+        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.shared.clone(), id)), told)
+    }
+
+    /// [`Link::request_again`] as a future; dropping it cancels the request.
+    pub fn ask_again(
+        &self,
+        out: Outgoing,
+        timeout: Option<Duration>,
+        again: impl Fn() -> Outgoing + Send + 'static,
+    ) -> impl Future<Output = RequestResult> + Send + 'static {
+        let (tell, told) = oneshot::channel();
+        // The future may be gone.
+        let sent = self.request_again(out, timeout, again, move |reply| drop(tell.send(reply)));
+        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.shared.clone(), id)), told)
     }
 
     /// Forgets a request; tells whether it was pending. Its handler is not called any more, except
@@ -340,6 +347,15 @@ impl Drop for Inner {
     fn drop(&mut self) {
         runtime::Open::begin_close(self, Duration::ZERO);
     }
+}
+
+/// The reply to a request that is forgotten when this future is dropped.
+async fn told_unless_dropped(
+    sent: Result<CancelOnDrop>,
+    told: oneshot::Receiver<RequestResult>,
+) -> RequestResult {
+    let _guard = sent.map_err(RequestError::Refused)?;
+    told.await.unwrap_or(Err(RequestError::Closed))
 }
 
 /// Cancels the request of a future that is dropped.

@@ -49,10 +49,11 @@ pub struct ConsumerConfig {
     pub action: bool,
 }
 
-/// A create request: the operation behind the API prefix, and its body.
+/// A create request: what its subject says, and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateRequest {
-    pub op: String,
+    pub name: Option<String>,
+    pub filter: Option<String>,
     pub body: Vec<u8>,
 }
 
@@ -100,21 +101,12 @@ impl ConsumerConfig {
         if self.action {
             request.set(request::ACTION, "create");
         }
-        CreateRequest {
-            op: self.create_op(name.as_deref()),
-            body: Value::from(request).to_string().into_bytes(),
-        }
-    }
-
-    fn create_op(&self, name: Option<&str>) -> String {
-        let stream = &self.stream;
-        match (name, self.filters.as_slice()) {
-            (None, _) => format!("CONSUMER.CREATE.{stream}"),
-            (Some(name), [filter]) if filter != ">" => {
-                format!("CONSUMER.CREATE.{stream}.{name}.{filter}")
-            }
-            (Some(name), _) => format!("CONSUMER.CREATE.{stream}.{name}"),
-        }
+        // The subject names a filter only together with a name, and only one.
+        let filter = match (&name, self.filters.as_slice()) {
+            (Some(_), [filter]) if filter != ">" => Some(filter.clone()),
+            _ => None,
+        };
+        CreateRequest { name, filter, body: Value::from(request).to_string().into_bytes() }
     }
 }
 
@@ -163,7 +155,7 @@ mod tests {
             )
         );
         let request = watcher().create_request(&Policy::All, "_INBOX.x");
-        assert_eq!(request.op, "CONSUMER.CREATE.KV_B");
+        assert_eq!((request.name, request.filter), (None, None));
     }
 
     #[test]
@@ -188,11 +180,12 @@ mod tests {
         let mut config = watcher();
         config.name_prefix = Some("w".into());
         let request = config.create_request(&Policy::New, "_INBOX.abcdefghijklmn");
-        assert_eq!(request.op, "CONSUMER.CREATE.KV_B.w_ghijklmn.$KV.B.>");
+        assert_eq!(request.name.as_deref(), Some("w_ghijklmn"));
+        assert_eq!(request.filter.as_deref(), Some("$KV.B.>"));
         let text = String::from_utf8(request.body).expect("text");
         assert!(text.contains(r#""config":{"name":"w_ghijklmn","#));
         config.filters = vec![">".into()];
         let request = config.create_request(&Policy::New, "_INBOX.abcdefghijklmn");
-        assert_eq!(request.op, "CONSUMER.CREATE.KV_B.w_ghijklmn");
+        assert_eq!((request.name.as_deref(), request.filter), (Some("w_ghijklmn"), None));
     }
 }

@@ -31,17 +31,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use self::action::{Action, Connection, Surroundings};
+pub use self::action::{Action, Surroundings};
 use self::poison::Bounces;
 use self::renewal::Renewals;
 use self::resume::SHORTEST_PAUSE;
 use self::rollcall::RollCall;
 use self::watchdog::{CROSSING, IN_FLIGHT, QUIET};
-use super::{Spec, State};
+use super::{ConsumerState, OrderedConfig};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::Policy;
 use crate::rfc3339;
+use crate::transport::ConnState;
 
 enum Phase {
     Creating,
@@ -84,10 +85,10 @@ struct Owed {
 }
 
 pub struct Machine {
-    spec: Spec,
+    spec: OrderedConfig,
     around: Surroundings,
     phase: Phase,
-    state: Option<State>,
+    state: Option<ConsumerState>,
     connected: bool,
     bounces: Bounces,
     renewals: Renewals,
@@ -149,10 +150,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(spec: Spec, around: Surroundings, now: Instant) -> Self {
+    pub fn new(spec: OrderedConfig, around: Surroundings, now: Instant) -> Self {
         let (connected, generation) = match around.connection {
-            Connection::Connected(generation) => (true, generation),
-            Connection::Disconnected | Connection::Closed => (false, 0),
+            ConnState::Connected(generation) => (true, generation),
+            ConnState::Disconnected | ConnState::Closed => (false, 0),
         };
         let deadline = around.timeout.map(|timeout| now + timeout);
         Machine {
@@ -205,6 +206,10 @@ impl Machine {
             may_ask_stream: true,
             consumer_created: None,
         }
+    }
+
+    pub fn stream(&self) -> &str {
+        &self.spec.config.stream
     }
 
     /// The server's name of the present consumer; empty while there is none.
@@ -414,8 +419,8 @@ impl Machine {
         if let Some(timeout) = timeout.filter(|timeout| self.last_message + *timeout > now)
             && !self.seen.is_empty()
         {
-            let op = format!("CONSUMER.INFO.{}.{}", self.spec.config.stream, self.seen);
-            out.push(Action::AskCreated { incarnation, op, timeout });
+            let consumer = self.seen.clone();
+            out.push(Action::AskCreated { incarnation, consumer, timeout });
             return;
         }
         self.attempt_failed(error, now, out);
@@ -497,18 +502,18 @@ impl Machine {
     }
 
     /// The connection was established, lost, or given up.
-    pub fn connection(&mut self, connection: Connection, now: Instant, out: &mut Vec<Action>) {
-        if !matches!(connection, Connection::Connected(_)) {
+    pub fn connection(&mut self, connection: ConnState, now: Instant, out: &mut Vec<Action>) {
+        if !matches!(connection, ConnState::Connected(_)) {
             self.roll_call_lost(now);
         }
         match connection {
-            Connection::Connected(generation) => {
+            ConnState::Connected(generation) => {
                 if !self.connected || generation != self.generation {
                     self.generation = generation;
                     self.reconnected(now, out);
                 }
             }
-            Connection::Disconnected => {
+            ConnState::Disconnected => {
                 self.connected = false;
                 self.check_stream = true;
                 self.silent_until = None;
@@ -519,13 +524,13 @@ impl Machine {
                     self.go_offline(now);
                 }
             }
-            Connection::Closed => {
+            ConnState::Closed => {
                 self.connected = false;
                 self.closed |= !matches!(self.phase, Phase::Stopped);
                 // The first creation fails by its request, for its caller to hear of it.
                 if !self.first && !matches!(self.phase, Phase::Stopped) {
                     if !matches!(self.phase, Phase::Running | Phase::Waiting { .. }) {
-                        let text = "failed to reset: Connection lost".to_owned();
+                        let text = "failed to reset: ConnState lost".to_owned();
                         out.push(Action::LastError(Kind::Timeout, text));
                     }
                     self.give_up(Kind::ConnectionClosed, "stopped", out);
@@ -542,13 +547,13 @@ impl Machine {
 
     /// Goes on over a new connection, after the last one was closed and the user was told so. What
     /// has stopped for another reason, or never began, stays as it is.
-    pub fn revive(&mut self, connection: Connection, now: Instant, out: &mut Vec<Action>) {
+    pub fn revive(&mut self, connection: ConnState, now: Instant, out: &mut Vec<Action>) {
         if self.first || !std::mem::take(&mut self.closed) {
             return;
         }
         self.generation = 0;
         self.phase = Phase::Offline { deadline: None };
-        self.change_state(State::Stale, out);
+        self.change_state(ConsumerState::Stale, out);
         self.connection(connection, now, out);
     }
 
@@ -573,8 +578,8 @@ impl Machine {
         self.tokens += 1;
         self.probe_retry = None;
         self.probe = Some(Probe { token: self.tokens, after_reconnect });
-        let op = format!("CONSUMER.INFO.{}.{}", self.spec.config.stream, self.name);
-        out.push(Action::AskConsumer { token: self.tokens, op });
+        let consumer = self.name.clone();
+        out.push(Action::AskConsumer { token: self.tokens, consumer });
     }
 
     fn owe(&mut self, subject: &str, out: &mut Vec<Action>) {

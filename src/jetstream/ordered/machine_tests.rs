@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::machine::{Action, Connection, Machine, Surroundings};
-use super::{Resume, Spec};
+use super::machine::{Action, Machine, Surroundings};
+use super::{OrderedConfig, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
 use crate::jetstream::stored::StoredMessage;
+use crate::transport::ConnState;
 
-pub(super) fn spec(policy: Policy, resume: Resume) -> Spec {
+pub(super) fn spec(policy: Policy, resume: Resume) -> OrderedConfig {
     let config = ConsumerConfig {
         stream: "S".into(),
         filters: vec!["s.>".into()],
@@ -21,10 +22,10 @@ pub(super) fn spec(policy: Policy, resume: Resume) -> Spec {
         name_prefix: None,
         action: true,
     };
-    Spec { config, policy, resume, stream_created: None, roll_call: false }
+    OrderedConfig { config, policy, resume, stream_created: None, roll_call: false }
 }
 
-pub(super) fn surroundings(connection: Connection) -> Surroundings {
+pub(super) fn surroundings(connection: ConnState) -> Surroundings {
     let mut inboxes = 0;
     Surroundings {
         api_prefix: "$JS.API".into(),
@@ -54,11 +55,11 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(spec: Spec) -> Self {
-        Rig::with(spec, surroundings(Connection::Connected(1)))
+    fn new(spec: OrderedConfig) -> Self {
+        Rig::with(spec, surroundings(ConnState::Connected(1)))
     }
 
-    fn with(spec: Spec, around: Surroundings) -> Self {
+    fn with(spec: OrderedConfig, around: Surroundings) -> Self {
         let now = Instant::now();
         let mut rig = Rig {
             machine: Machine::new(spec, around, now),
@@ -76,7 +77,7 @@ impl Rig {
     }
 
     /// A watch that is live after `seq` messages of stream and consumer alike.
-    fn live(spec: Spec, seq: u64) -> Self {
+    fn live(spec: OrderedConfig, seq: u64) -> Self {
         let mut rig = Rig::new(spec);
         rig.created(0, seq);
         for n in 1..=seq {
@@ -105,23 +106,25 @@ impl Rig {
                     self.timeout = timeout;
                     assert!(self.subscribed, "listens before it asks");
                     assert_eq!(incarnation, self.incarnation);
-                    assert_eq!(request.op, "CONSUMER.CREATE.S");
+                    assert_eq!((request.name, request.filter), (None, None));
                     let body: Value = serde_json::from_slice(&request.body).expect("JSON");
                     self.request = body["config"].clone();
                     let policy = self.request["deliver_policy"].as_str().expect("a policy");
                     let from = self.request.get("opt_start_seq").map(|n| format!(" {n}"));
                     self.log.push(format!("create {policy}{}", from.unwrap_or_default()));
                 }
-                Action::AskCreated { op, .. } => self.log.push(format!("late {op}")),
-                Action::AskConsumer { token, op }
-                | Action::AskStream { token, op, .. }
-                | Action::AskMessage { token, op, .. } => {
-                    self.log.push(format!("ask {op}"));
-                    self.asked.push((token, op));
+                Action::AskCreated { consumer, .. } => {
+                    self.log.push(format!("late CONSUMER.INFO.S.{consumer}"));
                 }
-                Action::CallRoll { token, filter, .. } => {
-                    self.log.push(format!("roll call {filter}"));
-                    self.asked.push((token, filter));
+                Action::AskConsumer { token, consumer } => {
+                    self.ask(token, format!("CONSUMER.INFO.S.{consumer}"));
+                }
+                Action::AskStream { token, .. } => self.ask(token, "STREAM.INFO.S".into()),
+                Action::AskMessage { token, .. } => self.ask(token, "STREAM.MSG.GET.S".into()),
+                Action::CallRoll { token, filters } => {
+                    let filters = filters.join(" ");
+                    self.log.push(format!("roll call {filters}"));
+                    self.asked.push((token, filters));
                 }
                 Action::RollCalled => self.log.push("roll called".into()),
                 Action::Publish { subject } => self.log.push(format!("publish {subject}")),
@@ -138,6 +141,11 @@ impl Rig {
                 Action::SetTimer(at) => self.timer = Some(at),
             }
         }
+    }
+
+    fn ask(&mut self, token: u64, op: String) {
+        self.log.push(format!("ask {op}"));
+        self.asked.push((token, op));
     }
 
     /// What has been said since the last time.
@@ -228,7 +236,7 @@ impl Rig {
         self.answer(Ok(json!({"created": created, "state": {"last_seq": last_seq}})));
     }
 
-    fn connection(&mut self, connection: Connection) {
+    fn connection(&mut self, connection: ConnState) {
         self.run(|machine, now, out| machine.connection(connection, now, out));
     }
 }
@@ -239,11 +247,11 @@ fn error(kind: Kind) -> Error {
     Error::new(kind, "why")
 }
 
-fn watch() -> Spec {
+fn watch() -> OrderedConfig {
     spec(Policy::LastPerSubject, Resume::SnapshotThenSequence)
 }
 
-fn all() -> Spec {
+fn all() -> OrderedConfig {
     spec(Policy::All, Resume::BySequence)
 }
 
@@ -415,8 +423,8 @@ fn an_answer_to_flow_control_that_went_with_the_connection_is_repeated() {
     rig.message(1, 1, 8);
     rig.flow_control("fc.1");
     rig.consumed(1);
-    rig.connection(Connection::Disconnected);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
     rig.take();
     let info = rig.info(1, 1, 8);
     rig.answer(Ok(info));
@@ -582,8 +590,8 @@ fn the_stream_is_deleted() {
     rig.take();
     rig.answer(Err(error(Kind::StreamNotFound)));
     rig.expect(&["ErrStreamNotFound stopped due to stream not found", "Stopped"]);
-    rig.connection(Connection::Disconnected);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
     rig.pass(60_000);
     rig.expect(&[]);
     assert!(!rig.subscribed);
@@ -620,7 +628,7 @@ fn a_failed_reset_is_tried_again_after_ten_seconds() {
 fn retries_do_not_come_all_at_once() {
     let mut times: Vec<_> = (0..20)
         .map(|seed| {
-            let around = Surroundings { seed, ..surroundings(Connection::Connected(1)) };
+            let around = Surroundings { seed, ..surroundings(ConnState::Connected(1)) };
             let mut rig = Rig::with(all(), around);
             rig.created(0, 0);
             rig.message(9, 9, 0);
@@ -643,7 +651,7 @@ fn the_first_creation_fails_for_its_caller() {
     rig.create_failed(error(Kind::StreamNotFound));
     rig.expect(&["create all", "Initial", "failed StreamNotFound"]);
     assert!(!rig.subscribed);
-    rig.connection(Connection::Closed);
+    rig.connection(ConnState::Closed);
     rig.pass(60_000);
     rig.expect(&[]);
 }
@@ -651,10 +659,10 @@ fn the_first_creation_fails_for_its_caller() {
 #[test]
 fn a_short_interruption_keeps_the_consumer() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Disconnected);
+    rig.connection(ConnState::Disconnected);
     rig.expect(&["Stale"]);
     rig.pass(1000);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     rig.expect(&["ask CONSUMER.INFO.S.C1"]);
     let info = rig.info(3, 3, 0);
     rig.answer(Ok(info));
@@ -670,8 +678,8 @@ fn any_orderly_traffic_proves_that_the_consumer_lives() {
         [|rig: &mut Rig| rig.message(4, 4, 0), |rig: &mut Rig| rig.heartbeat(Some(3), None)]
     {
         let mut rig = Rig::live(all(), 3);
-        rig.connection(Connection::Disconnected);
-        rig.connection(Connection::Connected(2));
+        rig.connection(ConnState::Disconnected);
+        rig.connection(ConnState::Connected(2));
         rig.take();
         traffic(&mut rig);
         assert_eq!(rig.take()[0], "Live");
@@ -683,7 +691,7 @@ fn any_orderly_traffic_proves_that_the_consumer_lives() {
 #[test]
 fn what_was_lost_with_the_connection_is_found() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     rig.take();
     let info = rig.info(5, 5, 0);
     rig.answer(Ok(info));
@@ -697,7 +705,7 @@ fn what_was_lost_with_the_connection_is_found() {
     );
     // The same, but it was only slow.
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     let info = rig.info(4, 4, 0);
     rig.answer(Ok(info));
     rig.pass(50);
@@ -710,8 +718,8 @@ fn what_was_lost_with_the_connection_is_found() {
 #[test]
 fn a_consumer_that_did_not_survive_is_replaced_at_once() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Disconnected);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
     rig.take();
     rig.answer(Err(error(Kind::ConsumerNotFound)));
     rig.expect(&[
@@ -724,8 +732,8 @@ fn a_consumer_that_did_not_survive_is_replaced_at_once() {
 #[test]
 fn a_settling_server_is_given_three_seconds() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Disconnected);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
     rig.take();
     rig.answer(Err(error(Kind::JetStreamNotEnabled)));
     rig.expect(&[]);
@@ -765,7 +773,7 @@ fn a_settling_server_is_given_three_seconds() {
 #[test]
 fn a_long_outage() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Disconnected);
+    rig.connection(ConnState::Disconnected);
     rig.take();
     rig.pass(1500);
     let reset = "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive";
@@ -775,7 +783,7 @@ fn a_long_outage() {
     rig.expect(&["ErrTimeout failed to reset: Request to $JS.API.CONSUMER.CREATE.S timed out"]);
     rig.pass(60_000);
     rig.expect(&[]);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     rig.expect(&[reset, "ask STREAM.INFO.S", "Resuming"]);
     rig.answer_stream(OLD, 5);
     rig.created(3, 2);
@@ -786,13 +794,13 @@ fn a_long_outage() {
 #[test]
 fn an_outage_shorter_than_the_timeout_of_a_request() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Disconnected);
+    rig.connection(ConnState::Disconnected);
     rig.pass(2000);
     rig.take();
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     rig.expect(&["ask STREAM.INFO.S", "Resuming"]);
     // Lost again while it asks.
-    rig.connection(Connection::Disconnected);
+    rig.connection(ConnState::Disconnected);
     rig.answer_stream(OLD, 5);
     rig.expect(&["Stale"]);
     rig.pass(1000);
@@ -803,9 +811,9 @@ fn an_outage_shorter_than_the_timeout_of_a_request() {
 fn a_create_request_lost_with_the_connection_is_made_again() {
     let mut rig = Rig::live(all(), 3);
     rig.message(9, 9, 0);
-    rig.connection(Connection::Disconnected);
+    rig.connection(ConnState::Disconnected);
     rig.take();
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     rig.expect(&["ask STREAM.INFO.S", "Resuming"]);
     rig.answer_stream(OLD, 9);
     rig.expect(&["create by_start_sequence 4"]);
@@ -816,15 +824,15 @@ fn a_create_request_lost_with_the_connection_is_made_again() {
 #[test]
 fn the_connection_is_closed() {
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Closed);
+    rig.connection(ConnState::Closed);
     rig.expect(&["ErrConnectionClosed stopped", "Stopped"]);
     let mut rig = Rig::live(all(), 3);
-    rig.connection(Connection::Disconnected);
+    rig.connection(ConnState::Disconnected);
     rig.pass(1500);
     rig.take();
-    rig.connection(Connection::Closed);
+    rig.connection(ConnState::Closed);
     rig.expect(&[
-        "ErrTimeout failed to reset: Connection lost",
+        "ErrTimeout failed to reset: ConnState lost",
         "ErrConnectionClosed stopped",
         "Stopped",
     ]);
@@ -837,7 +845,7 @@ fn stop_is_silent() {
     rig.run(|machine, _, out| machine.stop(out));
     assert!(!rig.subscribed);
     rig.message(4, 4, 0);
-    rig.connection(Connection::Closed);
+    rig.connection(ConnState::Closed);
     rig.pass(60_000);
     rig.run(|machine, _, out| machine.stop(out));
     rig.expect(&[]);
@@ -936,7 +944,7 @@ fn a_longer_stream_may_be_another_one() {
         (Some(OLD), "2026-01-01T00:00:00.000000001Z", true),
     ] {
         let known = known.map(str::to_owned);
-        let mut rig = Rig::live(Spec { stream_created: known, ..watch() }, 3);
+        let mut rig = Rig::live(OrderedConfig { stream_created: known, ..watch() }, 3);
         rig.pass(1500);
         rig.answer_stream(created, 100);
         let recreated = rig.take().iter().any(|line| line == "Recreated");
@@ -976,10 +984,10 @@ fn no_heartbeats_no_supervision() {
 
 #[test]
 fn a_request_kept_until_the_connection_is_up() {
-    let mut rig = Rig::with(all(), surroundings(Connection::Disconnected));
+    let mut rig = Rig::with(all(), surroundings(ConnState::Disconnected));
     rig.expect(&["create all", "Initial"]);
     // The request was kept by the connection and has just been sent.
-    rig.connection(Connection::Connected(1));
+    rig.connection(ConnState::Connected(1));
     rig.expect(&[]);
     rig.created(0, 0);
     rig.expect(&["created", "end", "Live"]);
@@ -995,9 +1003,9 @@ fn a_first_creation_lost_with_the_connection() {
         let mut rig = Rig::new(spec(policy, Resume::SnapshotThenSequence));
         rig.message(4, 1, 1);
         rig.take();
-        rig.connection(Connection::Disconnected);
+        rig.connection(ConnState::Disconnected);
         rig.pass(300);
-        rig.connection(Connection::Connected(2));
+        rig.connection(ConnState::Connected(2));
         assert_eq!(rig.timeout, Some(Duration::from_millis(700)));
         assert_eq!(rig.request["opt_start_seq"], from);
         rig.take();
@@ -1012,15 +1020,15 @@ fn a_first_creation_lost_with_the_connection() {
     }
     // Nothing has come yet: as if it had never been tried.
     let mut rig = Rig::new(spec(Policy::New, Resume::BySequence));
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Connected(2));
     rig.created(8, 0);
     rig.expect(&["create new", "Initial", "create new", "created", "end", "Live"]);
 }
 
 /// The connection goes and comes back, and the consumer has to be made again.
 fn bounce(rig: &mut Rig, generation: u64) {
-    rig.run(|m, now, out| m.connection(Connection::Disconnected, now, out));
-    rig.run(|m, now, out| m.connection(Connection::Connected(generation), now, out));
+    rig.run(|m, now, out| m.connection(ConnState::Disconnected, now, out));
+    rig.run(|m, now, out| m.connection(ConnState::Connected(generation), now, out));
     let (token, _) = rig.asked.pop().expect("a question about the consumer");
     let error = Error::new(Kind::ConsumerNotFound, "consumer not found");
     rig.run(|m, now, out| m.consumer_info(token, Err(&error), now, out));
@@ -1073,8 +1081,8 @@ fn losses_without_a_bad_message_cost_one_question() {
     assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()), "counted anew");
 }
 
-fn watch_with_roll_call() -> Spec {
-    Spec { roll_call: true, ..watch() }
+fn watch_with_roll_call() -> OrderedConfig {
+    OrderedConfig { roll_call: true, ..watch() }
 }
 
 impl Rig {
@@ -1130,8 +1138,8 @@ fn a_roll_call_that_fails_is_made_again() {
     rig.pass(1000);
     assert!(rig.take().contains(&"roll call s.>".to_owned()));
     // Lost with the connection; the consumer survived.
-    rig.connection(Connection::Disconnected);
-    rig.connection(Connection::Connected(2));
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
     rig.pass(0);
     assert!(rig.take().contains(&"roll call s.>".to_owned()));
     rig.answer_roll_call(Err(error(Kind::StreamNotFound)));
@@ -1170,10 +1178,8 @@ fn the_first_creation_ends_in_time_however_often_the_connection_is_lost() {
     let mut rig = Rig::new(spec(Policy::LastPerSubject, Resume::SnapshotThenSequence));
     for generation in 2..1000 {
         rig.now += Duration::from_millis(10);
-        rig.run(|machine, now, out| machine.connection(Connection::Disconnected, now, out));
-        rig.run(|machine, now, out| {
-            machine.connection(Connection::Connected(generation), now, out)
-        });
+        rig.run(|machine, now, out| machine.connection(ConnState::Disconnected, now, out));
+        rig.run(|machine, now, out| machine.connection(ConnState::Connected(generation), now, out));
         if rig.machine.is_stopped() {
             break;
         }

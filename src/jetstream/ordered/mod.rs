@@ -1,12 +1,14 @@
 //! The ordered consumer: every message of a stream once and in order, whatever happens between.
 //!
-//! `machine` decides and does nothing, `driver` does and decides nothing. Ordered consumers,
-//! watches, keys and histories are all served by this one.
+//! `machine` decides and does nothing, `driver` does and decides nothing; `consumer` is the handle.
+//! Ordered consumers, watches, keys and histories are all served by this one.
 
+pub mod consumer;
 pub mod create;
-pub mod driver;
-pub mod machine;
+mod driver;
+mod machine;
 pub mod object;
+mod perform;
 
 #[cfg(test)]
 mod machine_tests;
@@ -31,7 +33,7 @@ pub enum Resume {
 
 /// What to consume.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct OrderedConfig {
     pub config: ConsumerConfig,
     pub policy: Policy,
     pub resume: Resume,
@@ -45,7 +47,7 @@ pub struct Spec {
 
 /// How far what has been delivered can be trusted to be all there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ConsumerState {
     /// The data that was there at the start is being delivered.
     Initial,
     /// All of it has been delivered, changes follow as they happen.

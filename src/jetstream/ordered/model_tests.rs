@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::machine::{Action, Connection, Machine};
+use super::machine::{Action, Machine};
 use super::machine_tests::{spec, surroundings};
-use super::{Resume, State};
+use super::{ConsumerState, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::Policy;
+use crate::transport::ConnState;
 
 struct Random(u64);
 
@@ -101,7 +102,7 @@ struct World {
     written: BTreeMap<u64, u64>,
     deletions: usize,
     errors: Vec<Kind>,
-    state: Option<State>,
+    state: Option<ConsumerState>,
     history: bool,
     ticks: u64,
     started: bool,
@@ -121,7 +122,7 @@ impl World {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let history = random.percent(50);
         let machine =
-            Machine::new(spec(policy, resume), surroundings(Connection::Connected(1)), now);
+            Machine::new(spec(policy, resume), surroundings(ConnState::Connected(1)), now);
         let loss = [0, 1, 5, 20][usize::try_from(random.below(4)).expect("small")];
         let mut world = World {
             random,
@@ -427,7 +428,7 @@ impl World {
         self.connected = connected;
         if connected {
             self.generation += 1;
-            let connection = Connection::Connected(self.generation);
+            let connection = ConnState::Connected(self.generation);
             self.run(|machine, now, out| machine.connection(connection, now, out));
         } else {
             // Replies that are on their way are lost as well.
@@ -451,7 +452,7 @@ impl World {
                 | Packet::StreamInfo { .. }
                 | Packet::NoMessage { .. } => true,
             });
-            self.run(|machine, now, out| machine.connection(Connection::Disconnected, now, out));
+            self.run(|machine, now, out| machine.connection(ConnState::Disconnected, now, out));
         }
     }
 
@@ -522,7 +523,7 @@ fn check(seed: u64, policy: Policy, resume: Resume) -> World {
 
     let what = format!("seed {seed} {policy:?} {resume:?} {:?}", world.errors);
     assert_eq!(world.ends, 1, "{what}");
-    assert_eq!(world.state, Some(State::Live), "{what}");
+    assert_eq!(world.state, Some(ConsumerState::Live), "{what}");
     assert!(world.delivered.is_sorted_by(|a, b| a < b), "{what}: {:?}", world.delivered);
     let must = |seq: &u64| match policy {
         Policy::All => true,

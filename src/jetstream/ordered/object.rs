@@ -1,6 +1,6 @@
 //! `nats::ordered_consumer`: the visible side of an ordered consumer.
 
-use super::driver::OrderedConsumer;
+use super::consumer::OrderedConsumer;
 use crate::connection::Follower;
 use crate::connection::log::Level;
 use crate::error::{Error, Kind};

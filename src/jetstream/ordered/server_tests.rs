@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::driver::{Observer, OrderedConsumer};
-use super::{Resume, Spec, State};
+use super::consumer::{Observer, OrderedConsumer};
+use super::{ConsumerState, OrderedConfig, Resume};
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::api::Api;
+use crate::jetstream::api::{Api, reply};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
 use crate::jetstream::stored::StoredMessage;
@@ -72,10 +72,10 @@ impl World {
     fn call(&self, op: &str, body: Value) -> Result<Value> {
         let (tell, told) = mpsc::channel();
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.api
-            .request(op, body, Some(DEADLINE), move |answer| drop(tell.send(answer)))
-            .expect("sent");
-        told.recv_timeout(DEADLINE).expect("an answer")
+        let out = Outgoing::new(format!("$JS.API.{op}"), body);
+        self.link.request(out, Some(DEADLINE), move |reply| drop(tell.send(reply))).expect("sent");
+        let reply = told.recv_timeout(DEADLINE).expect("an answer").expect("a reply");
+        reply::parse(reply.payload())
     }
 
     fn publish(&self, subject: &str, payload: &[u8]) {
@@ -98,12 +98,12 @@ impl World {
         });
     }
 
-    fn start(&self, spec: Spec) -> Consumer {
+    fn start(&self, spec: OrderedConfig) -> Consumer {
         start(self.api.clone(), spec)
     }
 }
 
-fn start(api: Api, spec: Spec) -> Consumer {
+fn start(api: Api, spec: OrderedConfig) -> Consumer {
     let (tell, told) = mpsc::channel();
     let done = tell.clone();
     let consumer = OrderedConsumer::start(
@@ -129,7 +129,7 @@ enum Heard {
     Entry(u64),
     End,
     Error(Kind, String),
-    State(State),
+    State(ConsumerState),
     Created,
     Done(Result<()>),
 }
@@ -162,7 +162,7 @@ impl Observer for Recorder {
         self.tell(Heard::Error(kind, text));
     }
 
-    fn state(&mut self, state: State) {
+    fn state(&mut self, state: ConsumerState) {
         self.tell(Heard::State(state));
     }
 
@@ -177,7 +177,7 @@ struct Consumer {
     consumer: OrderedConsumer,
     told: Receiver<Heard>,
     errors: Vec<Kind>,
-    states: Vec<State>,
+    states: Vec<ConsumerState>,
 }
 
 impl Consumer {
@@ -228,7 +228,7 @@ impl Consumer {
         self.until(|heard| matches!(heard, Heard::End));
     }
 
-    fn reached(&mut self, state: State) {
+    fn reached(&mut self, state: ConsumerState) {
         if self.states.last() == Some(&state) {
             return;
         }
@@ -243,8 +243,8 @@ impl Consumer {
     }
 }
 
-fn spec(policy: Policy, idle_heartbeat: u64) -> Spec {
-    Spec {
+fn spec(policy: Policy, idle_heartbeat: u64) -> OrderedConfig {
+    OrderedConfig {
         config: ConsumerConfig {
             stream: "S".into(),
             filters: vec!["s.>".into()],
@@ -267,7 +267,7 @@ fn delivers_what_is_there_and_what_comes() {
     world.fill(1..=10);
     let mut all = world.start(spec(Policy::All, 5000));
     let mut new = world.start(spec(Policy::New, 5000));
-    let mut some = world.start(Spec {
+    let mut some = world.start(OrderedConfig {
         config: ConsumerConfig {
             filters: vec!["s.3".into(), "s.11".into()],
             name_prefix: Some("chosen".into()),
@@ -281,7 +281,7 @@ fn delivers_what_is_there_and_what_comes() {
     some.entries([3]);
     some.end();
     for consumer in [&mut all, &mut new, &mut some] {
-        consumer.reached(State::Live);
+        consumer.reached(ConsumerState::Live);
     }
     world.fill(11..=11);
     all.entries([11]);
@@ -294,7 +294,7 @@ fn delivers_what_is_there_and_what_comes() {
     assert_eq!(all.consumer.info().expect("info")["config"], info["config"]);
 
     let missing = ConsumerConfig { stream: "T".into(), ..spec(Policy::All, 5000).config };
-    let mut missing = world.start(Spec { config: missing, ..spec(Policy::All, 5000) });
+    let mut missing = world.start(OrderedConfig { config: missing, ..spec(Policy::All, 5000) });
     assert_eq!(missing.done().map_err(|error| error.kind), Err(Kind::StreamNotFound));
 
     drop(all);
@@ -310,7 +310,7 @@ fn a_consumer_deleted_under_it() {
     world.fill(1..=3);
     let mut consumer = world.start(spec(Policy::All, 300));
     consumer.entries(1..=3);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     let name = consumer.consumer.name();
     world.call(&format!("CONSUMER.DELETE.S.{name}"), Value::Null).expect("deleted");
     world.fill(4..=5);
@@ -318,7 +318,7 @@ fn a_consumer_deleted_under_it() {
     assert_eq!(kind, Kind::ConsumerNotActive);
     assert_eq!(text, "reset with opt_start_seq = 4 due to ErrConsumerNotActive");
     consumer.entries(4..=5);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     assert_ne!(consumer.consumer.name(), name);
     assert_eq!(consumer.errors, [Kind::ConsumerNotActive]);
 }
@@ -329,9 +329,9 @@ fn a_stream_deleted_under_it() {
     world.fill(1..=3);
     let mut consumer = world.start(spec(Policy::All, 200));
     consumer.entries(1..=3);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     world.call("STREAM.DELETE.S", Value::Null).expect("deleted");
-    consumer.reached(State::Stopped);
+    consumer.reached(ConsumerState::Stopped);
     assert_eq!(consumer.errors, [Kind::ConsumerNotActive, Kind::StreamNotFound]);
     assert_eq!(consumer.consumer.name(), "");
 }
@@ -343,16 +343,16 @@ fn a_stream_made_again_under_it() {
         world.fill(1..=3);
         let created = world.call("STREAM.INFO.S", Value::Null).expect("info")["created"].clone();
         let created = created.as_str().map(str::to_owned);
-        let spec = Spec { stream_created: created, ..spec(Policy::All, 200) };
+        let spec = OrderedConfig { stream_created: created, ..spec(Policy::All, 200) };
         let mut consumer = world.start(spec);
         consumer.entries(1..=3);
-        consumer.reached(State::Live);
+        consumer.reached(ConsumerState::Live);
         world.call("STREAM.DELETE.S", Value::Null).expect("deleted");
         world.create_stream();
         world.fill(1..=count);
-        consumer.reached(State::Recreated);
+        consumer.reached(ConsumerState::Recreated);
         consumer.entries(1..=count);
-        consumer.reached(State::Live);
+        consumer.reached(ConsumerState::Live);
         assert_eq!(consumer.errors, [Kind::ConsumerNotActive]);
     }
 }
@@ -363,10 +363,10 @@ fn a_server_killed_and_restarted() {
     world.fill(1..=1000);
     let mut consumer = world.start(spec(Policy::All, 5000));
     consumer.entries(1..=1000);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     let name = consumer.consumer.name();
     world.kill();
-    consumer.reached(State::Stale);
+    consumer.reached(ConsumerState::Stale);
     world.restart();
     world.fill(1001..=1010);
     consumer.entries(1001..=1010);
@@ -424,12 +424,12 @@ fn a_connection_cut_and_restored() {
     let cut_off = Api { link: link.clone(), ..world.api.clone() };
     let mut consumer = start(cut_off, spec(Policy::All, 5000));
     consumer.entries(1..=3);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     let name = consumer.consumer.name();
     for last in (3..18).step_by(3) {
         proxy.cut();
-        consumer.reached(State::Stale);
-        consumer.reached(State::Live);
+        consumer.reached(ConsumerState::Stale);
+        consumer.reached(ConsumerState::Live);
         world.fill(last + 1..=last + 3);
         consumer.entries(last + 1..=last + 3);
         assert_eq!(consumer.errors, []);
@@ -452,7 +452,7 @@ fn a_long_outage() {
     world.fill(1..=10);
     let mut consumer = world.start(spec(Policy::All, 200));
     consumer.entries(1..=10);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     world.kill();
     assert_eq!(consumer.error().0, Kind::ConsumerNotActive);
     let (kind, text) = consumer.error();
@@ -462,9 +462,9 @@ fn a_long_outage() {
     world.fill(11..=20);
     consumer.entries(11..=20);
     assert_eq!(consumer.errors, [Kind::ConsumerNotActive, Kind::Timeout, Kind::ConsumerNotActive]);
-    consumer.reached(State::Live);
+    consumer.reached(ConsumerState::Live);
     world.link.close(Duration::ZERO);
-    consumer.reached(State::Stopped);
+    consumer.reached(ConsumerState::Stopped);
     assert_eq!(consumer.errors.last(), Some(&Kind::ConnectionClosed));
 }
 
@@ -560,7 +560,7 @@ impl Observer for Entries {
         panic!("{kind:?} {text}");
     }
 
-    fn state(&mut self, _state: State) {}
+    fn state(&mut self, _state: ConsumerState) {}
 
     fn created(&mut self, _info: &Value) {}
 }
@@ -589,7 +589,7 @@ fn the_initial_values_of_a_large_bucket() {
     let ours = || {
         let (tell, told) = mpsc::channel();
         let observer = Entries { bucket: bucket.clone(), count: 0, bytes: 0, tell };
-        let spec = Spec {
+        let spec = OrderedConfig {
             config: ConsumerConfig {
                 stream: bucket.stream.clone(),
                 filters: vec![bucket.read_subject(">")],

@@ -2,13 +2,14 @@
 
 pub mod config;
 
+use super::api::Op;
 use super::context::JetStream;
 use crate::json;
 use crate::tcl::{Call, Interp, Method, Result, Return, oo};
 
 fn stream_info(call: &Call<'_>) -> Result<Return> {
-    let operation = format!("STREAM.INFO.{}", call.arg(0)?.text());
-    call.data::<JetStream>()?.request(call.interp, &operation, None, |_, outcome| {
+    let stream = call.arg(0)?.text();
+    call.data::<JetStream>()?.call(call.interp, Op::StreamInfo(&stream), None, |_, outcome| {
         let mut info = outcome?;
         config::reply::TABLE.show(&mut info);
         Ok(json::to_obj(&info).into())

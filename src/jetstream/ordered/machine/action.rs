@@ -1,10 +1,12 @@
 //! What goes out of the machine, and what it is made with.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
-use crate::jetstream::ordered::State;
+use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::create::CreateRequest;
+use crate::transport::ConnState;
 
 /// What the driver has to do, in this order.
 #[derive(Debug, PartialEq)]
@@ -22,29 +24,28 @@ pub enum Action {
     /// Ask for what the reply to `Create` would have said.
     AskCreated {
         incarnation: u64,
-        op: String,
+        consumer: String,
         timeout: Duration,
     },
     AskConsumer {
         token: u64,
-        op: String,
+        consumer: String,
     },
     AskStream {
         token: u64,
-        op: String,
         timeout: Duration,
     },
+    /// Ask for the first message from this sequence on that matches the filter.
     AskMessage {
         token: u64,
-        op: String,
-        body: Vec<u8>,
+        seq: u64,
+        filter: String,
     },
-    /// Ask which subjects of the stream match the filter. From now on the user remembers what he is
-    /// told; see [`super::rollcall`].
+    /// Ask which subjects of the stream match any of the filters. From now on the user remembers
+    /// what he is told; see [`super::rollcall`].
     CallRoll {
         token: u64,
-        op: String,
-        filter: String,
+        filters: Vec<String>,
     },
     /// Hand the subjects at hand to the user.
     RollCalled,
@@ -62,26 +63,17 @@ pub enum Action {
     /// The very first creation failed; nothing follows.
     Failed(Error),
     LastError(Kind, String),
-    State(State),
+    State(ConsumerState),
     /// Call `tick` at this time, or earlier.
     SetTimer(Instant),
 }
 
-/// The connection as the machine has to know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
-    /// Each connection that was established has a number of its own.
-    Connected(u64),
-    Disconnected,
-    Closed,
-}
-
 /// What the machine needs from its surroundings.
 pub struct Surroundings {
-    pub api_prefix: String,
+    pub api_prefix: Arc<str>,
     /// Of every API request; `None` is no limit.
     pub timeout: Option<Duration>,
-    pub connection: Connection,
+    pub connection: ConnState,
     pub new_inbox: Box<dyn FnMut() -> String + Send>,
     /// Of the jitter.
     pub seed: u64,

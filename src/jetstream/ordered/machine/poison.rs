@@ -8,8 +8,6 @@
 
 use std::time::Instant;
 
-use serde_json::json;
-
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::ordered::create::Policy;
@@ -49,10 +47,8 @@ impl Machine {
         self.tokens += 1;
         let token = self.tokens;
         self.phase = Phase::Stepping { token };
-        let filter = self.spec.config.filters.first().map_or(">", String::as_str);
-        let body = json!({"seq": self.stream_seq + 1, "next_by_subj": filter});
-        let op = format!("STREAM.MSG.GET.{}", self.spec.config.stream);
-        out.push(Action::AskMessage { token, op, body: body.to_string().into_bytes() });
+        let filter = self.spec.config.filters.first().map_or(">", String::as_str).to_owned();
+        out.push(Action::AskMessage { token, seq: self.stream_seq + 1, filter });
     }
 
     /// The message after the last one delivered, if there is one.

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
+use crate::jetstream::api::{Op, request_error};
 use crate::jetstream::ordered::create::Policy;
-use crate::jetstream::ordered::{Resume, State};
+use crate::jetstream::ordered::{ConsumerState, Resume};
+use crate::transport::RequestError;
 
 const RETRY: Duration = Duration::from_secs(10);
 /// While a server settles after a reconnection, failures are expected and not worth a word.
@@ -77,9 +79,8 @@ impl Machine {
             self.tokens += 1;
             let token = self.tokens;
             self.phase = Phase::Checking { token };
-            let op = format!("STREAM.INFO.{}", self.spec.config.stream);
             let timeout = self.around.timeout.unwrap_or(STREAM_CHECK).min(STREAM_CHECK);
-            out.push(Action::AskStream { token, op, timeout });
+            out.push(Action::AskStream { token, timeout });
         } else {
             self.go_on(now, out);
         }
@@ -132,9 +133,8 @@ impl Machine {
     }
 
     pub(super) fn timed_out(&self) -> Error {
-        let (prefix, stream) = (&self.around.api_prefix, &self.spec.config.stream);
-        let text = format!("Request to {prefix}.CONSUMER.CREATE.{stream} timed out");
-        Error::new(Kind::Timeout, text)
+        let op = Op::ConsumerCreate { stream: self.stream(), name: None, filter: None };
+        request_error(&op.subject(&self.around.api_prefix), RequestError::Timeout)
     }
 
     pub(super) fn attempt_failed(&mut self, error: Error, now: Instant, out: &mut Vec<Action>) {
@@ -166,7 +166,7 @@ impl Machine {
         self.forget_consumer(out);
         self.phase = Phase::Stopped;
         out.push(Action::LastError(kind, text.to_owned()));
-        self.change_state(State::Stopped, out);
+        self.change_state(ConsumerState::Stopped, out);
     }
 
     pub(super) fn forget_consumer(&mut self, out: &mut Vec<Action>) {
@@ -189,7 +189,7 @@ impl Machine {
         // A snapshot of the new stream is as good as it was of the old one. There is no second end
         // of data.
         self.catching_up |= self.spec.policy == Policy::LastPerSubject;
-        self.change_state(State::Recreated, out);
+        self.change_state(ConsumerState::Recreated, out);
         self.need_roll_call(now);
         self.create(now, out);
         self.settle(now, out);

@@ -52,9 +52,11 @@ impl Machine {
         self.tokens += 1;
         let token = self.tokens;
         self.roll_call = RollCall::Asked { token };
-        let op = format!("STREAM.INFO.{}", self.spec.config.stream);
-        let filter = self.spec.config.filters.first().map_or(">", String::as_str).to_owned();
-        out.push(Action::CallRoll { token, op, filter });
+        let filters = match self.spec.config.filters.as_slice() {
+            [] => vec![">".to_owned()],
+            filters => filters.to_vec(),
+        };
+        out.push(Action::CallRoll { token, filters });
     }
 
     /// The answer got lost with the connection.

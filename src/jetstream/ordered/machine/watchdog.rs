@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Machine, Phase, Suspicion};
 use crate::error::Kind;
-use crate::jetstream::ordered::State;
+use crate::jetstream::ordered::ConsumerState;
 
 /// Heartbeats may be missing this often before the consumer counts as gone.
 const HEARTBEATS: u32 = 3;
@@ -115,22 +115,22 @@ impl Machine {
         }
     }
 
-    pub(super) fn present_state(&self) -> State {
+    pub(super) fn present_state(&self) -> ConsumerState {
         let doubtful = self.suspicion.is_some()
             || self.probe_retry.is_some()
             || self.probe.as_ref().is_some_and(|probe| probe.after_reconnect);
         match self.phase {
-            Phase::Stopped => State::Stopped,
-            _ if self.first => State::Initial,
-            _ if !self.connected => State::Stale,
-            Phase::Running if doubtful => State::Stale,
-            Phase::Running if self.end_sent => State::Live,
-            Phase::Running => State::Initial,
-            _ => State::Resuming,
+            Phase::Stopped => ConsumerState::Stopped,
+            _ if self.first => ConsumerState::Initial,
+            _ if !self.connected => ConsumerState::Stale,
+            Phase::Running if doubtful => ConsumerState::Stale,
+            Phase::Running if self.end_sent => ConsumerState::Live,
+            Phase::Running => ConsumerState::Initial,
+            _ => ConsumerState::Resuming,
         }
     }
 
-    pub(super) fn change_state(&mut self, state: State, out: &mut Vec<Action>) {
+    pub(super) fn change_state(&mut self, state: ConsumerState, out: &mut Vec<Action>) {
         if self.state.replace(state) != Some(state) {
             out.push(Action::State(state));
         }

@@ -1,0 +1,237 @@
+//! The machine's actions become subscriptions, requests, timers and calls to the observer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::create::CreateRequest;
+use super::driver::{Attachment, Driver, Inbox, Questions, SharedDriver, input};
+use super::machine::Action;
+use crate::error::{Error, Result};
+use crate::jetstream::api::Op;
+use crate::jetstream::consumer::config::reply;
+use crate::jetstream::stored::StoredMessage;
+use crate::lock::lock;
+use crate::transport::{Outgoing, RequestId};
+
+impl Driver {
+    pub(super) fn perform(&mut self, mut attachment: Attachment<'_>, actions: &mut Vec<Action>) {
+        // What could not even be sent; told to the machine when all else has been done.
+        let mut failed: Option<(u64, Error)> = None;
+        for action in actions.drain(..) {
+            match action {
+                Action::Deliver => {
+                    if let Attachment::Message(message, meta) = &attachment {
+                        self.observer.entry(message, meta);
+                    }
+                }
+                Action::DeliverStored => {
+                    if let Attachment::Stored(stored) = &attachment {
+                        self.observer.stored(stored);
+                    }
+                }
+                Action::EndOfData => self.observer.end_of_data(),
+                Action::State(state) => self.observer.state(state),
+                Action::LastError(kind, text) => {
+                    self.publish_name();
+                    self.observer.last_error(kind, text);
+                }
+                Action::Created => self.created(attachment.take()),
+                Action::Failed(error) => self.finish(Err(error)),
+                Action::RollCalled => self.roll_called(attachment.take()),
+                Action::SetTimer(at) => self.set_timer(at),
+                Action::Publish { subject } => {
+                    // Fails only when the link is closed, and then nobody waits for it.
+                    let _ = self.api.link.publish(Outgoing::new(subject, ""));
+                }
+                Action::Subscribe { incarnation, inbox } => {
+                    let subscribed = self.subscribe(incarnation, &inbox);
+                    failed = subscribed.err().map(|error| (incarnation, error)).or(failed);
+                }
+                Action::Unsubscribe => self.unsubscribe(),
+                Action::Create { incarnation, request, timeout } => {
+                    let sent = self.create(incarnation, request, timeout);
+                    failed = sent.err().map(|error| (incarnation, error)).or(failed);
+                }
+                Action::AskCreated { incarnation, consumer, timeout } => {
+                    self.ask_created(incarnation, &consumer, timeout);
+                }
+                Action::AskConsumer { token, consumer } => self.ask_consumer(token, &consumer),
+                Action::AskStream { token, timeout } => self.ask_stream(token, timeout),
+                Action::AskMessage { token, seq, filter } => self.ask_message(token, seq, &filter),
+                Action::CallRoll { token, filters } => self.call_roll(token, filters),
+            }
+        }
+        if self.machine.is_stopped() {
+            // For the task to end.
+            self.signals.wake.notify_one();
+        }
+        if let Some((incarnation, error)) = failed {
+            self.machine.create_failed(incarnation, error, Instant::now(), actions);
+            self.perform(Attachment::Nothing, actions);
+        }
+    }
+
+    // ------------------------------------------------------------------- reports to the observer
+
+    fn created(&mut self, attachment: Attachment<'_>) {
+        let Attachment::Info(mut info) = attachment else { return };
+        reply::TABLE.show(&mut info);
+        let info = Arc::new(info);
+        lock(&self.signals.public).info = Some(info.clone());
+        self.publish_name();
+        self.observer.created(&info);
+        self.finish(Ok(()));
+    }
+
+    /// The outcome of the first creation; the others are no news.
+    fn finish(&mut self, outcome: Result<()>) {
+        if let Some(done) = self.done.take() {
+            done(outcome);
+        }
+    }
+
+    fn roll_called(&mut self, attachment: Attachment<'_>) {
+        if let Attachment::Present(present) = attachment {
+            self.observer.roll_call(present);
+        }
+    }
+
+    fn publish_name(&self) {
+        self.machine.name().clone_into(&mut lock(&self.signals.public).name);
+    }
+
+    // ------------------------------------------------------------------- the consumer's deliveries
+
+    fn set_timer(&mut self, at: Instant) {
+        self.timer = Some(at);
+        self.signals.wake.notify_one();
+    }
+
+    fn subscribe(&mut self, incarnation: u64, inbox: &str) -> Result<()> {
+        let Some(driver) = self.me.upgrade() else { return Ok(()) };
+        let sink = Box::new(Inbox { driver, incarnation });
+        self.subscription = Some(self.api.link.subscribe(inbox, None, None, sink)?);
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self) {
+        if let Some(id) = self.subscription.take() {
+            self.api.link.unsubscribe(id, None);
+        }
+        self.publish_name();
+    }
+
+    // ------------------------------------------------------------------- questions to the server
+
+    /// Asks the API; the answer goes to `feed` unless the driver has gone. Not sent means closed,
+    /// and the end of the task follows.
+    fn ask(
+        &self,
+        op: Op<'_>,
+        body: impl Into<Vec<u8>>,
+        timeout: Option<Duration>,
+        feed: impl FnOnce(&SharedDriver, Result<Value>) + Send + 'static,
+    ) -> Result<RequestId> {
+        let me = self.me.clone();
+        self.api.request(op, body, timeout, move |answer| {
+            if let Some(driver) = me.upgrade() {
+                feed(&driver, answer);
+            }
+        })
+    }
+
+    /// Remembers a question in the place of an earlier one, whose answer is not wanted any more.
+    fn asked(
+        &mut self,
+        kind: impl FnOnce(&mut Questions) -> &mut Option<RequestId>,
+        id: Option<RequestId>,
+    ) {
+        if let Some(old) = std::mem::replace(kind(&mut self.questions), id) {
+            self.api.link.cancel(old);
+        }
+    }
+
+    fn create(
+        &mut self,
+        incarnation: u64,
+        request: CreateRequest,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        let (name, filter) = (request.name.as_deref(), request.filter.as_deref());
+        let op = Op::ConsumerCreate { stream: self.machine.stream(), name, filter };
+        let asked = self.ask(op, request.body, timeout, move |driver, answer| {
+            create_answer(driver, incarnation, answer);
+        });
+        self.asked(|questions| &mut questions.create, Some(asked?));
+        Ok(())
+    }
+
+    fn ask_created(&mut self, incarnation: u64, consumer: &str, timeout: Duration) {
+        let op = Op::ConsumerInfo { stream: self.machine.stream(), consumer };
+        let asked = self.ask(op, String::new(), Some(timeout), move |driver, answer| {
+            create_answer(driver, incarnation, answer);
+        });
+        self.asked(|questions| &mut questions.create, asked.ok());
+    }
+
+    fn ask_consumer(&mut self, token: u64, consumer: &str) {
+        let op = Op::ConsumerInfo { stream: self.machine.stream(), consumer };
+        let asked = self.ask(op, String::new(), self.api.timeout, move |driver, answer| {
+            input(driver, Attachment::Nothing, |machine, now, out| {
+                machine.consumer_info(token, answer.as_ref(), now, out);
+            });
+        });
+        self.asked(|questions| &mut questions.consumer, asked.ok());
+    }
+
+    fn ask_stream(&mut self, token: u64, timeout: Duration) {
+        let op = Op::StreamInfo(self.machine.stream());
+        let asked = self.ask(op, String::new(), Some(timeout), move |driver, answer| {
+            input(driver, Attachment::Nothing, |machine, now, out| {
+                machine.stream_info(token, answer.as_ref(), now, out);
+            });
+        });
+        self.asked(|questions| &mut questions.stream, asked.ok());
+    }
+
+    fn ask_message(&mut self, token: u64, seq: u64, filter: &str) {
+        let op = Op::MessageGet(self.machine.stream());
+        let body = json!({"seq": seq, "next_by_subj": filter}).to_string();
+        let asked = self.ask(op, body, self.api.timeout, move |driver, answer| {
+            let stored = answer.and_then(|reply| StoredMessage::from_reply(&reply));
+            let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
+            input(driver, attachment, |machine, now, out| {
+                machine.next_message(token, stored.as_ref(), now, out);
+            });
+        });
+        self.asked(|questions| &mut questions.message, asked.ok());
+    }
+
+    fn call_roll(&mut self, token: u64, filters: Vec<String>) {
+        self.observer.roll_call_begins();
+        let (me, api) = (self.me.clone(), self.api.clone());
+        let (link, stream) = (api.link.clone(), self.machine.stream().to_owned());
+        self.questions.subjects = Some(link.spawn(async move {
+            let (attachment, answer) = match api.subjects(&stream, &filters).await {
+                Ok(present) => (Attachment::Present(present), Ok(())),
+                Err(error) => (Attachment::Nothing, Err(error)),
+            };
+            if let Some(driver) = me.upgrade() {
+                input(&driver, attachment, |machine, now, out| {
+                    machine.roll_called(token, answer.as_ref().copied(), now, out);
+                });
+            }
+        }));
+    }
+}
+
+fn create_answer(driver: &SharedDriver, incarnation: u64, answer: Result<Value>) {
+    match answer {
+        Ok(info) => lock(driver).create_reply(incarnation, info),
+        Err(error) => input(driver, Attachment::Nothing, |machine, now, out| {
+            machine.create_failed(incarnation, error, now, out);
+        }),
+    }
+}

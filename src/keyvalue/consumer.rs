@@ -1,0 +1,32 @@
+//! The ordered consumer of a watch, of `keys` or of `history`.
+
+use super::object::KeyValue;
+use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
+use crate::jetstream::ordered::{OrderedConfig, Resume};
+use std::time::Duration;
+
+/// What to consume of a bucket.
+pub fn ordered_config(
+    kv: &KeyValue,
+    pattern: &str,
+    policy: Policy,
+    headers_only: bool,
+    idle_heartbeat: Duration,
+) -> OrderedConfig {
+    let action = kv.js.serves((2, 10, 0));
+    OrderedConfig {
+        config: ConsumerConfig {
+            stream: kv.bucket.stream.clone(),
+            filters: vec![kv.bucket.read_subject(pattern)],
+            description: Some("KV watcher".into()),
+            headers_only: Some(headers_only),
+            idle_heartbeat,
+            name_prefix: None,
+            action,
+        },
+        policy,
+        resume: Resume::SnapshotThenSequence,
+        roll_call: false,
+        stream_created: Some(kv.bucket.created.clone()).filter(|time| !time.is_empty()),
+    }
+}

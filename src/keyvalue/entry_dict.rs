@@ -1,0 +1,65 @@
+//! Entries as Tcl has them.
+
+use super::entry::{Entry, Operation};
+use crate::jetstream::context::JetStream;
+use crate::tcl::Obj;
+
+/// The words and key names of entry dicts, made once for many entries.
+pub struct EntryWords {
+    bucket: Obj,
+    keys: [Obj; 7],
+    operations: [Obj; 3],
+}
+
+impl EntryWords {
+    pub fn new(bucket: &str) -> EntryWords {
+        EntryWords {
+            bucket: Obj::new(bucket),
+            keys: ["bucket", "key", "value", "revision", "created", "delta", "operation"]
+                .map(Obj::new),
+            operations: [Operation::Put, Operation::Delete, Operation::Purge]
+                .map(|operation| Obj::new(operation.name())),
+        }
+    }
+
+    fn operation(&self, operation: Operation) -> &Obj {
+        let [put, delete, purge] = &self.operations;
+        match operation {
+            Operation::Put => put,
+            Operation::Delete => delete,
+            Operation::Purge => purge,
+        }
+    }
+
+    /// The dict of an entry.
+    pub fn dict(&self, entry: &Entry, key: &Obj, value: &Obj) -> Obj {
+        let [k_bucket, k_key, k_value, k_revision, k_created, k_delta, k_operation] = &self.keys;
+        let revision = Obj::int(entry.revision as i64);
+        let created = Obj::int(entry.created_ms);
+        let delta = Obj::int(entry.delta as i64);
+        Obj::list_of([
+            k_bucket,
+            &self.bucket,
+            k_key,
+            key,
+            k_value,
+            value,
+            k_revision,
+            &revision,
+            k_created,
+            &created,
+            k_delta,
+            &delta,
+            k_operation,
+            self.operation(entry.operation),
+        ])
+    }
+}
+
+/// The value of an entry as the connection's `-utf8_convert` wants it now.
+pub fn value_obj(js: &JetStream, entry: &Entry) -> Obj {
+    match js.connection.utf8_convert() {
+        true => Obj::from_encoded(entry.value()),
+        false => Obj::from_bytes(entry.value()),
+    }
+}
