@@ -84,14 +84,6 @@ proc on_status {word script} {
         if {[$conn cget -status] eq $word} { uplevel #0 $script }
     }} $::conn $word $script]
 }
-# Run a script as soon as the expression is true, looked at from the event loop.
-proc when {expression script} {
-    if {[uplevel #0 [list expr $expression]]} {
-        uplevel #0 $script
-    } else {
-        after 5 [list when $expression $script]
-    }
-}
 
 # The foreign client listens from now on: its subscription.
 proc hear {subject {queue ""}} {

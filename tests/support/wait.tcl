@@ -1,7 +1,8 @@
 # Waiting for an observed state with a deadline, collecting callbacks, and looking at errors.
 
 namespace eval support {
-    namespace export wait_until wait_var collect collected wait_collected bgerrors code_of error_of elapsed
+    namespace export wait_until busy_until wait_var when run_events collect collected wait_collected
+    namespace export bgerrors code_of error_of elapsed in_time
     variable collected
     array set collected {}
     variable bgerrors {}
@@ -17,6 +18,33 @@ proc support::wait_until {expression {ms 5000}} {
         after 5 {set ::support::tick 1}
         vwait ::support::tick
     }
+}
+
+# The same without the event loop, as in a program that is busy: nothing is delivered meanwhile.
+proc support::busy_until {expression {ms 10000}} {
+    set deadline [expr {[clock milliseconds] + $ms}]
+    while {![uplevel 1 [list expr $expression]]} {
+        if {[clock milliseconds] >= $deadline} {
+            return -code error -errorcode {SUPPORT DEADLINE} "not true within $ms ms: $expression"
+        }
+        after 1
+    }
+}
+
+# Run a script as soon as the expression is true, looked at from the event loop; both at global level. So something can
+# happen in the middle of a call that waits.
+proc support::when {expression script} {
+    if {[uplevel #0 [list expr $expression]]} {
+        uplevel #0 $script
+    } else {
+        after 5 [list ::support::when $expression $script]
+    }
+}
+
+# Run the event loop for a while. It shows only that nothing happens: for what does, there is `wait_until`.
+proc support::run_events {ms} {
+    after $ms {set ::support::over 1}
+    vwait ::support::over
 }
 
 # Run the event loop until the variable is written; its new value. Throws after $ms.
@@ -96,6 +124,12 @@ proc support::elapsed {script} {
     set start [clock milliseconds]
     catch {uplevel 1 $script}
     return [expr {[clock milliseconds] - $start}]
+}
+
+# `in time` if so many milliseconds are what something had to take at least, and less than what else could have ended it;
+# otherwise the number itself. `elapsed` looks at a clock of whole milliseconds, so one may be missing.
+proc support::in_time {ms least {most Inf}} {
+    return [expr {$ms >= $least - 1 && $ms < $most ? "in time" : $ms}]
 }
 
 namespace eval :: {namespace import -force ::support::*}
