@@ -34,12 +34,13 @@ proc support::folder {name} {
 # The shell's own kill: the program of that name is in a package that a small system does not have.
 proc support::kill {pid {signal TERM}} { exec sh -c "kill -s $signal $pid" }
 
-foreach part {wait server child program protocol proxy fake raw responder cluster nkey certificates} {
+foreach part {wait observe server child program protocol proxy fake raw responder cluster nkey certificates} {
     source [file join $::support::here support $part.tcl]
 }
 
 ::tcltest::configure {*}$argv
 testConstraint openssl [expr {[auto_execok openssl] ne ""}]
+testConstraint proc [file readable /proc/self/statm]
 testConstraint tcl9 [package vsatisfies [info patchlevel] 9.0-]
 testConstraint tcl8 [expr {![package vsatisfies [info patchlevel] 9.0-]}]
 # serverVersion2.10, serverVersion2.11, …: the server under test is at least that one.

@@ -28,17 +28,8 @@ proc open_core args {
     set ::s [fresh_subject]
     set ::conn [connected [server::url $::srv] {*}$args]
 }
-proc close_core {} {
-    set leftover [bgerrors]
-    catch {$::conn destroy}
-    if {[llength $leftover] || [llength [set leftover [bgerrors]]]} { error "background errors: $leftover" }
-}
-# The same after a test whose background errors are its business and may still be under way.
-proc close_noisy {} {
-    catch {$::conn destroy}
-    update
-    bgerrors
-}
+proc close_core {} { end_conn }
+proc close_noisy {} { end_noisy }
 proc open_proxied args {
     set ::s [fresh_subject]
     set ::p [proxy::start [server::port $::srv]]
@@ -58,8 +49,6 @@ proc close_fake {} {
     fake::stop $::f
     close_core
 }
-proc status {} { return [$::conn cget -status] }
-proc last_error {} { return [set [info object namespace $::conn]::last_error] }
 # Break the connection through the proxy and let nobody in, until `let_in`.
 proc shut_out {} {
     proxy::refuse $::p 1
@@ -97,12 +86,6 @@ proc heard {sid} {
     raw::flush $::raw
     return [raw::messages $::raw $sid]
 }
-# The second words of what a callback was called with.
-proc payloads_of {calls} {
-    set result {}
-    foreach call $calls { lappend result [lindex $call 1] }
-    return $result
-}
 proc payloads {messages} {
     set result {}
     foreach m $messages { lappend result [dict get $m payload] }
@@ -126,12 +109,6 @@ proc settle {} {
     raw::flush $::raw
     $::conn ping
     update
-}
-# A list from 1 to n, and words made of these numbers.
-proc numbers {n {prefix ""}} {
-    set result {}
-    for {set i 1} {$i <= $n} {incr i} { lappend result $prefix$i }
-    return $result
 }
 
 # ---- the table of subjects, used by publish, request, reply and subscribe

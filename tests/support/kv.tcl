@@ -25,17 +25,13 @@ proc open_kv args {
     set ::kv [$::js create_kv_bucket $::bucket {*}[dict merge {-storage memory -history 5} $args]]
 }
 proc close_kv {} {
-    set leftover [bgerrors]
     catch {$::js delete_kv_bucket $::bucket}
-    catch {$::conn destroy}
-    if {[llength $leftover] || [llength [set leftover [bgerrors]]]} { error "background errors: $leftover" }
+    end_conn
 }
 # The same after a test whose background errors are its business and may still be under way.
 proc close_noisy {} {
     catch {$::js delete_kv_bucket $::bucket}
-    catch {$::conn destroy}
-    update
-    bgerrors
+    end_noisy
 }
 # A bucket made by the foreign client: JSON members of the stream configuration beside name and subjects.
 proc foreign_bucket {name {members {"max_msgs_per_subject":5,"storage":"memory"}}} {
