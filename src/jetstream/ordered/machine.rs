@@ -530,7 +530,7 @@ impl Machine {
                 // The first creation fails by its request, for its caller to hear of it.
                 if !self.first && !matches!(self.phase, Phase::Stopped) {
                     if !matches!(self.phase, Phase::Running | Phase::Waiting { .. }) {
-                        let text = "failed to reset: ConnState lost".to_owned();
+                        let text = "failed to reset: Connection lost".to_owned();
                         out.push(Action::LastError(Kind::Timeout, text));
                     }
                     self.give_up(Kind::ConnectionClosed, "stopped", out);

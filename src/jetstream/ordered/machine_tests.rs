@@ -832,7 +832,7 @@ fn the_connection_is_closed() {
     rig.take();
     rig.connection(ConnState::Closed);
     rig.expect(&[
-        "ErrTimeout failed to reset: ConnState lost",
+        "ErrTimeout failed to reset: Connection lost",
         "ErrConnectionClosed stopped",
         "Stopped",
     ]);
