@@ -35,6 +35,8 @@ mod read;
 mod show;
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use read::{dict, strict};

@@ -67,3 +67,6 @@ pub mod reply {
         PAUSE_REMAINING: ms("pause_remaining");
     }
 }
+
+#[cfg(test)]
+mod tests;

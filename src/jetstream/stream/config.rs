@@ -131,3 +131,6 @@ pub mod reply {
         CONFIG: object("config", &super::TABLE);
     }
 }
+
+#[cfg(test)]
+mod tests;
