@@ -2,7 +2,7 @@
 
 use super::bucket::{Bucket, not_found};
 use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
-use super::names::{check_bucket, stream_of};
+use super::names::{check_bucket, check_mirror, stream_of};
 use super::object::create as create_object;
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Api, Op};
@@ -82,6 +82,9 @@ fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
     for origin in call.arg(2)?.elements(call.interp)? {
         origins.push(read_origin(call.interp, &origin)?);
     }
+    if origins.is_empty() {
+        return Err(Error::invalid("List of KV origins is required").into());
+    }
     let options = bucket_options(call, &js, &call.args()[3..])?;
     let stream = aggregate_stream(&name, writable, &origins, options)?;
     create_bucket(call.interp, js, name, &stream)
@@ -90,6 +93,7 @@ fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
 fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
+    check_mirror(&name)?;
     let origin = read_origin(call.interp, call.arg(1)?)?;
     let options = bucket_options(call, &js, &call.args()[2..])?;
     let stream = mirror_stream(&name, &origin, options)?;

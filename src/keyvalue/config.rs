@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::check_bucket;
+use super::names::{check_bucket, stream_of};
 use crate::error::{Error, Result};
 use crate::jetstream::stream::config::{self as stream, external, source, transform};
 use crate::options::Type;
@@ -50,21 +50,20 @@ pub mod origin {
 
 /// The stream of `create_kv_bucket`.
 pub fn bucket_stream(bucket: &str, options: Record) -> Result<Value> {
-    check_bucket(bucket)?;
     let mirror = match options.text(MIRROR_NAME) {
         None => None,
         Some(name) => {
             check_bucket(name)?;
             let domain = options.text(MIRROR_DOMAIN);
             let mut mirror = Record::new(&source::TABLE);
-            mirror.set(source::NAME, format!("KV_{name}"));
+            mirror.set(source::NAME, stream_of(name));
             if let Some(domain) = domain {
                 mirror.set(source::EXTERNAL, foreign(&format!("$JS.{domain}.API"), None));
             }
             Some(mirror)
         }
     };
-    let mut config = stream_of(format!("KV_{bucket}"), options)?;
+    let mut config = stream(stream_of(bucket), options)?;
     match mirror {
         Some(mirror) => mirrors(&mut config, mirror),
         None => config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]),
@@ -79,12 +78,8 @@ pub fn aggregate_stream(
     origins: &[Record],
     options: Record,
 ) -> Result<Value> {
-    check_bucket(bucket)?;
     no_mirror_options(&options)?;
-    if origins.is_empty() {
-        return Err(Error::invalid("List of KV origins is required"));
-    }
-    let mut config = stream_of(format!("KV_{bucket}"), options)?;
+    let mut config = stream(stream_of(bucket), options)?;
     if writable {
         config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]);
     }
@@ -101,12 +96,8 @@ pub fn aggregate_stream(
 
 /// The stream of `create_kv_mirror`, whose name has no `KV_` in front.
 pub fn mirror_stream(name: &str, origin: &Record, options: Record) -> Result<Value> {
-    check_bucket(name)?;
-    if name.starts_with("KV_") {
-        return Err(Error::invalid("Mirror name must not be KV"));
-    }
     no_mirror_options(&options)?;
-    let mut config = stream_of(name.to_owned(), options)?;
+    let mut config = stream(name.to_owned(), options)?;
     let from = origin.text(origin::BUCKET).unwrap_or_default();
     mirrors(&mut config, taken_from(None, origin, transforms(&keys(origin), from, from)));
     Ok(config.into())
@@ -120,7 +111,7 @@ fn no_mirror_options(options: &Record) -> Result<()> {
 }
 
 /// What the streams of all kinds of buckets have.
-fn stream_of(name: String, mut options: Record) -> Result<Record> {
+fn stream(name: String, mut options: Record) -> Result<Record> {
     let history = options.get(HISTORY).and_then(Value::as_u64).unwrap_or_default();
     if !(1..=64).contains(&history) {
         return Err(Error::invalid("History must be between 1 and 64"));
@@ -162,7 +153,7 @@ fn transforms(keys: &[&str], from: &str, to: &str) -> Vec<Value> {
 fn taken_from(stream: Option<String>, origin: &Record, transforms: Vec<Value>) -> Record {
     let bucket = origin.text(origin::BUCKET).unwrap_or_default();
     let mut taken = Record::new(&source::TABLE);
-    taken.set(source::NAME, stream.unwrap_or_else(|| format!("KV_{bucket}")));
+    taken.set(source::NAME, stream.unwrap_or_else(|| stream_of(bucket)));
     if let Some(api) = origin.text(origin::API) {
         taken.set(source::EXTERNAL, foreign(api, origin.text(origin::DELIVER)));
     }
@@ -332,17 +323,10 @@ mod tests {
     #[test]
     fn checks() {
         let from = origin(&[(origin::BUCKET, "O".into())]);
-        assert_eq!(refused(bucket_stream("a.b", plain())), "Invalid bucket name a.b");
         for history in [0, 65] {
             let refused = refused(bucket_stream("B", with(HISTORY, history)));
             assert_eq!(refused, "History must be between 1 and 64");
         }
-        assert_eq!(
-            refused(aggregate_stream("B", true, &[], plain())),
-            "List of KV origins is required"
-        );
-        assert_eq!(refused(mirror_stream("KV_X", &from, plain())), "Mirror name must not be KV");
-        assert_eq!(refused(mirror_stream("a b", &from, plain())), "Invalid bucket name a b");
         let text = "-mirror_name and -mirror_domain are not allowed";
         assert_eq!(refused(mirror_stream("X", &from, with(MIRROR_NAME, "O"))), text);
         let options = with(MIRROR_DOMAIN, "O");

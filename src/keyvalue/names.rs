@@ -11,6 +11,15 @@ pub fn check_bucket(name: &str) -> Result<()> {
     Err(Error::invalid(format!("Invalid bucket name {name}")))
 }
 
+/// The name of a mirror, which must not look like the stream of a bucket.
+pub fn check_mirror(name: &str) -> Result<()> {
+    check_bucket(name)?;
+    if name.starts_with("KV_") {
+        return Err(Error::invalid("Mirror name must not be KV"));
+    }
+    Ok(())
+}
+
 /// The stream of a bucket.
 pub fn stream_of(bucket: &str) -> String {
     format!("KV_{bucket}")
