@@ -7,7 +7,7 @@
 use super::log::Level;
 use super::option_value::{OptionValue, Secret};
 use super::tls_opts::TlsOpts;
-use crate::options::{MASK, Spec, Type};
+use crate::options::{MASK, Spec, Type, unknown};
 use crate::subject;
 use crate::tcl::{Interp, Obj, Result};
 use crate::transport::{Credentials, DEFAULT_PREFIX};
@@ -50,11 +50,11 @@ macro_rules! connection_options {
                 })
             }
 
-            /// Sets the value of a known option, which has been checked against its type.
+            /// Sets a value, which has been checked against the type of its option.
             pub fn set(&mut self, interp: Interp<'_>, name: &str, value: Obj) -> Result<()> {
                 match name {
                     $(stringify!($name) => self.$name = OptionValue::read(interp, &value)?,)*
-                    _ => {}
+                    _ => return Err(unknown(name).into()),
                 }
                 if let Some(slot) = position(name).and_then(|at| self.given.get_mut(at)) {
                     *slot = value;

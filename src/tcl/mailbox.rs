@@ -460,6 +460,21 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_pauses_is_served_first() {
+        let mailbox = mailbox();
+        let sources: [Arc<dyn Source>; 3] =
+            std::array::from_fn(|_| Arc::new(Work(AtomicUsize::new(1))) as _);
+        for source in &sources {
+            mailbox.post(source.clone(), false);
+        }
+        mailbox.next();
+        mailbox.put_first(&sources[0]);
+        for at in [0, 1, 2, 0] {
+            assert!(mailbox.next().is_some_and(|(next, _)| Arc::ptr_eq(&next, &sources[at])));
+        }
+    }
+
+    #[test]
     fn a_source_that_is_queued_twice_leaves_once_for_all() {
         let mailbox = mailbox();
         let source: Arc<dyn Source> = Arc::new(Work(AtomicUsize::new(0)));
