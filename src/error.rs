@@ -6,108 +6,73 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// What went wrong. [`Kind::code`] is the second word of the Tcl error code `{NATS ErrX}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(dead_code, reason = "some are of commands that come with the next release")]
-pub enum Kind {
-    AccountAuthExpired,
-    AuthExpired,
-    AuthRevoked,
-    Authorization,
-    BadHeaderMsg,
-    BadQueueName,
-    BadSubject,
-    BadSubscription,
-    BadTimeout,
-    BrokenSocket,
-    /// `ErrBucketNotFound`: binding, managing and writing.
-    BucketNotFound,
-    /// `BucketNotFound`, without `Err`: status, watch, keys and history, as the contract fixes it.
-    BucketNotFoundBare,
-    ConnectionClosed,
-    ConnectionDraining,
-    ConnectionRefused,
-    ConnectionTimeout,
-    ConsumerNotActive,
-    ConsumerNotFound,
-    ConsumerSequenceMismatch,
-    HeadersNotSupported,
-    Internal,
-    InvalidCoroutine,
-    InvalidArg,
-    JetStreamNotEnabled,
-    JetStreamNotEnabledForAccount,
-    /// An API error without a kind of its own; `Error::api` holds its two numbers.
-    JsResponse,
-    KeyNotFound,
-    MaxPayload,
-    MsgNotFound,
-    NoResponders,
-    NoServers,
-    NotJsMessage,
-    /// The server is too old.
-    NotSupported,
-    Permissions,
-    Protocol,
-    SecureConnWanted,
-    Server,
-    SlowConsumer,
-    StaleConnection,
-    StreamNotFound,
-    Timeout,
-    Tls,
-    WrongLastSequence,
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident: $code:literal;)*) => {
+        /// What went wrong. [`Kind::code`] is the second word of the Tcl error code `{NATS ErrX}`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// The word of the Tcl error code, e.g. `ErrTimeout`.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Kind::$kind => $code,)*
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// The word of the Tcl error code, e.g. `ErrTimeout`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Kind::AccountAuthExpired => "ErrAccountAuthExpired",
-            Kind::AuthExpired => "ErrAuthExpired",
-            Kind::AuthRevoked => "ErrAuthRevoked",
-            Kind::Authorization => "ErrAuthorization",
-            Kind::BadHeaderMsg => "ErrBadHeaderMsg",
-            Kind::BadQueueName => "ErrBadQueueName",
-            Kind::BadSubject => "ErrBadSubject",
-            Kind::BadSubscription => "ErrBadSubscription",
-            Kind::BadTimeout => "ErrBadTimeout",
-            Kind::BrokenSocket => "ErrBrokenSocket",
-            Kind::BucketNotFound => "ErrBucketNotFound",
-            Kind::BucketNotFoundBare => "BucketNotFound",
-            Kind::ConnectionClosed => "ErrConnectionClosed",
-            Kind::ConnectionDraining => "ErrConnectionDraining",
-            Kind::ConnectionRefused => "ErrConnectionRefused",
-            Kind::ConnectionTimeout => "ErrConnectionTimeout",
-            Kind::ConsumerNotActive => "ErrConsumerNotActive",
-            Kind::ConsumerNotFound => "ErrConsumerNotFound",
-            Kind::ConsumerSequenceMismatch => "ErrConsumerSequenceMismatch",
-            Kind::HeadersNotSupported => "ErrHeadersNotSupported",
-            Kind::Internal => "ErrInternal",
-            Kind::InvalidCoroutine => "ErrInvalidCoroutine",
-            Kind::InvalidArg => "ErrInvalidArg",
-            Kind::JetStreamNotEnabled => "ErrJetStreamNotEnabled",
-            Kind::JetStreamNotEnabledForAccount => "ErrJetStreamNotEnabledForAccount",
-            Kind::JsResponse => "ErrJSResponse",
-            Kind::KeyNotFound => "ErrKeyNotFound",
-            Kind::MaxPayload => "ErrMaxPayload",
-            Kind::MsgNotFound => "ErrMsgNotFound",
-            Kind::NoResponders => "ErrNoResponders",
-            Kind::NoServers => "ErrNoServers",
-            Kind::NotJsMessage => "ErrNotJSMessage",
-            Kind::NotSupported => "ErrNotSupported",
-            Kind::Permissions => "ErrPermissions",
-            Kind::Protocol => "ErrProtocol",
-            Kind::SecureConnWanted => "ErrSecureConnWanted",
-            Kind::Server => "ErrServer",
-            Kind::SlowConsumer => "ErrSlowConsumer",
-            Kind::StaleConnection => "ErrStaleConnection",
-            Kind::StreamNotFound => "ErrStreamNotFound",
-            Kind::Timeout => "ErrTimeout",
-            Kind::Tls => "ErrTLS",
-            Kind::WrongLastSequence => "ErrWrongLastSequence",
-        }
-    }
+// The one table: a new kind is a line here.
+kinds! {
+    AccountAuthExpired: "ErrAccountAuthExpired";
+    AuthExpired: "ErrAuthExpired";
+    AuthRevoked: "ErrAuthRevoked";
+    Authorization: "ErrAuthorization";
+    BadHeaderMsg: "ErrBadHeaderMsg";
+    BadQueueName: "ErrBadQueueName";
+    BadSubject: "ErrBadSubject";
+    BadSubscription: "ErrBadSubscription";
+    BadTimeout: "ErrBadTimeout";
+    BrokenSocket: "ErrBrokenSocket";
+    /// `ErrBucketNotFound`: binding, managing and writing.
+    BucketNotFound: "ErrBucketNotFound";
+    /// `BucketNotFound`, without `Err`: status, watch, keys and history, as the contract fixes it.
+    BucketNotFoundBare: "BucketNotFound";
+    ConnectionClosed: "ErrConnectionClosed";
+    ConnectionDraining: "ErrConnectionDraining";
+    ConnectionRefused: "ErrConnectionRefused";
+    ConnectionTimeout: "ErrConnectionTimeout";
+    ConsumerNotActive: "ErrConsumerNotActive";
+    ConsumerNotFound: "ErrConsumerNotFound";
+    ConsumerSequenceMismatch: "ErrConsumerSequenceMismatch";
+    HeadersNotSupported: "ErrHeadersNotSupported";
+    Internal: "ErrInternal";
+    InvalidCoroutine: "ErrInvalidCoroutine";
+    InvalidArg: "ErrInvalidArg";
+    JetStreamNotEnabled: "ErrJetStreamNotEnabled";
+    JetStreamNotEnabledForAccount: "ErrJetStreamNotEnabledForAccount";
+    /// An API error without a kind of its own; `Error::api` holds its two numbers.
+    JsResponse: "ErrJSResponse";
+    KeyNotFound: "ErrKeyNotFound";
+    MaxPayload: "ErrMaxPayload";
+    MsgNotFound: "ErrMsgNotFound";
+    NoResponders: "ErrNoResponders";
+    NoServers: "ErrNoServers";
+    /// The server is too old.
+    NotSupported: "ErrNotSupported";
+    Permissions: "ErrPermissions";
+    Protocol: "ErrProtocol";
+    SecureConnWanted: "ErrSecureConnWanted";
+    Server: "ErrServer";
+    SlowConsumer: "ErrSlowConsumer";
+    StaleConnection: "ErrStaleConnection";
+    StreamNotFound: "ErrStreamNotFound";
+    Timeout: "ErrTimeout";
+    Tls: "ErrTLS";
+    WrongLastSequence: "ErrWrongLastSequence";
 }
 
 /// An error with its kind and its text; for [`Kind::JsResponse`] also the server's numbers.
