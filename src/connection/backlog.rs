@@ -1,4 +1,4 @@
-//! What a subscription has received and not yet delivered: its limits, and what happens at them.
+//! What a subscription or a request for several replies has received and not yet delivered.
 //!
 //! The runtime thread puts messages in, the Tcl thread takes them out. Each message that waits has a
 //! turn, and each run of turns that nothing else came between has a marker in the connection's
@@ -6,85 +6,11 @@
 //! and replace what is its own. A batch takes more than its turns are for: some messages come earlier
 //! than it would be theirs, but none later.
 
+use super::limits::{Limits, Overflow};
 use crate::lock::lock;
-use crate::options::{self, Options, Type};
 use crate::transport::PackedMessage;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
-
-/// What to do with a message for which there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// Drop it.
-    DropNew,
-    /// Drop the oldest ones that wait.
-    DropOld,
-    /// Put it in the place of the one that waits with the same subject; else drop the oldest.
-    LatestPerSubject,
-    /// Drop it, and end the subscription.
-    End,
-}
-
-impl Overflow {
-    pub const WORDS: &'static [&'static str] =
-        &["drop_new", "drop_old", "latest_per_subject", "error"];
-
-    pub fn of(word: &str) -> Option<Overflow> {
-        match word {
-            "drop_new" => Some(Overflow::DropNew),
-            "drop_old" => Some(Overflow::DropOld),
-            "latest_per_subject" => Some(Overflow::LatestPerSubject),
-            "error" => Some(Overflow::End),
-            _ => None,
-        }
-    }
-
-    /// What its owner tells about the limit that was reached.
-    pub fn what_happens(self) -> &'static str {
-        match self {
-            Overflow::DropNew => "new messages are dropped",
-            Overflow::DropOld => "the oldest messages are dropped",
-            Overflow::LatestPerSubject => "only the latest message of each subject is kept",
-            Overflow::End => "the subscription was ended",
-        }
-    }
-}
-
-/// Limits of what waits; 0 = none.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub messages: usize,
-    pub bytes: usize,
-    pub overflow: Overflow,
-}
-
-/// The options that set limits.
-pub const LIMIT_OPTIONS: [options::Spec; 2] =
-    [("pending_msgs", Type::PosInt), ("pending_bytes", Type::PosInt)];
-
-impl Limits {
-    /// What the options say, else the usual.
-    pub fn of(given: &Options) -> Limits {
-        let count = |name: &str, default: usize| match given.int(name) {
-            Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
-            None => default,
-        };
-        let usual = Limits::default();
-        let overflow = given.string("overflow").and_then(|word| Overflow::of(&word));
-        Limits {
-            messages: count("pending_msgs", usual.messages),
-            bytes: count("pending_bytes", usual.bytes),
-            overflow: overflow.unwrap_or(usual.overflow),
-        }
-    }
-}
-
-impl Default for Limits {
-    /// As nats.go has it.
-    fn default() -> Limits {
-        Limits { messages: 524_288, bytes: 64 * 1024 * 1024, overflow: Overflow::DropNew }
-    }
-}
 
 /// What the runtime thread has to do after a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,15 +19,6 @@ pub struct Arrived {
     pub needs_marker: bool,
     /// The first message of a series was dropped: worth an error.
     pub slow: bool,
-}
-
-/// What has reached its limit.
-#[derive(Clone)]
-pub struct Slow {
-    pub request: bool,
-    pub sub_id: i64,
-    pub subject: String,
-    pub overflow: Overflow,
 }
 
 /// Counters of a subscription.
@@ -366,17 +283,17 @@ mod tests {
     }
 
     /// A channel: markers of the backlog, and other items with the number of messages that came before.
-    struct Sender {
+    struct Channel {
         backlog: Backlog,
         items: VecDeque<Option<u64>>,
         sent: u64,
         arrived: u64,
     }
 
-    impl Sender {
-        fn new(limits: Limits) -> Sender {
+    impl Channel {
+        fn new(limits: Limits) -> Channel {
             let backlog = Backlog::new(1, limits);
-            Sender { backlog, items: VecDeque::new(), sent: 0, arrived: 0 }
+            Channel { backlog, items: VecDeque::new(), sent: 0, arrived: 0 }
         }
 
         fn arrive(&mut self, subject: u64, size: usize) {
@@ -432,34 +349,34 @@ mod tests {
             let mut number = |below: u64| (next(&mut seed) % below) as usize;
             let limits = Limits { messages: number(20), bytes: number(200), overflow };
             let batches = number(2) == 0;
-            let mut feed = Sender::new(limits);
+            let mut channel = Channel::new(limits);
             for _ in 0..500 {
                 match number(5) {
-                    0 => feed.other(),
-                    1 | 2 => feed.arrive(number(5) as u64, 2 + number(30)),
-                    _ => feed.serve(batches.then(|| 1 + number(6)), number(3)),
+                    0 => channel.other(),
+                    1 | 2 => channel.arrive(number(5) as u64, 2 + number(30)),
+                    _ => channel.serve(batches.then(|| 1 + number(6)), number(3)),
                 }
-                let counts = feed.backlog.counts();
+                let counts = channel.backlog.counts();
                 assert!(limits.messages == 0 || counts.pending <= limits.messages, "{limits:?}");
                 assert!(limits.bytes == 0 || counts.pending_bytes <= limits.bytes, "{limits:?}");
                 let sum = counts.delivered + counts.dropped + counts.pending as u64;
-                assert_eq!(sum, feed.arrived);
+                assert_eq!(sum, channel.arrived);
             }
-            while !feed.items.is_empty() {
-                feed.serve(batches.then_some(3), 0);
+            while !channel.items.is_empty() {
+                channel.serve(batches.then_some(3), 0);
             }
-            assert!(feed.backlog.is_empty());
-            assert_eq!(feed.backlog.counts().pending_bytes, 0);
+            assert!(channel.backlog.is_empty());
+            assert_eq!(channel.backlog.counts().pending_bytes, 0);
         }
     }
 
     #[test]
     fn a_run_without_anything_between_has_one_marker() {
-        let mut feed = Sender::new(Limits::default());
-        (0..10).for_each(|_| feed.arrive(1, 4));
-        assert_eq!(feed.items.len(), 1);
-        feed.other();
-        (0..10).for_each(|_| feed.arrive(1, 4));
-        assert_eq!(feed.items.len(), 3);
+        let mut channel = Channel::new(Limits::default());
+        (0..10).for_each(|_| channel.arrive(1, 4));
+        assert_eq!(channel.items.len(), 1);
+        channel.other();
+        (0..10).for_each(|_| channel.arrive(1, 4));
+        assert_eq!(channel.items.len(), 3);
     }
 }

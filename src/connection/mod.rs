@@ -9,7 +9,7 @@
 //! | `servers` | the pool, what is known of servers |
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
-//! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog` | messages in |
+//! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog`, `limits`, `slow_consumer` | messages in |
 //! | `request`, `replies` | requests |
 //! | `drain`, `round_trip`, `statistics` | `drain`; `ping`, `flush`, `rtt`; `statistics` |
 
@@ -24,6 +24,7 @@ mod delivery;
 mod drain;
 mod event_callback;
 mod lifecycle;
+mod limits;
 mod link_events;
 mod links;
 pub mod log;
@@ -36,6 +37,7 @@ mod replies;
 mod request;
 mod round_trip;
 mod servers;
+mod slow_consumer;
 mod statistics;
 mod subscriber;
 mod subscription;

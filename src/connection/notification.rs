@@ -1,7 +1,7 @@
 //! What other threads let the Tcl thread of a connection know or do.
 
 use super::Connection;
-use super::backlog::Slow;
+use super::limits::SlowConsumer;
 use crate::bridge::{self, Receiver, Sender};
 use crate::tcl::mailbox;
 use crate::transport::{
@@ -16,7 +16,7 @@ pub enum Notification {
     /// Something has happened to the link.
     Event(Event),
     /// A subscription or a request is at its limit.
-    Slow(Slow),
+    Slow(SlowConsumer),
     /// The program's delay callback is wanted; a dropped sender means the usual wait.
     Delay(ServerEntry, oneshot::Sender<Option<Duration>>),
     /// The program's login callback is wanted; a dropped sender means that there is no login.

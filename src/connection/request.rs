@@ -2,7 +2,8 @@
 
 use super::Connection;
 use super::arrival::{Arrival, RequestOutcome};
-use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, NO_RUNS, Slow};
+use super::backlog::{Backlog, NO_RUNS};
+use super::limits::{LIMIT_OPTIONS, Limits, SlowConsumer};
 use super::log::Level;
 use super::outgoing::MessageArgs;
 use super::replies::{AsyncRequest, Several};
@@ -227,7 +228,7 @@ impl Connection {
     }
 
     fn collector(&self, sub_id: i64, subject: &str, limits: Limits, max_replies: u64) -> Collector {
-        let slow = Slow {
+        let slow = SlowConsumer {
             request: true,
             sub_id,
             subject: subject.to_owned(),

@@ -2,8 +2,8 @@
 
 use super::Connection;
 use super::arrival::SubscriptionSink;
-use super::backlog::{Backlog, LIMIT_OPTIONS, Limits, Overflow, Slow};
-use super::notification::Notification;
+use super::backlog::Backlog;
+use super::limits::{LIMIT_OPTIONS, Limits, Overflow, SlowConsumer};
 use super::subscriber::Subscriber;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
@@ -53,7 +53,7 @@ fn subscribe(call: &Call<'_>) -> Result<Return> {
     let sink = SubscriptionSink {
         backlog: subscriber.backlog.clone(),
         arrivals: this.arrivals.clone(),
-        slow: this.slow_reporter(Slow {
+        slow: this.slow_reporter(SlowConsumer {
             request: false,
             sub_id: subscriber.id,
             subject: subscriber.subject.clone(),
@@ -100,38 +100,6 @@ impl Connection {
             id_word: Obj::int(id),
             words: Cell::default(),
         })
-    }
-
-    /// Tells this thread that a limit was reached.
-    pub(super) fn slow_reporter(&self, about: Slow) -> Box<dyn Fn() + Send> {
-        let notifications = self.notifications();
-        Box::new(move || {
-            if let Some(notifications) = &notifications {
-                notifications.send(Notification::Slow(about.clone()));
-            }
-        })
-    }
-
-    /// Something has reached its limit and lost a message.
-    pub(super) fn slow(&self, slow: &Slow) {
-        let subscriber = self.delivery.subscribers.active(slow.sub_id);
-        if !slow.request && subscriber.is_none() {
-            return;
-        }
-        let what = match slow.request {
-            true => "request to".to_owned(),
-            false => format!("subscription {} on", slow.sub_id),
-        };
-        let happens = slow.overflow.what_happens();
-        let text = format!("Slow consumer: {what} {} is at its limit, {happens}", slow.subject);
-        if let Some(subscriber) = subscriber.filter(|_| slow.overflow == Overflow::End) {
-            self.end_subscription(&subscriber);
-        }
-        let error = Error::new(Kind::SlowConsumer, text);
-        let id = slow.sub_id.to_string();
-        let fields = [("sub_id", id.as_str()), ("subject", slow.subject.as_str())];
-        self.events.report("slow_consumer", &fields, Some(&error));
-        self.report_error(error);
     }
 
     /// Ends a subscription now; what has arrived is still delivered.
