@@ -64,8 +64,16 @@ impl Connection {
         Ok(Outgoing { subject, reply, headers, payload })
     }
 
+    /// A write to a stream: the subject is ours, and so are the headers.
+    pub fn outgoing_to(&self, subject: &str, headers: Headers, data: &Obj) -> Result<Outgoing> {
+        let payload = self.payload(data)?;
+        subject::check_publish(subject)?;
+        let subject = self.outgoing_memory.subject(subject);
+        Ok(Outgoing { subject, reply: None, headers, payload })
+    }
+
     /// As it goes over the wire, if the server takes it, as far as its INFO is known.
-    pub fn payload(&self, data: &Obj) -> crate::error::Result<Bytes> {
+    fn payload(&self, data: &Obj) -> crate::error::Result<Bytes> {
         let limit =
             self.variables.server_info().as_ref().map_or(usize::MAX, |info| info.max_payload);
         let block = &mut *self.outgoing_memory.block.borrow_mut();

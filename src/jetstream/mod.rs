@@ -9,6 +9,7 @@ pub mod consumer;
 pub mod context;
 pub mod metadata;
 pub mod ordered;
+pub mod publish;
 pub mod stored;
 pub mod stream;
 

@@ -15,8 +15,7 @@ use crate::options::{self, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Dict, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
-use crate::transport::Headers;
-use bytes::Bytes;
+use crate::transport::{Headers, Outgoing};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,14 +35,12 @@ impl KeyValue {
         })
     }
 
-    /// The payload of a value, if the server takes it, and the store to write it to.
-    fn writing(&self, key: &str, value: &Obj) -> Result<(Store, Bytes)> {
+    /// The message that writes a value, and the store to write it to.
+    fn writing(&self, key: &str, headers: Headers, value: &Obj) -> Result<(Store, Outgoing)> {
         check_key(key)?;
         let store = self.store()?;
-        let connection = &self.js.connection;
-        let payload = connection.payload(value)?;
-        subject::check_publish(&self.bucket.write_subject(key))?;
-        Ok((store, payload))
+        let subject = self.bucket.write_subject(key);
+        Ok((store, self.js.connection.outgoing_to(&subject, headers, value)?))
     }
 }
 
@@ -77,9 +74,9 @@ fn written(_: Interp<'_>, revision: crate::error::Result<u64>) -> Result<Return>
 /// Waits for the number of a new revision.
 fn write(call: &Call<'_>, key: &str, headers: Headers, value: &Obj) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
-    let (store, payload) = this.writing(key, value)?;
+    let (store, out) = this.writing(key, headers, value)?;
     let (promise, pending) = bridge::promise(call.interp);
-    let id = store.write(key, headers, payload, move |revision| promise.complete(revision))?;
+    let id = store.write(out, move |revision| promise.complete(revision))?;
     pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, written)
 }
 
@@ -99,17 +96,17 @@ fn update(call: &Call<'_>) -> Result<Return> {
 fn create_key(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
-    let (store, payload) = this.writing(&key, call.arg(1)?)?;
-    this.js.run(call.interp, |_| store.create(&key, payload), written)
+    let (store, out) = this.writing(&key, store::expecting(0), call.arg(1)?)?;
+    this.js.run(call.interp, |_| store.create(&key, out), written)
 }
 
 /// A write whose revision nobody wants to know.
 fn mark(call: &Call<'_>, headers: Headers) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
-    let (store, payload) = this.writing(&key, &Obj::empty())?;
+    let (store, out) = this.writing(&key, headers, &Obj::empty())?;
     let (promise, pending) = bridge::promise(call.interp);
-    let id = store.write(&key, headers, payload, move |revision| promise.complete(revision))?;
+    let id = store.write(out, move |revision| promise.complete(revision))?;
     pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, |_, revision| {
         revision?;
         Ok(Return::Empty)
@@ -133,9 +130,8 @@ fn revert(call: &Call<'_>) -> Result<Return> {
     let key = call.arg(0)?.text();
     check_key(&key)?;
     let revision = revision_of(call.arg(1)?)?;
-    subject::check_publish(&this.bucket.write_subject(&key))?;
-    let store = this.store()?;
-    this.js.run(call.interp, |_| store.revert(&key, revision), written)
+    let (store, out) = this.writing(&key, Headers::new(), &Obj::empty())?;
+    this.js.run(call.interp, |_| store.revert(&key, revision, out), written)
 }
 
 /// Reads one entry that is not a deletion.

@@ -5,9 +5,10 @@ use super::bucket::{Bucket, not_found};
 use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
+use crate::jetstream::publish;
 use crate::transport::{Headers, Link, Outgoing, RequestError, RequestId, RequestResult};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,19 +46,12 @@ pub fn purging() -> Headers {
 impl Store {
     // ------------------------------------------------------------------------------- writing
 
-    fn message(&self, key: &str, headers: Headers, payload: Bytes) -> Outgoing {
-        Outgoing { subject: self.bucket.write_subject(key).into(), reply: None, headers, payload }
-    }
-
     /// Writes a revision; its number goes to `done`.
     pub fn write(
         &self,
-        key: &str,
-        headers: Headers,
-        payload: Bytes,
+        out: Outgoing,
         done: impl FnOnce(Result<u64>) + Send + 'static,
     ) -> Result<RequestId> {
-        let out = self.message(key, headers, payload);
         let bucket = self.bucket.clone();
         let subject = out.subject.clone();
         self.link.request(out, self.timeout, move |reply| {
@@ -65,28 +59,22 @@ impl Store {
         })
     }
 
-    /// The same as a future; the message is queued before this returns.
-    fn writing(
-        &self,
-        key: &str,
-        headers: Headers,
-        payload: Bytes,
-    ) -> impl Future<Output = Result<u64>> + Send + 'static {
-        let out = self.message(key, headers, payload);
+    /// [`Store::write`] as a future; the message is queued before this returns.
+    fn writing(&self, out: Outgoing) -> impl Future<Output = Result<u64>> + Send + 'static {
         let bucket = self.bucket.clone();
         let subject = out.subject.clone();
         let reply = self.link.ask(out, self.timeout);
         async move { written(&bucket, &subject, reply.await) }
     }
 
-    /// Writes only if the key does not exist, deleted keys counting as such. Dropping the future
-    /// cancels what is under way.
+    /// Writes only if the key does not exist, deleted keys counting as such. `out` expects that it
+    /// was never written. Dropping the future cancels what is under way.
     pub fn create(
         &self,
         key: &str,
-        payload: Bytes,
+        out: Outgoing,
     ) -> impl Future<Output = Result<u64>> + Send + 'static {
-        let first = self.writing(key, expecting(0), payload.clone());
+        let first = self.writing(out.clone());
         let (this, key) = (self.clone(), key.to_owned());
         async move {
             let conflict = match first.await {
@@ -95,29 +83,30 @@ impl Store {
             };
             match this.reading(&key, None).await {
                 Ok(entry) if entry.operation.deletes() => {
-                    this.writing(&key, expecting(entry.revision), payload).await
+                    this.writing(Outgoing { headers: expecting(entry.revision), ..out }).await
                 }
                 Ok(_) => Err(conflict),
                 // Purged or expired between the two requests: nothing is in the way now.
-                Err(error) if error.kind == Kind::KeyNotFound => {
-                    this.writing(&key, expecting(0), payload).await
-                }
+                Err(error) if error.kind == Kind::KeyNotFound => this.writing(out).await,
                 Err(error) => Err(error),
             }
         }
     }
 
-    /// Writes the value of an earlier revision again. Dropping the future cancels what is under way.
+    /// Writes the value of an earlier revision again: it goes into `out`. Dropping the future cancels
+    /// what is under way.
     pub fn revert(
         &self,
         key: &str,
         revision: u64,
+        out: Outgoing,
     ) -> impl Future<Output = Result<u64>> + Send + 'static {
         let old = self.reading(key, Some(revision));
-        let (this, key) = (self.clone(), key.to_owned());
+        let this = self.clone();
         async move {
             let entry = old.await?.not_deleted()?;
-            this.writing(&key, Headers::new(), Bytes::copy_from_slice(entry.value())).await
+            let payload = Bytes::copy_from_slice(entry.value());
+            this.writing(Outgoing { payload, ..out }).await
         }
     }
 
@@ -197,10 +186,7 @@ fn written(bucket: &Bucket, subject: &str, reply: RequestResult) -> Result<u64> 
         Err(RequestError::NoResponders(_)) => return Err(not_found(&bucket.name)),
         Err(error) => return Err(request_error(subject, error)),
     };
-    let ack = reply::parse(message.payload())?;
-    ack.get("seq").and_then(Value::as_u64).ok_or_else(|| {
-        Error::new(Kind::Protocol, "Publish acknowledgement without a sequence number")
-    })
+    publish::sequence(message.payload())
 }
 
 fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Result<Entry> {
