@@ -12,6 +12,7 @@ pub mod ordered;
 pub mod publish;
 pub mod stored;
 pub mod stream;
+mod unreadable;
 
 use crate::tcl::{Interp, Result};
 

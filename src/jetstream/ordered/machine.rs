@@ -17,14 +17,19 @@
 //! `Checking` asks whether the stream is still the same one. Each consumer made is an incarnation
 //! with an inbox of its own; inputs that name an older incarnation or token are ignored.
 //!
-//! Here are the inputs and what they do while all goes well; `watchdog` notices when it does not,
-//! `resume` makes the consumer again.
+//! Here is what the consumer delivers while all goes well; `watchdog` notices when it does not,
+//! `resume` decides to make the consumer again, and `creation` makes it.
 
 mod action;
-mod poison;
+mod connection;
+mod creation;
+mod credit;
+mod probe;
 mod renewal;
 mod resume;
 mod rollcall;
+mod stream;
+mod unreadable;
 mod watchdog;
 
 use std::time::{Duration, Instant};
@@ -32,23 +37,25 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use self::action::{Action, Surroundings};
-use self::poison::Bounces;
+use self::credit::Credit;
+use self::probe::{Probe, Suspicion};
 use self::renewal::Renewals;
 use self::resume::SHORTEST_PAUSE;
 use self::rollcall::RollCall;
-use self::watchdog::{CROSSING, IN_FLIGHT, QUIET};
+use self::watchdog::QUIET;
 use super::{ConsumerState, OrderedConfig};
-use crate::error::{Error, Kind};
+use crate::error::Kind;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::unreadable::Unreadable;
 use crate::rfc3339;
 use crate::transport::ConnState;
 
 enum Phase {
     Creating,
     Running,
-    /// The next message is being read in another way; see [`poison`].
-    Stepping {
+    /// The next message is being read in another way; see [`unreadable`].
+    Passing {
         token: u64,
     },
     Checking {
@@ -65,32 +72,13 @@ enum Phase {
     Stopped,
 }
 
-/// A question about the consumer that is on its way.
-struct Probe {
-    token: u64,
-    after_reconnect: bool,
-}
-
-/// The server says it has sent more than has arrived.
-struct Suspicion {
-    consumer_seq: u64,
-    since: Instant,
-    patience: Duration,
-}
-
-/// A flow control request that is answered when the user has consumed what came before it.
-struct Owed {
-    subject: String,
-    delivered: u64,
-}
-
 pub struct Machine {
     spec: OrderedConfig,
     around: Surroundings,
     phase: Phase,
     state: Option<ConsumerState>,
     connected: bool,
-    bounces: Bounces,
+    unreadable: Unreadable,
     renewals: Renewals,
     /// Stopped because the connection was closed, and for no other reason.
     closed: bool,
@@ -125,11 +113,7 @@ pub struct Machine {
     received: u64,
     expected: Option<u64>,
 
-    delivered: u64,
-    consumed: u64,
-    owed: Option<Owed>,
-    /// Where the last one was answered to.
-    paid: Option<String>,
+    credit: Credit,
 
     last_traffic: Instant,
     last_message: Instant,
@@ -164,7 +148,7 @@ impl Machine {
             phase: Phase::Stopped,
             state: None,
             connected,
-            bounces: Bounces::default(),
+            unreadable: Unreadable::default(),
             renewals: Renewals::default(),
             closed: false,
             generation,
@@ -187,10 +171,7 @@ impl Machine {
             end_sent: false,
             received: 0,
             expected: None,
-            delivered: 0,
-            consumed: 0,
-            owed: None,
-            paid: None,
+            credit: Credit::default(),
             last_traffic: now,
             last_message: now,
             probe: None,
@@ -276,7 +257,7 @@ impl Machine {
             if self.spec.policy == Policy::New {
                 self.finish_initial(out);
             }
-            self.delivered += 1;
+            self.credit.delivered();
             out.push(Action::Deliver);
         } else if !self.repeating {
             // A sequence can only go backwards in another stream.
@@ -308,7 +289,7 @@ impl Machine {
         }
         self.last_traffic = now;
         if let Some(subject) = stalled.filter(|subject| !subject.is_empty())
-            && self.owed.is_none()
+            && !self.credit.owes()
         {
             // The request itself or the answer to it got lost.
             self.owe(subject, out);
@@ -341,220 +322,13 @@ impl Machine {
 
     /// The user has consumed this many of the messages delivered, counted from the start.
     pub fn consumed(&mut self, total: u64, out: &mut Vec<Action>) {
-        self.consumed = self.consumed.max(total);
+        self.credit.consumed(total);
         self.pay(out);
     }
 
     /// Whether `consumed` has something to do.
     pub fn owes(&self) -> bool {
-        self.owed.is_some()
-    }
-
-    /// The reply to the create request, times not converted.
-    pub fn create_reply(
-        &mut self,
-        incarnation: u64,
-        info: &Value,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        if !matches!(self.phase, Phase::Creating) || incarnation != self.incarnation {
-            return;
-        }
-        let Some(name) = info.get("name").and_then(Value::as_str).filter(|name| !name.is_empty())
-        else {
-            let error = Error::new(Kind::Protocol, "Consumer without a name");
-            return self.create_failed(incarnation, error, now, out);
-        };
-        let delivered = Delivered::of(info);
-        self.name = name.to_owned();
-        self.phase = Phase::Running;
-        self.last_traffic = now;
-        self.quiet_since = now;
-        self.quiet_pause = QUIET;
-        self.pause = SHORTEST_PAUSE;
-        self.check_stream = false;
-        self.consumer_created = created(info);
-        let expected = delivered.consumer_seq + delivered.pending;
-        self.expected = Some(expected);
-        let untouched = self.consumer_seq == 0 && delivered.consumer_seq == 0;
-        match self.asked_from {
-            // The server begins behind the end of the stream when asked for more.
-            Some(from) if untouched && delivered.stream_seq + 1 < from => {
-                return self.recreated(now, out);
-            }
-            Some(_) if untouched => self.stream_seq = self.stream_seq.max(delivered.stream_seq),
-            // The first consumer tells where the stream is before it says anything.
-            None if self.first && self.consumer_seq == 0 => {
-                let before = delivered.stream_seq.saturating_sub(delivered.consumer_seq);
-                self.stream_seq = self.stream_seq.max(before);
-            }
-            _ => {}
-        }
-        self.first = false;
-        out.push(Action::Created);
-        let complete = self.received >= expected || self.spec.policy == Policy::New;
-        if self.catching_up && complete {
-            self.finish_initial(out);
-        }
-        if self.gap {
-            return self.reset(Kind::ConsumerSequenceMismatch, now, out);
-        }
-        self.settle(now, out);
-    }
-
-    /// The create request failed.
-    pub fn create_failed(
-        &mut self,
-        incarnation: u64,
-        error: Error,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        if !matches!(self.phase, Phase::Creating) || incarnation != self.incarnation {
-            return;
-        }
-        // On a slow link the reply waits behind the data, which is as good as a reply.
-        let timeout = self.around.timeout.filter(|_| error.kind == Kind::Timeout);
-        if let Some(timeout) = timeout.filter(|timeout| self.last_message + *timeout > now)
-            && !self.seen.is_empty()
-        {
-            let consumer = self.seen.clone();
-            out.push(Action::AskCreated { incarnation, consumer, timeout });
-            return;
-        }
-        self.attempt_failed(error, now, out);
-    }
-
-    /// The answer to `AskConsumer`.
-    pub fn consumer_info(
-        &mut self,
-        token: u64,
-        answer: Result<&Value, &Error>,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        let Some(probe) = self.probe.take_if(|probe| probe.token == token) else { return };
-        match answer {
-            Ok(info) => {
-                let delivered = Delivered::of(info);
-                self.last_traffic = now;
-                if delivered.consumer_seq > self.consumer_seq {
-                    // They may be on their way; only when they stay away, they are lost.
-                    let patience = if probe.after_reconnect { CROSSING } else { IN_FLIGHT };
-                    let consumer_seq = delivered.consumer_seq;
-                    self.suspicion = Some(Suspicion { consumer_seq, since: now, patience });
-                } else if delivered.pending == 0 && delivered.consumer_seq == self.consumer_seq {
-                    self.finish_initial(out);
-                    if self.list_has_holes() {
-                        return self.renew(now, out);
-                    }
-                } else if self.catching_up && self.is_stuck() {
-                    return self.renew(now, out);
-                } else if probe.after_reconnect
-                    && let Some(subject) = self.paid.clone()
-                {
-                    // The server may be waiting for an answer that went with the connection.
-                    out.push(Action::Publish { subject });
-                }
-            }
-            Err(error) => match error.kind {
-                Kind::ConsumerNotFound | Kind::StreamNotFound => {
-                    return self.reset(Kind::ConsumerNotActive, now, out);
-                }
-                _ if probe.after_reconnect && self.is_settling(error, now) => {
-                    self.probe_retry = Some(now + self.next_pause());
-                }
-                // The heartbeats will tell.
-                _ => {}
-            },
-        }
-        self.settle(now, out);
-    }
-
-    /// The answer to `AskStream`.
-    pub fn stream_info(
-        &mut self,
-        token: u64,
-        answer: Result<&Value, &Error>,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        if !matches!(self.phase, Phase::Checking { token: t } if t == token) {
-            return;
-        }
-        match answer {
-            Ok(info) => {
-                if self.is_another_stream(info) {
-                    return self.recreated(now, out);
-                }
-                if self.has_holes(info) {
-                    self.need_roll_call(now);
-                }
-            }
-            Err(error) if error.kind == Kind::StreamNotFound => {
-                return self.attempt_failed(error.clone(), now, out);
-            }
-            Err(error) => self.may_ask_stream = error.kind != Kind::Timeout,
-        }
-        self.go_on(now, out);
-        self.settle(now, out);
-    }
-
-    /// The connection was established, lost, or given up.
-    pub fn connection(&mut self, connection: ConnState, now: Instant, out: &mut Vec<Action>) {
-        if !matches!(connection, ConnState::Connected(_)) {
-            self.roll_call_lost(now);
-        }
-        match connection {
-            ConnState::Connected(generation) => {
-                if !self.connected || generation != self.generation {
-                    self.generation = generation;
-                    self.reconnected(now, out);
-                }
-            }
-            ConnState::Disconnected => {
-                self.connected = false;
-                self.check_stream = true;
-                self.silent_until = None;
-                self.probe = None;
-                self.probe_retry = None;
-                self.suspicion = None;
-                if matches!(self.phase, Phase::Checking { .. } | Phase::Stepping { .. }) {
-                    self.go_offline(now);
-                }
-            }
-            ConnState::Closed => {
-                self.connected = false;
-                self.closed |= !matches!(self.phase, Phase::Stopped);
-                // The first creation fails by its request, for its caller to hear of it.
-                if !self.first && !matches!(self.phase, Phase::Stopped) {
-                    if !matches!(self.phase, Phase::Running | Phase::Waiting { .. }) {
-                        let text = "failed to reset: Connection lost".to_owned();
-                        out.push(Action::LastError(Kind::Timeout, text));
-                    }
-                    self.give_up(Kind::ConnectionClosed, "stopped", out);
-                }
-            }
-        }
-        self.settle(now, out);
-    }
-
-    /// The names of inboxes depend on the link.
-    pub fn use_inboxes(&mut self, inboxes: Box<dyn FnMut() -> String + Send>) {
-        self.around.new_inbox = inboxes;
-    }
-
-    /// Goes on over a new connection, after the last one was closed and the user was told so. What
-    /// has stopped for another reason, or never began, stays as it is.
-    pub fn revive(&mut self, connection: ConnState, now: Instant, out: &mut Vec<Action>) {
-        if self.first || !std::mem::take(&mut self.closed) {
-            return;
-        }
-        self.generation = 0;
-        self.phase = Phase::Offline { deadline: None };
-        self.change_state(ConsumerState::Stale, out);
-        self.connection(connection, now, out);
+        self.credit.owes()
     }
 
     fn mismatch(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -574,47 +348,17 @@ impl Machine {
         }
     }
 
-    fn ask_consumer(&mut self, after_reconnect: bool, out: &mut Vec<Action>) {
-        self.tokens += 1;
-        self.probe_retry = None;
-        self.probe = Some(Probe { token: self.tokens, after_reconnect });
-        let consumer = self.name.clone();
-        out.push(Action::AskConsumer { token: self.tokens, consumer });
-    }
-
     fn owe(&mut self, subject: &str, out: &mut Vec<Action>) {
-        self.owed = Some(Owed { subject: subject.to_owned(), delivered: self.delivered });
+        self.credit.owe(subject);
         self.pay(out);
     }
 
     fn pay(&mut self, out: &mut Vec<Action>) {
-        if let Some(owed) = self.owed.take_if(|owed| owed.delivered <= self.consumed) {
-            self.paid = Some(owed.subject.clone());
-            out.push(Action::Publish { subject: owed.subject });
-        }
+        out.extend(self.credit.pay().map(|subject| Action::Publish { subject }));
     }
 
     fn is_current(&self, incarnation: u64) -> bool {
         self.listening && incarnation == self.incarnation
-    }
-}
-
-/// The numbers of a consumer info.
-struct Delivered {
-    consumer_seq: u64,
-    stream_seq: u64,
-    pending: u64,
-}
-
-impl Delivered {
-    fn of(info: &Value) -> Self {
-        let delivered = info.get("delivered").unwrap_or(&Value::Null);
-        let number = |of: &Value, key: &str| of.get(key).and_then(Value::as_u64).unwrap_or(0);
-        Delivered {
-            consumer_seq: number(delivered, "consumer_seq"),
-            stream_seq: number(delivered, "stream_seq"),
-            pending: number(info, "num_pending"),
-        }
     }
 }
 

@@ -112,7 +112,7 @@ fn start(api: Api, spec: OrderedConfig) -> Consumer {
         Box::new(Recorder(tell)),
         Box::new(move |result| drop(done.send(Heard::Done(result)))),
     );
-    Consumer { consumer, told, errors: Vec::new(), states: Vec::new() }
+    Consumer { consumer, told, errors: Vec::new(), states: Vec::new(), present: None }
 }
 
 impl Drop for World {
@@ -131,6 +131,7 @@ enum Heard {
     Error(Kind, String),
     State(ConsumerState),
     Created,
+    Present(Vec<String>),
     Done(Result<()>),
 }
 
@@ -152,7 +153,11 @@ impl Observer for Recorder {
 
     fn roll_call_begins(&mut self) {}
 
-    fn roll_call(&mut self, _present: HashSet<String>) {}
+    fn roll_call(&mut self, present: HashSet<String>) {
+        let mut present: Vec<String> = present.into_iter().collect();
+        present.sort_unstable();
+        self.tell(Heard::Present(present));
+    }
 
     fn end_of_data(&mut self) {
         self.tell(Heard::End);
@@ -178,6 +183,7 @@ struct Consumer {
     told: Receiver<Heard>,
     errors: Vec<Kind>,
     states: Vec<ConsumerState>,
+    present: Option<Vec<String>>,
 }
 
 impl Consumer {
@@ -189,6 +195,7 @@ impl Consumer {
         match &heard {
             Heard::Error(kind, _) => self.errors.push(*kind),
             Heard::State(state) => self.states.push(*state),
+            Heard::Present(present) => self.present = Some(present.clone()),
             _ => {}
         }
         heard
@@ -233,6 +240,14 @@ impl Consumer {
             return;
         }
         self.until(|heard| matches!(heard, Heard::State(s) if *s == state));
+    }
+
+    /// The subjects that the last roll call has found.
+    fn present(&mut self) -> Vec<String> {
+        while self.present.is_none() {
+            self.until(|heard| matches!(heard, Heard::Present(_)));
+        }
+        self.present.take().unwrap_or_default()
     }
 
     fn error(&mut self) -> (Kind, String) {
@@ -355,6 +370,26 @@ fn a_stream_made_again_under_it() {
         consumer.reached(ConsumerState::Live);
         assert_eq!(consumer.errors, [Kind::ConsumerNotActive]);
     }
+}
+
+#[test]
+fn a_roll_call_asks_for_each_filter() {
+    let world = World::new();
+    world.fill(1..=4);
+    let created = world.call("STREAM.INFO.S", Value::Null).expect("info")["created"].clone();
+    let mut spec = spec(Policy::All, 200);
+    spec.config.filters = vec!["s.1".into(), "s.2".into(), "s.4".into()];
+    spec.stream_created = created.as_str().map(str::to_owned);
+    spec.roll_call = true;
+    let mut consumer = world.start(spec);
+    consumer.entries([1, 2, 4]);
+    consumer.reached(ConsumerState::Live);
+    world.call("STREAM.DELETE.S", Value::Null).expect("deleted");
+    world.create_stream();
+    world.fill(1..=3);
+    consumer.reached(ConsumerState::Recreated);
+    consumer.entries([1, 2]);
+    assert_eq!(consumer.present(), ["s.1", "s.2"]);
 }
 
 #[test]

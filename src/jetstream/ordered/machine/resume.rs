@@ -1,62 +1,19 @@
-//! Making the consumer, and making it again: when, from where, and what if it fails.
+//! Making the consumer again: when, and what if it fails.
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::{Action, Machine, Phase, created};
+use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
-use crate::jetstream::api::{Op, request_error};
+use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::create::Policy;
-use crate::jetstream::ordered::{ConsumerState, Resume};
-use crate::transport::RequestError;
 
 const RETRY: Duration = Duration::from_secs(10);
-/// While a server settles after a reconnection, failures are expected and not worth a word.
-const SETTLING: Duration = Duration::from_secs(3);
 pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A consumer must not wait long for an account that may not ask about streams.
 const STREAM_CHECK: Duration = Duration::from_secs(1);
-/// Two servers of a cluster may disagree on the time.
-const CLOCK_SKEW_NS: i128 = 1_000_000_000;
 
 impl Machine {
-    pub(super) fn reconnected(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.connected = true;
-        self.count_bounce();
-        self.check_stream = true;
-        self.silent_until = Some(now + SETTLING);
-        self.pause = SHORTEST_PAUSE;
-        // Each attempt has a timer of its own; connections may be lost faster than it runs.
-        let late = self.first && self.deadline.is_some_and(|deadline| now >= deadline);
-        if late && !self.is_stopped() {
-            return self.attempt_failed(self.timed_out(), now, out);
-        }
-        match self.phase {
-            Phase::Running => {
-                self.suspicion = None;
-                self.ask_consumer(true, out);
-            }
-            // Nobody knows whether that request got through. One that waits for its first connection
-            // is in good hands.
-            Phase::Creating if self.sent => {
-                self.forget_consumer(out);
-                self.attempt(now, out);
-            }
-            Phase::Offline { .. } | Phase::Checking { .. } | Phase::Stepping { .. } => {
-                self.attempt(now, out)
-            }
-            Phase::Waiting { silent, .. } => {
-                if !silent {
-                    self.announce(out);
-                }
-                self.attempt(now, out);
-            }
-            Phase::Creating | Phase::Stopped => {}
-        }
-    }
-
     pub(super) fn reset(&mut self, code: Kind, now: Instant, out: &mut Vec<Action>) {
         self.forget_consumer(out);
         self.code = code;
@@ -88,7 +45,7 @@ impl Machine {
 
     /// Makes the consumer, unless the message that it would begin with has to be passed first.
     pub(super) fn go_on(&mut self, now: Instant, out: &mut Vec<Action>) {
-        if self.is_poisoned() {
+        if self.is_next_unreadable() {
             self.ask_next_message(out);
         } else {
             self.create(now, out);
@@ -98,43 +55,6 @@ impl Machine {
     pub(super) fn go_offline(&mut self, now: Instant) {
         let again = self.around.timeout.map(|timeout| now + timeout);
         self.phase = Phase::Offline { deadline: if self.first { self.deadline } else { again } };
-    }
-
-    /// Listens before it asks: messages may be faster than the reply.
-    pub(super) fn create(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let snapshot = self.spec.resume == Resume::SnapshotThenSequence
-            && self.spec.policy == Policy::LastPerSubject
-            && self.catching_up
-            && !self.bounces.passed;
-        let begun = !self.first || self.stream_seq > 0;
-        self.asked_from = (begun && !snapshot).then_some(self.stream_seq + 1);
-        self.repeating = begun && snapshot;
-        self.sent = self.connected;
-        self.incarnation += 1;
-        self.listening = true;
-        self.consumer_seq = 0;
-        self.received = 0;
-        self.expected = None;
-        self.gap = false;
-        self.seen.clear();
-        self.phase = Phase::Creating;
-        let inbox = (self.around.new_inbox)();
-        let request = match self.asked_from {
-            Some(from) => self.spec.config.create_request(&Policy::ByStartSequence(from), &inbox),
-            None => self.spec.config.create_request(&self.spec.policy, &inbox),
-        };
-        let incarnation = self.incarnation;
-        out.push(Action::Subscribe { incarnation, inbox });
-        let timeout = match self.deadline.filter(|_| self.first) {
-            Some(deadline) => Some(deadline.saturating_duration_since(now)),
-            None => self.around.timeout,
-        };
-        out.push(Action::Create { incarnation, request, timeout });
-    }
-
-    pub(super) fn timed_out(&self) -> Error {
-        let op = Op::ConsumerCreate { stream: self.stream(), name: None, filter: None };
-        request_error(&op.subject(&self.around.api_prefix), RequestError::Timeout)
     }
 
     pub(super) fn attempt_failed(&mut self, error: Error, now: Instant, out: &mut Vec<Action>) {
@@ -175,8 +95,7 @@ impl Machine {
             out.push(Action::Unsubscribe);
         }
         self.name.clear();
-        self.owed = None;
-        self.paid = None;
+        self.credit.forget();
         self.probe = None;
         self.probe_retry = None;
         self.suspicion = None;
@@ -193,18 +112,6 @@ impl Machine {
         self.need_roll_call(now);
         self.create(now, out);
         self.settle(now, out);
-    }
-
-    pub(super) fn is_another_stream(&mut self, info: &Value) -> bool {
-        let last_seq = info.get("state").and_then(|state| state.get("last_seq"));
-        let backwards = last_seq.and_then(Value::as_u64).is_some_and(|last| last < self.stream_seq);
-        let Some(created) = created(info) else { return backwards };
-        let younger = match (self.stream_created.replace(created), self.consumer_created) {
-            (Some(known), _) => created != known,
-            (None, Some(consumer)) => created > consumer + CLOCK_SKEW_NS,
-            (None, None) => false,
-        };
-        backwards || younger
     }
 
     /// A server that has just come back may need a moment for JetStream.

@@ -77,7 +77,7 @@ impl Machine {
 
     /// When to ask whether the initial data is over. Not while the server waits for our credit.
     fn quiet_deadline(&self) -> Option<Instant> {
-        let idle = self.connected && self.probe.is_none() && self.owed.is_none();
+        let idle = self.connected && self.probe.is_none() && !self.credit.owes();
         (self.catching_up && idle)
             .then(|| self.last_message.max(self.quiet_since) + self.quiet_pause)
     }
@@ -103,7 +103,7 @@ impl Machine {
             }
             Phase::Offline { deadline } => deadline,
             Phase::Waiting { retry_at, .. } => self.connected.then_some(retry_at),
-            Phase::Creating | Phase::Checking { .. } | Phase::Stepping { .. } | Phase::Stopped => {
+            Phase::Creating | Phase::Checking { .. } | Phase::Passing { .. } | Phase::Stopped => {
                 None
             }
         };

@@ -1,0 +1,55 @@
+//! Flow control. The server sends so much and then asks; it goes on when it is answered. The answer
+//! waits until the user has consumed what came before the question.
+
+/// What was delivered, and what the server waits for.
+#[derive(Default)]
+pub(super) struct Credit {
+    delivered: u64,
+    consumed: u64,
+    owed: Option<Owed>,
+    /// Where the last one was answered to.
+    paid: Option<String>,
+}
+
+/// A flow control request that is not answered yet.
+struct Owed {
+    subject: String,
+    delivered: u64,
+}
+
+impl Credit {
+    pub fn delivered(&mut self) {
+        self.delivered += 1;
+    }
+
+    /// The user has consumed this many, counted from the start.
+    pub fn consumed(&mut self, total: u64) {
+        self.consumed = self.consumed.max(total);
+    }
+
+    pub fn owe(&mut self, subject: &str) {
+        self.owed = Some(Owed { subject: subject.to_owned(), delivered: self.delivered });
+    }
+
+    pub fn owes(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// Where an answer is due now; it counts as given.
+    pub fn pay(&mut self) -> Option<String> {
+        let owed = self.owed.take_if(|owed| owed.delivered <= self.consumed)?;
+        self.paid = Some(owed.subject.clone());
+        Some(owed.subject)
+    }
+
+    /// Where the last answer went.
+    pub fn paid(&self) -> Option<&str> {
+        self.paid.as_deref()
+    }
+
+    /// The consumer has gone, and with it what it waits for.
+    pub fn forget(&mut self) {
+        self.owed = None;
+        self.paid = None;
+    }
+}

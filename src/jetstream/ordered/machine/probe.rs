@@ -1,0 +1,97 @@
+//! Asking the server for the consumer: does it still exist, and how far has it come?
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::watchdog::{CROSSING, IN_FLIGHT};
+use super::{Action, Machine};
+use crate::error::{Error, Kind};
+
+/// A question about the consumer that is on its way.
+pub(super) struct Probe {
+    pub token: u64,
+    pub after_reconnect: bool,
+}
+
+/// The server says it has sent more than has arrived.
+pub(super) struct Suspicion {
+    pub consumer_seq: u64,
+    pub since: Instant,
+    pub patience: Duration,
+}
+
+/// The numbers of a consumer info.
+pub(super) struct Delivered {
+    pub consumer_seq: u64,
+    pub stream_seq: u64,
+    pub pending: u64,
+}
+
+impl Delivered {
+    pub fn of(info: &Value) -> Self {
+        let delivered = info.get("delivered").unwrap_or(&Value::Null);
+        let number = |of: &Value, key: &str| of.get(key).and_then(Value::as_u64).unwrap_or(0);
+        Delivered {
+            consumer_seq: number(delivered, "consumer_seq"),
+            stream_seq: number(delivered, "stream_seq"),
+            pending: number(info, "num_pending"),
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn ask_consumer(&mut self, after_reconnect: bool, out: &mut Vec<Action>) {
+        self.tokens += 1;
+        self.probe_retry = None;
+        self.probe = Some(Probe { token: self.tokens, after_reconnect });
+        let consumer = self.name.clone();
+        out.push(Action::AskConsumer { token: self.tokens, consumer });
+    }
+
+    /// The answer to `AskConsumer`.
+    pub fn consumer_info(
+        &mut self,
+        token: u64,
+        answer: Result<&Value, &Error>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(probe) = self.probe.take_if(|probe| probe.token == token) else { return };
+        match answer {
+            Ok(info) => {
+                let delivered = Delivered::of(info);
+                self.last_traffic = now;
+                if delivered.consumer_seq > self.consumer_seq {
+                    // They may be on their way; only when they stay away, they are lost.
+                    let patience = if probe.after_reconnect { CROSSING } else { IN_FLIGHT };
+                    let consumer_seq = delivered.consumer_seq;
+                    self.suspicion = Some(Suspicion { consumer_seq, since: now, patience });
+                } else if delivered.pending == 0 && delivered.consumer_seq == self.consumer_seq {
+                    self.finish_initial(out);
+                    if self.list_has_holes() {
+                        return self.renew(now, out);
+                    }
+                } else if self.catching_up && self.is_stuck() {
+                    return self.renew(now, out);
+                } else if probe.after_reconnect
+                    && let Some(subject) = self.credit.paid()
+                {
+                    // The server may be waiting for an answer that went with the connection.
+                    out.push(Action::Publish { subject: subject.to_owned() });
+                }
+            }
+            Err(error) => match error.kind {
+                Kind::ConsumerNotFound | Kind::StreamNotFound => {
+                    return self.reset(Kind::ConsumerNotActive, now, out);
+                }
+                _ if probe.after_reconnect && self.is_settling(error, now) => {
+                    self.probe_retry = Some(now + self.next_pause());
+                }
+                // The heartbeats will tell.
+                _ => {}
+            },
+        }
+        self.settle(now, out);
+    }
+}

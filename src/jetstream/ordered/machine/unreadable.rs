@@ -1,0 +1,45 @@
+//! Passing a message that the engine cannot read; see [`crate::jetstream::unreadable`].
+
+use std::time::Instant;
+
+use super::{Action, Machine, Phase};
+use crate::error::Error;
+use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::stored::StoredMessage;
+
+impl Machine {
+    /// With several filters nobody can ask for the next message that fits.
+    pub(super) fn is_next_unreadable(&self) -> bool {
+        self.unreadable.is_next(self.stream_seq)
+            && self.spec.config.filters.len() <= 1
+            && !(self.first && self.spec.policy == Policy::New)
+    }
+
+    pub(super) fn ask_next_message(&mut self, out: &mut Vec<Action>) {
+        self.tokens += 1;
+        let token = self.tokens;
+        self.phase = Phase::Passing { token };
+        let filter = self.spec.config.filters.first().map_or(">", String::as_str).to_owned();
+        out.push(Action::AskMessage { token, seq: self.stream_seq + 1, filter });
+    }
+
+    /// The message after the last one delivered, if there is one.
+    pub fn next_message(
+        &mut self,
+        token: u64,
+        answer: Result<&StoredMessage, &Error>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        if !matches!(self.phase, Phase::Passing { token: t } if t == token) {
+            return;
+        }
+        if let Some(message) = self.unreadable.answered(self.stream_seq, answer) {
+            self.stream_seq = message.seq;
+            self.credit.delivered();
+            out.push(Action::DeliverStored);
+        }
+        self.create(now, out);
+        self.settle(now, out);
+    }
+}

@@ -1,0 +1,184 @@
+//! The connection is lost, and comes back or does not.
+
+use super::*;
+
+#[test]
+fn a_short_interruption_keeps_the_consumer() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.expect(&["Stale"]);
+    rig.pass(1000);
+    rig.connection(ConnState::Connected(2));
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
+    let info = rig.info(3, 3, 0);
+    rig.answer(Ok(info));
+    rig.expect(&["Live"]);
+    assert_eq!(rig.machine.name(), "C1");
+    rig.pass(1499);
+    rig.expect(&[]);
+}
+
+#[test]
+fn any_orderly_traffic_proves_that_the_consumer_lives() {
+    for traffic in
+        [|rig: &mut Rig| rig.message(4, 4, 0), |rig: &mut Rig| rig.heartbeat(Some(3), None)]
+    {
+        let mut rig = Rig::live(all(), 3);
+        rig.connection(ConnState::Disconnected);
+        rig.connection(ConnState::Connected(2));
+        rig.take();
+        traffic(&mut rig);
+        assert_eq!(rig.take()[0], "Live");
+        rig.answer(Err(error(Kind::ConsumerNotFound)));
+        rig.expect(&[]);
+    }
+}
+
+#[test]
+fn what_was_lost_with_the_connection_is_found() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Connected(2));
+    rig.take();
+    let info = rig.info(5, 5, 0);
+    rig.answer(Ok(info));
+    rig.message(4, 4, 1);
+    rig.pass(99);
+    rig.expect(&["deliver"]);
+    rig.pass(1);
+    assert_eq!(
+        rig.take()[0],
+        "ErrConsumerSequenceMismatch reset with opt_start_seq = 5 due to ErrConsumerSequenceMismatch"
+    );
+    // The same, but it was only slow.
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Connected(2));
+    let info = rig.info(4, 4, 0);
+    rig.answer(Ok(info));
+    rig.pass(50);
+    rig.message(4, 4, 0);
+    rig.take();
+    rig.pass(600);
+    rig.expect(&["Live"]);
+}
+
+#[test]
+fn a_consumer_that_did_not_survive_is_replaced_at_once() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.take();
+    rig.answer(Err(error(Kind::ConsumerNotFound)));
+    rig.expect(&[
+        "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive",
+        "ask STREAM.INFO.S",
+        "Resuming",
+    ]);
+}
+
+#[test]
+fn a_settling_server_is_given_three_seconds() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.take();
+    rig.answer(Err(error(Kind::JetStreamNotEnabled)));
+    rig.expect(&[]);
+    rig.pass(200);
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
+    rig.answer(Err(error(Kind::ConsumerNotFound)));
+    rig.answer(Err(error(Kind::JetStreamNotEnabled)));
+    rig.take();
+    let mut attempts = 0;
+    let busy = Error { api: Some((503, 10008)), ..error(Kind::JsResponse) };
+    for _ in 0..28 {
+        if rig.subscribed {
+            attempts += 1;
+            rig.create_failed(busy.clone());
+        }
+        while let Some((_, op)) = rig.asked.last() {
+            assert_eq!(op, "STREAM.INFO.S");
+            rig.answer(Err(busy.clone()));
+        }
+        rig.pass(100);
+    }
+    assert!((3..15).contains(&attempts), "{attempts}");
+    assert!(!rig.take().iter().any(|line| line.starts_with("Err")), "silent");
+    for _ in 0..20 {
+        if rig.subscribed {
+            rig.create_failed(busy.clone());
+        }
+        while !rig.asked.is_empty() {
+            rig.answer(Err(busy.clone()));
+        }
+        rig.pass(100);
+    }
+    let reported: Vec<_> = rig.take().into_iter().filter(|l| l.starts_with("Err")).collect();
+    assert_eq!(reported, ["ErrJSResponse failed to reset: why"]);
+}
+
+#[test]
+fn a_long_outage() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.take();
+    rig.pass(1500);
+    let reset = "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive";
+    rig.expect(&[reset]);
+    assert!(!rig.subscribed);
+    rig.pass(1000);
+    rig.expect(&["ErrTimeout failed to reset: Request to $JS.API.CONSUMER.CREATE.S timed out"]);
+    rig.pass(60_000);
+    rig.expect(&[]);
+    rig.connection(ConnState::Connected(2));
+    rig.expect(&[reset, "ask STREAM.INFO.S", "Resuming"]);
+    rig.answer_stream(OLD, 5);
+    rig.created(3, 2);
+    rig.message(4, 1, 1);
+    rig.expect(&["create by_start_sequence 4", "created", "Live", "deliver"]);
+}
+
+#[test]
+fn an_outage_shorter_than_the_timeout_of_a_request() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.pass(2000);
+    rig.take();
+    rig.connection(ConnState::Connected(2));
+    rig.expect(&["ask STREAM.INFO.S", "Resuming"]);
+    // Lost again while it asks.
+    rig.connection(ConnState::Disconnected);
+    rig.answer_stream(OLD, 5);
+    rig.expect(&["Stale"]);
+    rig.pass(1000);
+    rig.expect(&["ErrTimeout failed to reset: Request to $JS.API.CONSUMER.CREATE.S timed out"]);
+}
+
+#[test]
+fn the_connection_is_closed() {
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Closed);
+    rig.expect(&["ErrConnectionClosed stopped", "Stopped"]);
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.pass(1500);
+    rig.take();
+    rig.connection(ConnState::Closed);
+    rig.expect(&[
+        "ErrTimeout failed to reset: Connection lost",
+        "ErrConnectionClosed stopped",
+        "Stopped",
+    ]);
+    assert!(!rig.subscribed);
+}
+
+#[test]
+fn stop_is_silent() {
+    let mut rig = Rig::live(all(), 3);
+    rig.run(|machine, _, out| machine.stop(out));
+    assert!(!rig.subscribed);
+    rig.message(4, 4, 0);
+    rig.connection(ConnState::Closed);
+    rig.pass(60_000);
+    rig.run(|machine, _, out| machine.stop(out));
+    rig.expect(&[]);
+}

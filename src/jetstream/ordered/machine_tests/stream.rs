@@ -1,0 +1,162 @@
+//! The stream is deleted, made again or emptied: roll calls.
+
+use super::*;
+
+#[test]
+fn the_stream_is_deleted() {
+    let mut rig = Rig::live(all(), 3);
+    rig.pass(1500);
+    rig.take();
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.expect(&["ErrStreamNotFound stopped due to stream not found", "Stopped"]);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.pass(60_000);
+    rig.expect(&[]);
+    assert!(!rig.subscribed);
+    // Without the right to ask about streams.
+    let mut rig = Rig::live(all(), 3);
+    rig.pass(1500);
+    rig.answer(Err(error(Kind::Timeout)));
+    rig.take();
+    rig.create_failed(error(Kind::StreamNotFound));
+    rig.expect(&["ErrStreamNotFound stopped due to stream not found", "Stopped"]);
+}
+
+#[test]
+fn a_shorter_stream_is_another_one() {
+    // By the stream itself.
+    let mut rig = Rig::live(watch(), 30);
+    rig.pass(1500);
+    rig.take();
+    rig.answer_stream(OLD, 29);
+    rig.expect(&["Recreated", "create last_per_subject", "Resuming"]);
+    rig.created(0, 1);
+    rig.message(1, 1, 0);
+    rig.expect(&["created", "Live", "deliver"]);
+    // By the reply.
+    let mut rig = Rig::live(all(), 30);
+    rig.message(99, 99, 0);
+    rig.take();
+    rig.created(7, 0);
+    rig.expect(&["Recreated", "create by_start_sequence 1", "Resuming"]);
+    rig.created(0, 7);
+    rig.message(1, 1, 6);
+    rig.expect(&["created", "Live", "deliver"]);
+    // By a message.
+    let mut rig = Rig::live(all(), 30);
+    rig.message(99, 99, 0);
+    rig.take();
+    rig.message(8, 1, 0);
+    rig.expect(&["Recreated", "create by_start_sequence 1", "Resuming"]);
+}
+
+#[test]
+fn a_longer_stream_may_be_another_one() {
+    for (known, created, another) in [
+        (None, OLD, false),
+        (None, "2026-01-01T00:00:10.5Z", false),
+        (None, "2026-01-01T00:00:12Z", true),
+        (Some(OLD), OLD, false),
+        (Some(OLD), "2026-01-01T00:00:00.000000001Z", true),
+    ] {
+        let known = known.map(str::to_owned);
+        let mut rig = Rig::live(OrderedConfig { stream_created: known, ..watch() }, 3);
+        rig.pass(1500);
+        rig.answer_stream(created, 100);
+        let recreated = rig.take().iter().any(|line| line == "Recreated");
+        assert_eq!(recreated, another, "{created}");
+        let policy = if another { "last_per_subject" } else { "by_start_sequence" };
+        assert_eq!(rig.request["deliver_policy"], json!(policy));
+    }
+}
+
+#[test]
+fn a_purged_stream_is_the_same_one() {
+    let mut rig = Rig::live(all(), 30);
+    rig.message(99, 99, 0);
+    rig.take();
+    rig.created(50, 0);
+    rig.expect(&["created", "Live"]);
+    rig.message(52, 2, 0);
+    assert_eq!(rig.request["opt_start_seq"], json!(51));
+}
+
+fn watch_with_roll_call() -> OrderedConfig {
+    OrderedConfig { roll_call: true, ..watch() }
+}
+
+impl Rig {
+    fn answer_roll_call(&mut self, answer: Result<(), Error>) {
+        let (token, _) = self.asked.pop().expect("a question");
+        let answer = answer.as_ref().copied();
+        self.run(|machine, now, out| machine.roll_called(token, answer, now, out));
+    }
+
+    /// The consumer is silent, and the stream says where it begins.
+    fn lose_consumer(&mut self, first_seq: u64, last_seq: u64) {
+        self.pass(1500);
+        self.answer(Ok(json!({"created": OLD,
+            "state": {"first_seq": first_seq, "last_seq": last_seq}})));
+    }
+}
+
+#[test]
+fn another_stream_wants_a_roll_call() {
+    let mut rig = Rig::live(watch_with_roll_call(), 3);
+    rig.pass(1500);
+    rig.answer_stream(OLD, 0);
+    rig.created(0, 0);
+    rig.pass(0);
+    assert_eq!(rig.take().last().map(String::as_str), Some("roll call s.>"));
+    rig.answer_roll_call(Ok(()));
+    rig.expect(&["roll called"]);
+}
+
+#[test]
+fn a_roll_call_asks_for_each_filter() {
+    for (filters, called) in [(&[][..], "roll call >"), (&["a.>", "b", "c"], "roll call a.> b c")] {
+        let mut config = watch_with_roll_call();
+        config.config.filters = filters.iter().map(ToString::to_string).collect();
+        let mut rig = Rig::live(config, 3);
+        rig.lose_consumer(5, 9);
+        rig.created(3, 0);
+        rig.pass(0);
+        assert!(rig.take().contains(&called.to_owned()));
+    }
+}
+
+#[test]
+fn removed_messages_want_a_roll_call_if_they_were_not_delivered() {
+    for (spec, first_seq, called) in
+        [(watch_with_roll_call(), 4, false), (watch_with_roll_call(), 5, true), (watch(), 5, false)]
+    {
+        let mut rig = Rig::live(spec, 3);
+        rig.lose_consumer(first_seq, 9);
+        rig.created(first_seq - 1, 1);
+        rig.pass(0);
+        let log = rig.take();
+        assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{first_seq} {log:?}");
+    }
+}
+
+#[test]
+fn a_roll_call_that_fails_is_made_again() {
+    let mut rig = Rig::live(watch_with_roll_call(), 3);
+    rig.lose_consumer(6, 9);
+    rig.created(5, 1);
+    rig.pass(0);
+    rig.take();
+    rig.answer_roll_call(Err(error(Kind::Timeout)));
+    rig.expect(&[]);
+    rig.pass(1000);
+    assert!(rig.take().contains(&"roll call s.>".to_owned()));
+    // Lost with the connection; the consumer survived.
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.pass(0);
+    assert!(rig.take().contains(&"roll call s.>".to_owned()));
+    rig.answer_roll_call(Err(error(Kind::StreamNotFound)));
+    rig.pass(1000);
+    assert!(!rig.take().contains(&"roll call s.>".to_owned()));
+}

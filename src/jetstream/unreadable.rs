@@ -1,0 +1,108 @@
+//! Messages that the engine cannot read.
+//!
+//! Servers store and deliver messages that the engine cannot read (a header line without a colon, a
+//! subject that is no UTF-8): it drops the connection instead. A consumer that goes on behind the
+//! last message that arrived would then meet the same message for ever. So after [`PATIENCE`]
+//! connections that ended without progress, the next message is asked for as JSON
+//! ([`Op::MessageGet`](super::api::Op::MessageGet)), which every message has, handed to the user
+//! from there, and passed.
+
+use super::stored::StoredMessage;
+use crate::error::{Error, Kind};
+
+/// Two losses may be bad luck.
+const PATIENCE: u32 = 2;
+
+/// What one consumer knows of unreadable messages. Positions are sequences in the stream: that of
+/// the last message that arrived.
+#[derive(Default)]
+pub struct Unreadable {
+    position: u64,
+    /// Connections that were lost since the last progress.
+    losses: u32,
+    passed: bool,
+}
+
+impl Unreadable {
+    /// A new connection is there, so one was lost.
+    pub fn connection_lost(&mut self, position: u64) {
+        if self.position != position {
+            self.position = position;
+            self.losses = 0;
+        }
+        self.losses += 1;
+    }
+
+    /// Whether the message behind this position has to be asked for.
+    pub fn is_next(&self, position: u64) -> bool {
+        self.losses > PATIENCE && self.position == position
+    }
+
+    /// The answer to the question for that message: the message that is to be delivered and passed,
+    /// if there is one.
+    pub fn answered<'a>(
+        &mut self,
+        position: u64,
+        answer: Result<&'a StoredMessage, &Error>,
+    ) -> Option<&'a StoredMessage> {
+        match answer {
+            Ok(message) if message.seq > position => {
+                self.passed = true;
+                return Some(message);
+            }
+            // The message may be there: it is asked for again after the next loss.
+            Err(error) if error.kind != Kind::MsgNotFound => {}
+            _ => self.losses = 0,
+        }
+        None
+    }
+
+    /// Whether a message was passed: who begins in front of it meets it again.
+    pub fn has_passed(&self) -> bool {
+        self.passed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(seq: u64) -> StoredMessage {
+        let (subject, time) = ("s".to_owned(), "2026-01-01T00:00:00Z".to_owned());
+        StoredMessage { subject, seq, time, data: Vec::new(), headers: Vec::new() }
+    }
+
+    fn after(losses: u32, position: u64) -> Unreadable {
+        let mut unreadable = Unreadable::default();
+        for _ in 0..losses {
+            unreadable.connection_lost(position);
+        }
+        unreadable
+    }
+
+    #[test]
+    fn three_losses_without_progress() {
+        assert!(!after(2, 7).is_next(7));
+        let mut unreadable = after(3, 7);
+        assert!(unreadable.is_next(7));
+        assert!(!unreadable.is_next(8), "progress");
+        unreadable.connection_lost(8);
+        assert!(!unreadable.is_next(8), "counted anew");
+    }
+
+    #[test]
+    fn answers() {
+        let mut unreadable = after(3, 7);
+        let failure = Error::new(Kind::Timeout, "");
+        assert_eq!(unreadable.answered(7, Err(&failure)), None);
+        assert!(unreadable.is_next(7) && !unreadable.has_passed(), "nothing is known");
+        assert_eq!(unreadable.answered(7, Ok(&message(9))).map(|m| m.seq), Some(9));
+        assert!(unreadable.has_passed());
+        let mut unreadable = after(3, 7);
+        assert_eq!(unreadable.answered(7, Err(&Error::new(Kind::MsgNotFound, ""))), None);
+        assert!(!unreadable.is_next(7), "bad luck");
+        let mut unreadable = after(3, 7);
+        assert_eq!(unreadable.answered(7, Ok(&message(7))), None);
+        assert!(!unreadable.is_next(7) && !unreadable.has_passed());
+    }
+}
