@@ -14,7 +14,7 @@ impl Connection {
     pub(super) fn link_event(&self, event: Event) {
         match event {
             Event::Attempt(server) => self.attempting(&server.address()),
-            Event::Heard(info) => {
+            Event::AttemptInfo(info) => {
                 self.variables.enter_server_info(&info);
                 self.variables.write_server_info(&info.fields, false);
             }

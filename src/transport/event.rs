@@ -17,7 +17,7 @@ pub enum Event {
     /// An attempt at this server begins.
     Attempt(ServerEntry),
     /// What the server of an attempt that is about to fail has said about itself.
-    Heard(Arc<ServerInfo>),
+    AttemptInfo(Arc<ServerInfo>),
     /// The attempt at this server has failed, as its counters say already.
     AttemptFailed {
         server: ServerEntry,

@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
+use super::engine;
 use super::event::{ConnState, EventSink};
 use super::inbox::new_inbox;
-use super::life;
+use super::link_core::{LinkCore, Traffic};
 use super::message::Outgoing;
-use super::outgoing::Op;
+use super::outgoing::QueueEntry;
 use super::reconnect::Reconnector;
-use super::requests::{Handler, RequestError, RequestId, RequestResult};
+use super::requests::{ReplyHandler, RequestError, RequestId, RequestResult};
 use super::server::ServerEntry;
 use super::settings::Settings;
-use super::shared::{Shared, Traffic};
 use super::source::{Sink, SubId};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
@@ -32,7 +32,7 @@ const END_GRACE: Duration = Duration::from_secs(1);
 /// No call waits for the network, except [`Link::close`]. What is published before there is a
 /// connection, or while it is lost, is kept and sent later.
 #[derive(Clone)]
-pub struct Link(Arc<Inner>);
+pub struct Link(Arc<OpenLink>);
 
 /// What [`Link::spawn`] has started. It goes on when this is dropped.
 #[derive(Debug)]
@@ -46,37 +46,40 @@ impl Task {
     }
 }
 
-struct Inner {
-    shared: Arc<Shared>,
+/// What all handles of a link have; it closes the link when the last of them goes.
+struct OpenLink {
+    core: Arc<LinkCore>,
     thread: Thread,
     close: watch::Sender<Option<Duration>>,
 }
 
 impl Link {
-    /// Starts to connect and returns at once. Events go to `observer`; the last one is
-    /// [`Event::GaveUp`], unless the link is closed.
+    /// Starts to connect and returns at once. Events go to `events`; the last one is
+    /// [`Event::GaveUp`](super::Event::GaveUp), unless the link is closed.
     ///
     /// # Errors
     /// `ErrInternal`, if the system has no thread or no file descriptor left.
-    pub fn open(settings: Settings, observer: Arc<dyn EventSink>) -> Result<Link> {
+    pub fn open(settings: Settings, events: Arc<dyn EventSink>) -> Result<Link> {
         let inbox = new_inbox(&settings.inbox_prefix);
-        let shared = Arc::new(Shared::new(settings, observer, &inbox));
-        let (tls, config) = Tls::new(shared.clone())?;
-        let reconnect = Arc::new(Reconnector::new(shared.clone(), tls));
+        let core = Arc::new(LinkCore::new(settings, events, &inbox));
+        let live = core.clone();
+        let live = move || live.setting(|s| (s.tls.clone(), s.tls_callback.clone()));
+        let (tls, config) = Tls::new(live)?;
+        let reconnector = Arc::new(Reconnector::new(core.clone(), tls));
         let (close, closing) = watch::channel(None);
-        let main = life::live(shared.clone(), reconnect, config, closing);
+        let main = engine::run(core.clone(), reconnector, config, closing);
         let thread = Thread::start(main).map_err(|e| {
             Error::new(Kind::Internal, format!("No thread for the connection: {e}"))
         })?;
-        let inner = Arc::new(Inner { shared, thread, close });
-        let weak: Weak<Inner> = Arc::downgrade(&inner);
+        let open = Arc::new(OpenLink { core, thread, close });
+        let weak: Weak<OpenLink> = Arc::downgrade(&open);
         runtime::register(weak);
-        Ok(Link(inner))
+        Ok(Link(open))
     }
 
     /// Changes settings; see [`Settings`] for those that have an effect.
     pub fn update(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut lock(&self.0.shared.settings));
+        change(&mut lock(&self.0.core.settings));
     }
 
     /// Queues a message.
@@ -85,7 +88,7 @@ impl Link {
     /// `ErrBadSubject`, `ErrInvalidArg` for text that would break the protocol;
     /// `ErrConnectionClosed` after the end of the link.
     pub fn publish(&self, out: Outgoing) -> Result<()> {
-        self.0.shared.publish(out)
+        self.0.core.publish(out)
     }
 
     /// Subscribes; with `max`, for so many messages. The sink runs on the runtime thread and sees
@@ -100,13 +103,13 @@ impl Link {
         max: Option<u64>,
         sink: Box<dyn Sink>,
     ) -> Result<SubId> {
-        self.0.shared.subscribe(subject, queue, max, sink)
+        self.0.core.subscribe(subject, queue, max, sink)
     }
 
     /// Ends a subscription: at once, or after `max` messages since it was made. Unknown and ended
     /// ones are ignored.
     pub fn unsubscribe(&self, id: SubId, max: Option<u64>) {
-        self.0.shared.unsubscribe(id, max);
+        self.0.core.unsubscribe(id, max);
     }
 
     /// Sends a request; `done` is called once on the runtime thread, unless the request is
@@ -120,11 +123,11 @@ impl Link {
         timeout: Option<Duration>,
         done: impl FnOnce(RequestResult) + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.shared.request(out, timeout, None, Handler::Once(Box::new(done)))
+        self.0.core.request(out, timeout, None, ReplyHandler::Once(Box::new(done)))
     }
 
-    /// The same for a question that may be asked more than once. Whenever a connection is
-    /// established before the reply has come, the message that `again` makes is sent over it; the
+    /// Like [`Link::request`], for what may be asked more than once: whenever a connection is
+    /// established before the reply has come, the message that `again` makes is sent over it. The
     /// first reply counts.
     ///
     /// # Errors
@@ -137,11 +140,11 @@ impl Link {
         done: impl FnOnce(RequestResult) + Send + 'static,
     ) -> Result<RequestId> {
         let (again, done) = (Box::new(again), Box::new(done));
-        self.0.shared.request(out, timeout, Some(again), Handler::Once(done))
+        self.0.core.request(out, timeout, Some(again), ReplyHandler::Once(done))
     }
 
-    /// The same with many replies, until `on_reply` breaks or is called with a timeout, a closed
-    /// or a lost link. A report that nobody is there does not end it by itself.
+    /// Like [`Link::request`], for many replies: until `on_reply` breaks or is called with a
+    /// timeout, a closed or a lost link. A report that nobody is there does not end it by itself.
     ///
     /// # Errors
     /// As [`Link::publish`].
@@ -151,11 +154,11 @@ impl Link {
         timeout: Option<Duration>,
         on_reply: impl FnMut(RequestResult) -> ControlFlow<()> + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.shared.request(out, timeout, None, Handler::Many(Box::new(on_reply)))
+        self.0.core.request(out, timeout, None, ReplyHandler::Many(Box::new(on_reply)))
     }
 
-    /// The same as [`Link::request`] as a future; dropping it cancels the request. The publish is
-    /// queued when this returns, not when the future is polled.
+    /// [`Link::request`] as a future; dropping it cancels the request. The publish is queued when
+    /// this returns, not when the future is polled.
     pub fn ask(
         &self,
         out: Outgoing,
@@ -164,7 +167,7 @@ impl Link {
         let (tell, told) = oneshot::channel();
         // The future may be gone.
         let sent = self.request(out, timeout, move |reply| drop(tell.send(reply)));
-        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.shared.clone(), id)), told)
+        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.core.clone(), id)), told)
     }
 
     /// [`Link::request_again`] as a future; dropping it cancels the request.
@@ -177,21 +180,21 @@ impl Link {
         let (tell, told) = oneshot::channel();
         // The future may be gone.
         let sent = self.request_again(out, timeout, again, move |reply| drop(tell.send(reply)));
-        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.shared.clone(), id)), told)
+        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.core.clone(), id)), told)
     }
 
     /// Forgets a request; tells whether it was pending. Its handler is not called any more, except
     /// that it may be running just now.
     pub fn cancel(&self, id: RequestId) -> bool {
-        self.0.shared.requests.cancel(id)
+        self.0.core.requests.cancel(id)
     }
 
     /// Cancels a request when it is called. It does not keep the link open.
     pub fn canceller(&self, id: RequestId) -> impl FnOnce() + Send + 'static {
-        let shared = Arc::downgrade(&self.0.shared);
+        let core = Arc::downgrade(&self.0.core);
         move || {
-            if let Some(shared) = shared.upgrade() {
-                shared.requests.cancel(id);
+            if let Some(core) = core.upgrade() {
+                core.requests.cancel(id);
             }
         }
     }
@@ -206,7 +209,7 @@ impl Link {
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.shared.barrier(timeout, done)
+        self.0.core.barrier(timeout, done)
     }
 
     /// A round trip behind everything that is queued now: when `done` is called with `Ok`, the
@@ -219,7 +222,7 @@ impl Link {
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.shared.flush(timeout, done)
+        self.0.core.flush(timeout, done)
     }
 
     /// Ends subscriptions as soon as all that the server had sent for them until now has arrived,
@@ -234,11 +237,11 @@ impl Link {
         done: impl FnOnce() + Send + 'static,
     ) -> Result<RequestId> {
         // Not a handle: it would keep the link open.
-        let shared = Arc::downgrade(&self.0.shared);
-        self.0.shared.barrier(timeout, move |outcome| {
-            if let Some(shared) = shared.upgrade() {
+        let core = Arc::downgrade(&self.0.core);
+        self.0.core.barrier(timeout, move |outcome| {
+            if let Some(core) = core.upgrade() {
                 for id in ids {
-                    shared.unsubscribe(id, None);
+                    core.unsubscribe(id, None);
                 }
             }
             if outcome.is_ok() {
@@ -254,16 +257,16 @@ impl Link {
     /// `ErrConnectionClosed` after the end of the link.
     pub fn force_reconnect(&self) -> Result<()> {
         // Not `is_up`: who hears of the connection may be quicker than the writer is started.
-        let state = *self.0.shared.state.borrow();
+        let state = *self.0.core.state.borrow();
         if let ConnState::Connected(number) = state {
-            return self.0.shared.push(Op::Reconnect(number));
+            return self.0.core.push(QueueEntry::Reconnect(number));
         }
-        self.0.shared.hurry.notify_waiters();
+        self.0.core.attempt_now.notify_waiters();
         Ok(())
     }
 
     pub fn traffic(&self) -> Traffic {
-        self.0.shared.traffic()
+        self.0.core.traffic()
     }
 
     /// Runs a future on this link's runtime, until the link ends or the task is aborted.
@@ -273,33 +276,33 @@ impl Link {
 
     /// Makes names of inboxes, as this link has them.
     pub fn inboxes(&self) -> Box<dyn FnMut() -> String + Send> {
-        let prefix = self.0.shared.setting(|settings| settings.inbox_prefix.clone());
+        let prefix = self.0.core.setting(|settings| settings.inbox_prefix.clone());
         Box::new(move || new_inbox(&prefix))
     }
 
     /// Messages that were published and not sent.
     pub fn unsent(&self) -> u64 {
-        self.0.shared.unsent()
+        self.0.core.unsent()
     }
 
     /// The pool in the order of rotation: the server being tried or in use is the last.
     pub fn servers(&self) -> Vec<ServerEntry> {
-        self.0.shared.pool().entries()
+        self.0.core.pool().entries()
     }
 
     /// The server being tried, waited for or in use.
     pub fn current(&self) -> Option<ServerEntry> {
-        self.0.shared.pool().current().cloned()
+        self.0.core.pool().current().cloned()
     }
 
     /// Empties the pool. A connection in use stays; when it is lost, that is the end.
     pub fn clear_pool(&self) {
-        self.0.shared.pool().clear();
+        self.0.core.pool().clear();
     }
 
     /// The state, to be watched by what runs on the runtime.
     pub fn connected(&self) -> watch::Receiver<ConnState> {
-        self.0.shared.state.subscribe()
+        self.0.core.state.subscribe()
     }
 
     /// # Errors
@@ -317,12 +320,12 @@ impl Link {
     }
 
     #[cfg(test)]
-    pub(super) fn shared(&self) -> &Shared {
-        &self.0.shared
+    pub(super) fn core(&self) -> &LinkCore {
+        &self.0.core
     }
 }
 
-impl runtime::Open for Inner {
+impl runtime::Open for OpenLink {
     fn begin_close(&self, flush: Duration) {
         if !self.process().is_current() {
             return;
@@ -343,7 +346,7 @@ impl runtime::Open for Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for OpenLink {
     fn drop(&mut self) {
         runtime::Open::begin_close(self, Duration::ZERO);
     }
@@ -359,7 +362,7 @@ async fn told_unless_dropped(
 }
 
 /// Cancels the request of a future that is dropped.
-struct CancelOnDrop(Arc<Shared>, RequestId);
+struct CancelOnDrop(Arc<LinkCore>, RequestId);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

@@ -2,27 +2,29 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `link`, `life` | the handle: open, close, and the way to everything below; what runs behind it |
-//! | `calls` | publish, subscribe, request, barrier: what a handle queues |
+//! | `link` | the handle: open, close, and the way to everything below |
+//! | `link_core` | what handles and runtime have in common |
+//! | `engine` | what runs behind a link: one client of async_nats after the other, the flush at the end |
+//! | `operations` | publish, subscribe, request, barrier, from any thread |
 //! | `outgoing`, `writer` | the queue in front of the engine, and the task that empties it |
 //! | `source` | a subscription's way from the engine into a sink |
-//! | `requests` | requests over one inbox, their timeouts, barriers |
+//! | `requests` | the request table: requests over one inbox, their timeouts, barriers |
 //! | `reconnect`, `pool`, `failure` | which server, when, and what went wrong |
-//! | `server`, `settings`, `login`, `tls` | a server's URL, options, credentials, certificates |
+//! | `settings`, `server`, `login`, `tls` | options, a server's URL, credentials, certificates |
 //! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
 //! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
-//! | `shared` | the state that handles and runtime share |
 
 mod block;
-mod calls;
+mod engine;
 mod event;
 mod failure;
 mod inbox;
 mod info;
-mod life;
 mod link;
+mod link_core;
 mod login;
 mod message;
+mod operations;
 mod outgoing;
 mod packed;
 mod pool;
@@ -30,7 +32,6 @@ mod reconnect;
 mod requests;
 mod server;
 mod settings;
-mod shared;
 mod source;
 mod tls;
 mod trace;
@@ -44,8 +45,8 @@ pub use block::Block;
 pub use event::{ConnState, Event, EventSink};
 pub use inbox::{DEFAULT_PREFIX, new_inbox};
 pub use info::ServerInfo;
-pub use link::Link;
-pub use link::Task;
+pub use link::{Link, Task};
+pub use link_core::Traffic;
 pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
 };
@@ -53,7 +54,6 @@ pub use message::{Headers, Message, Outgoing};
 pub use packed::PackedMessage;
 pub use requests::{RequestError, RequestId, RequestResult};
 pub use server::ServerEntry;
-pub use settings::{DelayCallback, Material, Settings, TlsOptions, TlsSettings};
-pub use shared::Traffic;
+pub use settings::{DelayCallback, Settings};
 pub use source::{Sink, SubId};
-pub use tls::{Review, TlsQuestion};
+pub use tls::{Material, Review, TlsOptions, TlsQuestion, TlsSettings};

@@ -15,32 +15,32 @@ use super::source::SubId;
 use crate::lock::lock;
 
 /// One entry of the queue.
-pub(super) enum Op {
+pub(super) enum QueueEntry {
     Publish(OutboundMessage),
     Subscribe(SubId),
     /// End a subscription, at once or after this many messages.
     Unsubscribe(SubId, Option<u64>),
     /// Tells that everything before it has been handed to the engine.
-    Mark(oneshot::Sender<()>),
+    Marker(oneshot::Sender<()>),
     /// Give up the connection of this number, if it still is that one, and make another one.
     Reconnect(u64),
 }
 
 #[derive(Default)]
-pub(super) struct OutgoingQueue(Mutex<State>);
+pub(super) struct OutgoingQueue(Mutex<Queue>);
 
 #[derive(Default)]
-struct State {
+struct Queue {
     /// In chunks, so that a long queue is never moved as a whole. Only the last one is not full.
-    chunks: VecDeque<VecDeque<Op>>,
+    chunks: VecDeque<VecDeque<QueueEntry>>,
     /// What was subscribed and unsubscribed without a connection: it goes before the messages.
-    early: VecDeque<Op>,
+    early: VecDeque<QueueEntry>,
     /// Set while the writer sleeps; whoever takes it wakes the writer, so a burst wakes it once.
     waker: Option<Waker>,
     /// Whether there is a connection. Without one there is nothing to wake the writer for.
     open: bool,
     /// Wakes the writer in spite of that.
-    poked: bool,
+    sweep_wanted: bool,
     /// Nothing is accepted any more.
     sealed: bool,
     /// Messages and payload bytes ever accepted.
@@ -51,8 +51,8 @@ struct State {
 /// Entries in one chunk.
 const CHUNK: usize = 512;
 
-impl State {
-    fn add(&mut self, op: Op) {
+impl Queue {
+    fn add(&mut self, op: QueueEntry) {
         match self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK) {
             Some(chunk) => chunk.push_back(op),
             None => self.chunks.push_back(VecDeque::from([op])),
@@ -65,17 +65,21 @@ pub(super) enum Wake {
     /// Entries are in its hands.
     Entries,
     /// There may be subscriptions to drop.
-    Poke,
+    Sweep,
 }
 
 impl OutgoingQueue {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, Queue> {
         lock(&self.0)
     }
 
     /// Queues an entry; gives it back if the queue is sealed. `allow` is asked before a sleeping
     /// writer is woken and may refuse, which leaves the queue as it was.
-    pub fn push<E>(&self, op: Op, allow: impl FnOnce() -> Result<(), E>) -> Result<bool, E> {
+    pub fn push<E>(
+        &self,
+        op: QueueEntry,
+        allow: impl FnOnce() -> Result<(), E>,
+    ) -> Result<bool, E> {
         let mut state = self.state();
         if state.sealed {
             return Ok(false);
@@ -85,12 +89,14 @@ impl OutgoingQueue {
         if state.waker.is_some() || queued.is_multiple_of(CHUNK) {
             allow()?;
         }
-        if let Op::Publish(message) = &op {
+        if let QueueEntry::Publish(message) = &op {
             state.messages += 1;
             state.bytes += message.payload.len() as u64;
         }
         match op {
-            Op::Subscribe(_) | Op::Unsubscribe(..) if !state.open => state.early.push_back(op),
+            QueueEntry::Subscribe(_) | QueueEntry::Unsubscribe(..) if !state.open => {
+                state.early.push_back(op)
+            }
             op => state.add(op),
         }
         let waker = if state.open { state.waker.take() } else { None };
@@ -109,8 +115,8 @@ impl OutgoingQueue {
         if state.sealed {
             return;
         }
-        state.early.retain(|op| !matches!(op, Op::Subscribe(_)));
-        state.early.extend(ids.into_iter().map(Op::Subscribe));
+        state.early.retain(|op| !matches!(op, QueueEntry::Subscribe(_)));
+        state.early.extend(ids.into_iter().map(QueueEntry::Subscribe));
     }
 
     /// From now on nothing is accepted.
@@ -128,13 +134,13 @@ impl OutgoingQueue {
     }
 
     /// Wakes the writer even without a connection.
-    pub fn poke(&self) {
+    pub fn wake_to_sweep(&self) {
         let mut state = self.state();
-        state.poked = true;
+        state.sweep_wanted = true;
         Self::wake(state);
     }
 
-    fn wake(mut state: std::sync::MutexGuard<'_, State>) {
+    fn wake(mut state: std::sync::MutexGuard<'_, Queue>) {
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -156,10 +162,10 @@ impl OutgoingQueue {
 
     /// For the writer: everything that is queued, as soon as there is a connection. `batch` holds
     /// what the writer has not handed over yet and counts as queued.
-    pub fn poll_take(&self, cx: &mut Context<'_>, batch: &mut VecDeque<Op>) -> Poll<Wake> {
+    pub fn poll_take(&self, cx: &mut Context<'_>, batch: &mut VecDeque<QueueEntry>) -> Poll<Wake> {
         let mut state = self.state();
-        if std::mem::take(&mut state.poked) {
-            return Poll::Ready(Wake::Poke);
+        if std::mem::take(&mut state.sweep_wanted) {
+            return Poll::Ready(Wake::Sweep);
         }
         if state.open {
             while let Some(op) = state.early.pop_back() {
@@ -207,8 +213,8 @@ mod tests {
         }
     }
 
-    fn op() -> Op {
-        Op::Publish(Outgoing::new("s", "xyz").into_wire().expect("good"))
+    fn op() -> QueueEntry {
+        QueueEntry::Publish(Outgoing::new("s", "xyz").into_wire().expect("good"))
     }
 
     fn push(outgoing: &OutgoingQueue) -> bool {
@@ -239,9 +245,9 @@ mod tests {
 
         outgoing.set_open(false);
         assert!(outgoing.poll_take(&mut cx, &mut batch).is_pending());
-        outgoing.poke();
+        outgoing.wake_to_sweep();
         assert_eq!(wakes(), 3);
-        assert!(matches!(outgoing.poll_take(&mut cx, &mut batch), Poll::Ready(Wake::Poke)));
+        assert!(matches!(outgoing.poll_take(&mut cx, &mut batch), Poll::Ready(Wake::Sweep)));
 
         outgoing.clear();
         assert!(!push(&outgoing));
@@ -256,7 +262,7 @@ mod tests {
         let mut batch = VecDeque::from([op()]);
         assert!(push(&outgoing));
         for id in 1..=2 {
-            let pushed = outgoing.push(Op::Subscribe(SubId(id)), || Ok::<(), ()>(()));
+            let pushed = outgoing.push(QueueEntry::Subscribe(SubId(id)), || Ok::<(), ()>(()));
             assert_eq!(pushed, Ok(true));
         }
         outgoing.set_open(true);
@@ -264,7 +270,7 @@ mod tests {
         let firsts: Vec<_> = batch
             .iter()
             .map(|op| match op {
-                Op::Subscribe(id) => id.0,
+                QueueEntry::Subscribe(id) => id.0,
                 _ => 0,
             })
             .collect();
@@ -276,7 +282,7 @@ mod tests {
         let outgoing = OutgoingQueue::default();
         let mut cx = Context::from_waker(Waker::noop());
         let mut batch = VecDeque::new();
-        let ops = [Op::Subscribe(SubId(1)), Op::Unsubscribe(SubId(2), None), op()];
+        let ops = [QueueEntry::Subscribe(SubId(1)), QueueEntry::Unsubscribe(SubId(2), None), op()];
         for op in ops {
             assert_eq!(outgoing.push(op, || Ok::<(), ()>(())), Ok(true));
         }
@@ -285,8 +291,8 @@ mod tests {
         }
         outgoing.set_open(true);
         assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
-        let subscribed = |op: &Op| match op {
-            Op::Subscribe(id) => Some(id.0),
+        let subscribed = |op: &QueueEntry| match op {
+            QueueEntry::Subscribe(id) => Some(id.0),
             _ => None,
         };
         assert_eq!(batch.iter().filter_map(subscribed).collect::<Vec<_>>(), [1, 3]);

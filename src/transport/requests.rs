@@ -1,6 +1,6 @@
 //! Requests: one inbox subscription for all of them, a token per request.
 //!
-//! Replies come to `<inbox>.<token>`. Fences, the round trips that tell how far the server has
+//! Replies come to `<inbox>.<token>`. Barriers, the round trips that tell how far the server has
 //! come, use `<inbox>.p<token>` and are messages to ourselves: publishing to the own inbox with
 //! that very inbox as the reply comes back in any case, as the message itself or, if the server
 //! was told not to echo, as its report that nobody listens. A request to an unused subject would
@@ -53,46 +53,46 @@ impl RequestError {
     }
 }
 
-/// What a request answers with.
+/// What becomes of a request.
 pub type RequestResult = std::result::Result<Message, RequestError>;
 
-/// Who gets the answer. Called on the runtime thread.
-pub(super) enum Handler {
+/// Who gets what becomes of a request. Called on the runtime thread.
+pub(super) enum ReplyHandler {
     Once(Box<dyn FnOnce(RequestResult) + Send>),
     Many(Box<dyn FnMut(RequestResult) -> ControlFlow<()> + Send>),
     Barrier(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
-    /// The same, but a new connection does not count: it is sent again over that.
+    /// A barrier for which a new connection does not count: it is sent again over that.
     Flush(Box<dyn FnOnce(std::result::Result<(), RequestError>) + Send>),
 }
 
-impl Handler {
+impl ReplyHandler {
     /// Ends the request with an error.
     fn fail(self, error: RequestError) {
         match self {
-            Handler::Once(done) => done(Err(error)),
-            Handler::Many(mut on_reply) => {
+            ReplyHandler::Once(done) => done(Err(error)),
+            ReplyHandler::Many(mut on_reply) => {
                 let _ = on_reply(Err(error));
             }
-            Handler::Barrier(done) | Handler::Flush(done) => done(Err(error)),
+            ReplyHandler::Barrier(done) | ReplyHandler::Flush(done) => done(Err(error)),
         }
     }
 }
 
-/// What to ask over a new connection if the old one took the answer with it.
-pub type Again = Box<dyn Fn() -> Outgoing + Send>;
+/// Makes the request that is sent over a new connection if the old one took the reply with it.
+pub type Resend = Box<dyn Fn() -> Outgoing + Send>;
 
 /// How all requests end at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum LinkEnd {
     Closed,
     Lost,
 }
 
-impl End {
+impl LinkEnd {
     fn error(self) -> RequestError {
         match self {
-            End::Closed => RequestError::Closed,
-            End::Lost => RequestError::Lost,
+            LinkEnd::Closed => RequestError::Closed,
+            LinkEnd::Lost => RequestError::Lost,
         }
     }
 }
@@ -100,36 +100,36 @@ impl End {
 pub(super) struct RequestTable {
     /// The inbox with its final dot.
     prefix: String,
-    state: Mutex<State>,
+    table: Mutex<Table>,
     /// Tells the timer that the earliest deadline has changed.
     earlier: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct Table {
     last: u64,
-    pending: HashMap<u64, Pending>,
+    pending: HashMap<u64, PendingRequest>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// When the timer will look next. Only an earlier deadline has to wake it.
     armed: Option<Instant>,
     barriers: usize,
-    over: Option<End>,
+    over: Option<LinkEnd>,
 }
 
-struct Pending {
+struct PendingRequest {
     deadline: Option<Instant>,
-    again: Option<Again>,
+    again: Option<Resend>,
     /// Taken out while it runs, so that it may use the link, also to cancel itself.
-    handler: Option<Handler>,
+    handler: Option<ReplyHandler>,
 }
 
-impl State {
-    fn remove(&mut self, token: u64) -> Option<Pending> {
+impl Table {
+    fn remove(&mut self, token: u64) -> Option<PendingRequest> {
         let pending = self.pending.remove(&token)?;
         if let Some(deadline) = pending.deadline {
             self.deadlines.remove(&(deadline, token));
         }
-        if matches!(pending.handler, Some(Handler::Barrier(_))) {
+        if matches!(pending.handler, Some(ReplyHandler::Barrier(_))) {
             self.barriers -= 1;
         }
         Some(pending)
@@ -140,13 +140,13 @@ impl RequestTable {
     pub fn new(inbox: &str) -> RequestTable {
         RequestTable {
             prefix: format!("{inbox}."),
-            state: Mutex::new(State::default()),
+            table: Mutex::new(Table::default()),
             earlier: Notify::new(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.table)
     }
 
     /// The subject of the one subscription.
@@ -155,7 +155,7 @@ impl RequestTable {
     }
 
     /// What the subjects of barriers begin with.
-    pub fn fence_prefix(&self) -> String {
+    pub fn barrier_prefix(&self) -> String {
         format!("{}p", self.prefix)
     }
 
@@ -163,41 +163,41 @@ impl RequestTable {
     pub fn add(
         &self,
         timeout: Option<Duration>,
-        again: Option<Again>,
-        handler: Handler,
-    ) -> std::result::Result<(RequestId, String), (Handler, RequestError)> {
+        again: Option<Resend>,
+        handler: ReplyHandler,
+    ) -> std::result::Result<(RequestId, String), (ReplyHandler, RequestError)> {
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let barrier = matches!(handler, Handler::Barrier(_));
-        let mark = if barrier || matches!(handler, Handler::Flush(_)) { "p" } else { "" };
-        let mut state = self.state();
-        if let Some(end) = state.over {
+        let barrier = matches!(handler, ReplyHandler::Barrier(_));
+        let mark = if barrier || matches!(handler, ReplyHandler::Flush(_)) { "p" } else { "" };
+        let mut table = self.table();
+        if let Some(end) = table.over {
             return Err((handler, end.error()));
         }
-        state.last += 1;
-        let token = state.last;
-        state.pending.insert(token, Pending { deadline, again, handler: Some(handler) });
-        state.barriers += usize::from(barrier);
+        table.last += 1;
+        let token = table.last;
+        table.pending.insert(token, PendingRequest { deadline, again, handler: Some(handler) });
+        table.barriers += usize::from(barrier);
         let mut wake = false;
         if let Some(deadline) = deadline {
-            state.deadlines.insert((deadline, token));
-            wake = state.armed.is_none_or(|armed| deadline < armed);
+            table.deadlines.insert((deadline, token));
+            wake = table.armed.is_none_or(|armed| deadline < armed);
             if wake {
-                state.armed = Some(deadline);
+                table.armed = Some(deadline);
             }
         }
-        drop(state);
+        drop(table);
         if wake {
             self.earlier.notify_one();
         }
         Ok((RequestId(token), format!("{}{mark}{token}", self.prefix)))
     }
 
-    /// What to ask again, with the reply subjects.
-    pub fn questions(&self) -> Vec<(Outgoing, String)> {
-        let state = self.state();
-        let again = state.pending.iter().filter_map(|(token, pending)| {
-            if let Some(Handler::Flush(_)) = pending.handler {
+    /// The requests to send again, with their reply subjects.
+    pub fn to_resend(&self) -> Vec<(Outgoing, String)> {
+        let table = self.table();
+        let again = table.pending.iter().filter_map(|(token, pending)| {
+            if let Some(ReplyHandler::Flush(_)) = pending.handler {
                 let inbox = format!("{}p{token}", self.prefix);
                 return Some((Outgoing::new(inbox.clone(), ""), inbox));
             }
@@ -209,7 +209,7 @@ impl RequestTable {
 
     /// Ends a request without a word; tells whether it was pending.
     pub fn cancel(&self, id: RequestId) -> bool {
-        let pending = self.state().remove(id.0);
+        let pending = self.table().remove(id.0);
         pending.is_some()
     }
 
@@ -218,60 +218,64 @@ impl RequestTable {
         let Some(rest) = message.subject().strip_prefix(&self.prefix) else { return };
         if let Some(token) = rest.strip_prefix('p') {
             if let Ok(token) = token.parse() {
-                self.pass_fence(token);
+                self.pass_barrier(token);
             }
             return;
         }
         let Ok(token) = rest.parse::<u64>() else { return };
-        let mut state = self.state();
-        let many = match state.pending.get_mut(&token) {
-            Some(Pending { handler, .. }) if matches!(handler, Some(Handler::Many(_))) => {
+        let mut table = self.table();
+        let many = match table.pending.get_mut(&token) {
+            Some(PendingRequest { handler, .. })
+                if matches!(handler, Some(ReplyHandler::Many(_))) =>
+            {
                 handler.take()
             }
             _ => None,
         };
-        if let Some(Handler::Many(mut on_reply)) = many {
-            drop(state);
+        if let Some(ReplyHandler::Many(mut on_reply)) = many {
+            drop(table);
             let flow = on_reply(checked(message));
-            let mut state = self.state();
+            let mut table = self.table();
             if flow.is_break() {
-                state.remove(token);
-            } else if let Some(pending) = state.pending.get_mut(&token) {
-                pending.handler = Some(Handler::Many(on_reply));
+                table.remove(token);
+            } else if let Some(pending) = table.pending.get_mut(&token) {
+                pending.handler = Some(ReplyHandler::Many(on_reply));
                 return;
             }
             // Dropped last and unlocked: what it owns may use the link.
-            drop(state);
+            drop(table);
             return;
         }
-        let pending = state.remove(token);
-        drop(state);
-        if let Some(Pending { handler: Some(Handler::Once(done)), .. }) = pending {
+        let pending = table.remove(token);
+        drop(table);
+        if let Some(PendingRequest { handler: Some(ReplyHandler::Once(done)), .. }) = pending {
             done(checked(message));
         }
     }
 
-    fn pass_fence(&self, token: u64) {
-        let pending = self.state().remove(token);
-        if let Some(Handler::Barrier(done) | Handler::Flush(done)) = pending.and_then(|p| p.handler)
+    fn pass_barrier(&self, token: u64) {
+        let pending = self.table().remove(token);
+        if let Some(ReplyHandler::Barrier(done) | ReplyHandler::Flush(done)) =
+            pending.and_then(|p| p.handler)
         {
             done(Ok(()));
         }
     }
 
     /// A new connection is up: whatever a barrier was for has happened with it.
-    pub fn pass_all_fences(&self) {
-        let mut state = self.state();
-        if state.barriers == 0 {
+    pub fn pass_all_barriers(&self) {
+        let mut table = self.table();
+        if table.barriers == 0 {
             return;
         }
-        let barrier = |p: &Pending| matches!(p.handler, Some(Handler::Barrier(_)));
+        let barrier = |p: &PendingRequest| matches!(p.handler, Some(ReplyHandler::Barrier(_)));
         let tokens: Vec<u64> =
-            state.pending.iter().filter(|(_, p)| barrier(p)).map(|(token, _)| *token).collect();
-        let passed: Vec<Pending> = tokens.into_iter().filter_map(|t| state.remove(t)).collect();
-        drop(state);
+            table.pending.iter().filter(|(_, p)| barrier(p)).map(|(token, _)| *token).collect();
+        let passed: Vec<PendingRequest> =
+            tokens.into_iter().filter_map(|t| table.remove(t)).collect();
+        drop(table);
         for pending in passed {
-            if let Some(Handler::Barrier(done)) = pending.handler {
+            if let Some(ReplyHandler::Barrier(done)) = pending.handler {
                 done(Ok(()));
             }
         }
@@ -279,24 +283,24 @@ impl RequestTable {
 
     /// Whether this error of the server answers a barrier; if so, the barrier is over.
     pub fn refused(&self, text: &str) -> bool {
-        let prefix = self.fence_prefix();
+        let prefix = self.barrier_prefix();
         let Some(at) = text.find(&prefix) else { return false };
         let rest = &text[at + prefix.len()..];
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         if let Ok(token) = rest[..digits].parse() {
-            self.pass_fence(token);
+            self.pass_barrier(token);
         }
         true
     }
 
     /// Ends all requests, and every later one at once.
-    pub fn end(&self, end: End) {
-        let mut state = self.state();
-        state.over = Some(end);
-        let mut all: Vec<(u64, Pending)> = state.pending.drain().collect();
-        state.deadlines.clear();
-        state.barriers = 0;
-        drop(state);
+    pub fn end(&self, end: LinkEnd) {
+        let mut table = self.table();
+        table.over = Some(end);
+        let mut all: Vec<(u64, PendingRequest)> = table.pending.drain().collect();
+        table.deadlines.clear();
+        table.barriers = 0;
+        drop(table);
         all.sort_unstable_by_key(|(token, _)| *token);
         for (_, pending) in all {
             if let Some(handler) = pending.handler {
@@ -323,26 +327,26 @@ impl RequestTable {
     /// Ends what is due at `now` and tells when to look again.
     fn expire(&self, now: Instant) -> Option<Instant> {
         loop {
-            let mut state = self.state();
-            let first = state.deadlines.first().copied();
-            state.armed = first.map(|(deadline, _)| deadline);
+            let mut table = self.table();
+            let first = table.deadlines.first().copied();
+            table.armed = first.map(|(deadline, _)| deadline);
             let (deadline, token) = first?;
             if deadline > now {
                 return Some(deadline);
             }
-            let pending = state.remove(token);
-            drop(state);
+            let pending = table.remove(token);
+            drop(table);
             if let Some(handler) = pending.and_then(|p| p.handler) {
                 handler.fail(RequestError::Timeout);
             }
         }
     }
 
-    /// Pending requests and deadlines, to see that nothing leaks.
+    /// PendingRequest requests and deadlines, to see that nothing leaks.
     #[cfg(test)]
     pub fn sizes(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.pending.len(), state.deadlines.len())
+        let table = self.table();
+        (table.pending.len(), table.deadlines.len())
     }
 }
 
@@ -355,9 +359,9 @@ fn checked(message: Message) -> RequestResult {
 }
 
 /// Passes the messages of the inbox subscription on.
-pub(super) struct MuxSink(pub Arc<RequestTable>);
+pub(super) struct InboxSink(pub Arc<RequestTable>);
 
-impl super::source::Sink for MuxSink {
+impl super::source::Sink for InboxSink {
     fn message(&mut self, message: Message) {
         self.0.reply(message);
     }

@@ -72,12 +72,13 @@ pub(super) struct SubscriptionSource {
     /// What had been received when the engine's subscription began, which counts from there.
     before: AtomicU64,
     again: AtomicBool,
-    feed: Mutex<Feed>,
-    /// Told when the source ends by itself, before the sink is; must not need the feed.
+    ends: Mutex<Ends>,
+    /// Told when the source ends by itself, before the sink is; must not need the ends.
     on_end: Box<dyn Fn() + Send + Sync>,
 }
 
-struct Feed {
+/// Where the messages come from, and where they go.
+struct Ends {
     subscriber: Option<Subscriber>,
     sink: Option<Box<dyn Sink>>,
 }
@@ -100,7 +101,7 @@ impl SubscriptionSource {
             received: AtomicU64::new(0),
             before: AtomicU64::new(0),
             again: AtomicBool::new(false),
-            feed: Mutex::new(Feed { subscriber: None, sink: Some(sink) }),
+            ends: Mutex::new(Ends { subscriber: None, sink: Some(sink) }),
             on_end: Box::new(on_end),
         })
     }
@@ -135,60 +136,60 @@ impl SubscriptionSource {
     }
 
     pub fn is_attached(&self) -> bool {
-        self.feed().subscriber.is_some()
+        self.ends().subscriber.is_some()
     }
 
-    fn feed(&self) -> MutexGuard<'_, Feed> {
-        lock(&self.feed)
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        lock(&self.ends)
     }
 
     /// Takes over the engine's side and polls it for the first time. Runtime thread only.
     pub fn attach(self: &Arc<Self>, subscriber: Subscriber) {
-        self.feed().subscriber = Some(subscriber);
+        self.ends().subscriber = Some(subscriber);
         self.drain();
     }
 
     /// Passes on what an engine that is gone has left; the source stays without one until there is
     /// another. Runtime thread only.
     pub fn pass_rest(&self, mut subscriber: Subscriber) {
-        let mut feed = self.feed();
+        let mut ends = self.ends();
         let mut cx = Context::from_waker(Waker::noop());
         loop {
             let next =
                 unconstrained(std::future::poll_fn(|cx| Pin::new(&mut subscriber).poll_next(cx)));
             let Poll::Ready(Some(message)) = pin!(next).poll(&mut cx) else { return };
-            if self.pass(&mut feed, Message::new(message)) {
+            if self.pass(&mut ends, Message::new(message)) {
                 (self.on_end)();
-                return Self::finish(&mut feed);
+                return Self::finish(&mut ends);
             }
         }
     }
 
     /// The engine's side, to send it a command. Runtime thread only.
     pub fn take_subscriber(&self) -> Option<Subscriber> {
-        self.feed().subscriber.take()
+        self.ends().subscriber.take()
     }
 
     /// Ends the source: drops the engine's side, which unsubscribes if need be, and tells the sink.
     /// Runtime thread only, and never from inside the sink.
     pub fn end(&self) {
         self.stop();
-        let mut feed = self.feed();
-        Self::finish(&mut feed);
+        let mut ends = self.ends();
+        Self::finish(&mut ends);
     }
 
-    fn finish(feed: &mut Feed) {
+    fn finish(ends: &mut Ends) {
         // Taken out first: dropping it may wake us.
-        let subscriber = feed.subscriber.take();
+        let subscriber = ends.subscriber.take();
         drop(subscriber);
-        let Some(mut sink) = feed.sink.take() else { return };
+        let Some(mut sink) = ends.sink.take() else { return };
         // A panic of ours must not unwind through the engine and silently end the connection.
         let _ = catch_unwind(AssertUnwindSafe(|| sink.ended()));
     }
 
     fn drain(self: &Arc<Self>) {
-        let mut feed = match self.feed.try_lock() {
-            Ok(feed) => feed,
+        let mut ends = match self.ends.try_lock() {
+            Ok(ends) => ends,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 self.again.store(true, Ordering::Release);
@@ -199,10 +200,10 @@ impl SubscriptionSource {
         let mut cx = Context::from_waker(&waker);
         loop {
             self.again.store(false, Ordering::Release);
-            let ended = self.drain_locked(&mut feed, &mut cx);
+            let ended = self.drain_locked(&mut ends, &mut cx);
             if ended {
                 (self.on_end)();
-                Self::finish(&mut feed);
+                Self::finish(&mut ends);
                 return;
             }
             if !self.again.load(Ordering::Acquire) {
@@ -212,21 +213,21 @@ impl SubscriptionSource {
     }
 
     /// Passes on what there is; tells whether the subscription is over.
-    fn drain_locked(&self, feed: &mut Feed, cx: &mut Context<'_>) -> bool {
+    fn drain_locked(&self, ends: &mut Ends, cx: &mut Context<'_>) -> bool {
         loop {
-            let Some(subscriber) = &mut feed.subscriber else { return false };
+            let Some(subscriber) = &mut ends.subscriber else { return false };
             let next =
                 unconstrained(std::future::poll_fn(|cx| Pin::new(&mut *subscriber).poll_next(cx)));
             match pin!(next).poll(cx) {
                 Poll::Pending => return false,
                 // The engine is coming down; the next one will carry on.
                 Poll::Ready(None) if std::thread::panicking() => {
-                    feed.subscriber = None;
+                    ends.subscriber = None;
                     return false;
                 }
                 Poll::Ready(None) => return true,
                 Poll::Ready(Some(message)) => {
-                    if self.pass(feed, Message::new(message)) {
+                    if self.pass(ends, Message::new(message)) {
                         return true;
                     }
                 }
@@ -235,14 +236,14 @@ impl SubscriptionSource {
     }
 
     /// Passes one message on; tells whether it was the last one.
-    fn pass(&self, feed: &mut Feed, message: Message) -> bool {
+    fn pass(&self, ends: &mut Ends, message: Message) -> bool {
         if !self.is_active() {
             return true;
         }
         if self.hidden.as_ref().is_some_and(|prefix| message.subject().starts_with(&**prefix)) {
             return false;
         }
-        let Some(sink) = &mut feed.sink else { return true };
+        let Some(sink) = &mut ends.sink else { return true };
         let received = self.received.fetch_add(1, Ordering::AcqRel) + 1;
         if catch_unwind(AssertUnwindSafe(|| sink.message(message))).is_err() {
             return true;

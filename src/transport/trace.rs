@@ -7,8 +7,8 @@
 //!
 //! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`. These
 //! lines are no interface, so the version of the engine is fixed in `Cargo.toml`, and
-//! `tests/trace.rs` hears each of the six from it. Should one change in spite of that, it is not
-//! heard, and connections go on with less precise errors.
+//! `tests/trace.rs` gets each of the six from it. Should one change in spite of that, it is passed
+//! over, and connections go on with less precise errors.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -22,9 +22,9 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber};
 
-/// What was heard, from one of six places of the engine. Told in the middle of the engine's work: whoever listens must neither wait nor
-/// call the engine.
-pub(super) enum Heard {
+/// What was traced, at one of six places of the engine. Told in the middle of its work: whoever
+/// listens must neither wait nor call the engine.
+pub(super) enum Traced {
     /// An attempt at one address of a server begins.
     Dial,
     /// An INFO, of a handshake or later.
@@ -39,15 +39,15 @@ pub(super) enum Heard {
     Lost(String),
 }
 
-type Listener = Rc<dyn Fn(Heard)>;
+type Listener = Rc<dyn Fn(Traced)>;
 
 thread_local!(static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) });
 
 /// Listens on this thread until the result is dropped.
-pub(super) fn listen(listener: impl Fn(Heard) + 'static) -> Listening {
-    static EAR: OnceLock<Dispatch> = OnceLock::new();
+pub(super) fn listen(listener: impl Fn(Traced) + 'static) -> Listening {
+    static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
     LISTENER.replace(Some(Rc::new(listener)));
-    Listening(set_default(EAR.get_or_init(|| Dispatch::new(Ear))))
+    Listening(set_default(SUBSCRIBER.get_or_init(|| Dispatch::new(TraceSubscriber))))
 }
 
 pub(super) struct Listening(#[expect(dead_code, reason = "what counts is its end")] DefaultGuard);
@@ -58,9 +58,9 @@ impl Drop for Listening {
     }
 }
 
-struct Ear;
+struct TraceSubscriber;
 
-impl Subscriber for Ear {
+impl Subscriber for TraceSubscriber {
     /// Asked once for each place that traces. Its text cannot be known here, only its fields.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let has = |name| metadata.fields().field(name).is_some();
@@ -81,9 +81,9 @@ impl Subscriber for Ear {
         let Some(listener) = LISTENER.with_borrow(Clone::clone) else { return };
         let mut line = Line::default();
         event.record(&mut line);
-        if let Some(heard) = line.heard() {
+        if let Some(traced) = line.traced() {
             // A panic of ours must not unwind through the engine.
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(heard)));
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(traced)));
         }
     }
 
@@ -107,14 +107,14 @@ struct Line {
 
 impl Line {
     /// The six places, by their texts.
-    fn heard(self) -> Option<Heard> {
+    fn traced(self) -> Option<Traced> {
         Some(match &*self.message {
-            "establishing connection" => Heard::Dial,
-            "read operation: INFO" => Heard::Info(Box::new(read(&self.info?)?)),
-            "read operation: ERR" => Heard::ServerError(self.error?),
-            "read operation: error" => Heard::ReadFailed,
-            "disconnecting due to too many pending pings" => Heard::Stale,
-            "disconnected" => Heard::Lost(self.error?),
+            "establishing connection" => Traced::Dial,
+            "read operation: INFO" => Traced::Info(Box::new(read(&self.info?)?)),
+            "read operation: ERR" => Traced::ServerError(self.error?),
+            "read operation: error" => Traced::ReadFailed,
+            "disconnecting due to too many pending pings" => Traced::Stale,
+            "disconnected" => Traced::Lost(self.error?),
             _ => return None,
         })
     }

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 
 use super::event::{ConnState, Event};
-use super::outgoing::{Op, Wake};
+use super::link_core::LinkCore;
+use super::outgoing::{QueueEntry, Wake};
 use super::reconnect::Reconnector;
-use super::shared::Shared;
 use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind};
 
@@ -22,16 +22,16 @@ pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
 
 /// Moves entries into the engine that there is.
 pub(super) async fn run(
-    shared: Arc<Shared>,
-    reconnect: Arc<Reconnector>,
+    core: Arc<LinkCore>,
+    reconnector: Arc<Reconnector>,
     mut engines: watch::Receiver<Option<Client>>,
 ) {
     let mut batch = VecDeque::new();
     let mut engine = None;
     loop {
-        let wake = std::future::poll_fn(|cx| shared.outgoing.poll_take(cx, &mut batch)).await;
-        if matches!(wake, Wake::Poke) {
-            shared.sweep();
+        let wake = std::future::poll_fn(|cx| core.outgoing.poll_take(cx, &mut batch)).await;
+        if matches!(wake, Wake::Sweep) {
+            core.sweep();
             continue;
         }
         // An error means that there will be none any more.
@@ -40,36 +40,41 @@ pub(super) async fn run(
         }
         let Some(client) = &engine else { return };
         // Entries stay in the batch when the connection goes; they are sent on the next one.
-        while shared.is_up()
+        while core.is_up()
             && let Some(op) = batch.pop_front()
         {
-            if !hand_over(&shared, &reconnect, client, op).await {
+            if !hand_over(&core, &reconnector, client, op).await {
                 // The engine is gone: the connection, too.
-                shared.set_up(false);
+                core.set_up(false);
             }
         }
     }
 }
 
 /// Gives one entry to the engine; false if the engine is gone.
-async fn hand_over(shared: &Shared, reconnect: &Reconnector, client: &Client, op: Op) -> bool {
+async fn hand_over(
+    core: &LinkCore,
+    reconnector: &Reconnector,
+    client: &Client,
+    op: QueueEntry,
+) -> bool {
     match op {
-        Op::Publish(message) => match client.publish_message(message).await {
+        QueueEntry::Publish(message) => match client.publish_message(message).await {
             Ok(()) => true,
-            Err(error) => refused(shared, &error),
+            Err(error) => refused(core, &error),
         },
-        Op::Subscribe(id) => subscribe(shared, client, id).await,
-        Op::Unsubscribe(id, max) => unsubscribe(shared, id, max).await,
-        Op::Reconnect(number) => {
+        QueueEntry::Subscribe(id) => subscribe(core, client, id).await,
+        QueueEntry::Unsubscribe(id, max) => unsubscribe(core, id, max).await,
+        QueueEntry::Reconnect(number) => {
             // It may have been lost before this had its turn, or left for an earlier wish.
-            let meant = || *shared.state.borrow() == ConnState::Connected(number);
+            let meant = || *core.state.borrow() == ConnState::Connected(number);
             // The engine would throw away what it has not written yet.
-            if meant() && client.flush().await.is_ok() && shared.is_up() && meant() {
-                reconnect.leave_for_another().await;
+            if meant() && client.flush().await.is_ok() && core.is_up() && meant() {
+                reconnector.leave_for_another().await;
             }
             true
         }
-        Op::Mark(done) => {
+        QueueEntry::Marker(done) => {
             // Nobody may wait any more.
             let _ = done.send(());
             true
@@ -78,30 +83,30 @@ async fn hand_over(shared: &Shared, reconnect: &Reconnector, client: &Client, op
 }
 
 /// What became of a message that the engine did not take.
-fn refused(shared: &Shared, error: &PublishError) -> bool {
-    shared.forget_message();
+fn refused(core: &LinkCore, error: &PublishError) -> bool {
+    core.forget_message();
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => {
-            let limit = shared.info().map_or(0, |info| info.max_payload);
-            shared.tell(Event::AsyncError(Error::new(
+            let limit = core.info().map_or(0, |info| info.max_payload);
+            core.tell(Event::AsyncError(Error::new(
                 Kind::MaxPayload,
                 format!("Maximum size of NATS message is {limit}"),
             )));
             true
         }
         PublishErrorKind::InvalidSubject => {
-            shared.tell(Event::AsyncError(Error::new(Kind::BadSubject, error.to_string())));
+            core.tell(Event::AsyncError(Error::new(Kind::BadSubject, error.to_string())));
             true
         }
         PublishErrorKind::Send => false,
     }
 }
 
-async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
+async fn subscribe(core: &LinkCore, client: &Client, id: SubId) -> bool {
     // Gone already: unsubscribed before there was a connection.
     // Done already: it was queued when another engine took over.
     let wanted = |source: &Arc<SubscriptionSource>| source.is_active() && !source.is_attached();
-    let Some(source) = shared.source(id).filter(wanted) else { return true };
+    let Some(source) = core.source(id).filter(wanted) else { return true };
     let subscribed = match &source.queue {
         None => client.subscribe(source.subject.clone()).await,
         Some(queue) => client.queue_subscribe(source.subject.clone(), queue.clone()).await,
@@ -119,9 +124,9 @@ async fn subscribe(shared: &Shared, client: &Client, id: SubId) -> bool {
         Err(error) if error.kind() == SubscribeErrorKind::Other => return false,
         Err(_) => {
             // The words were checked before, so the subject has an empty token.
-            shared.end_tap(id);
+            core.end_source(id);
             let text = format!("Invalid subject {}", source.subject);
-            shared.tell(Event::AsyncError(Error::new(Kind::BadSubject, text)));
+            core.tell(Event::AsyncError(Error::new(Kind::BadSubject, text)));
         }
     }
     true
@@ -138,8 +143,8 @@ async fn attach_limited(source: &Arc<SubscriptionSource>, mut subscriber: Subscr
     }
 }
 
-async fn unsubscribe(shared: &Shared, id: SubId, limit: Option<u64>) -> bool {
-    let Some(source) = shared.source(id) else { return true };
+async fn unsubscribe(core: &LinkCore, id: SubId, limit: Option<u64>) -> bool {
+    let Some(source) = core.source(id) else { return true };
     let subscriber = source.take_subscriber();
     match (subscriber, limit.filter(|_| source.is_active())) {
         (Some(subscriber), Some(limit)) => attach_limited(&source, subscriber, limit).await,
@@ -149,7 +154,7 @@ async fn unsubscribe(shared: &Shared, id: SubId, limit: Option<u64>) -> bool {
                 // Waits for room, so that the UNSUB keeps its place among the messages.
                 let _ = subscriber.unsubscribe().await;
             }
-            shared.end_tap(id);
+            core.end_source(id);
         }
     }
     true

@@ -23,8 +23,8 @@ impl Reconnector {
     /// Ends the attempt before anything is told. The reason is kept for what becomes of it.
     pub async fn login(&self, nonce: Vec<u8>) -> std::result::Result<Auth, AuthError> {
         let (server, attempt) = {
-            let course = lock(&self.course);
-            (course.attempt.clone(), course.attempts)
+            let progress = lock(&self.progress);
+            (progress.attempt.clone(), progress.attempts)
         };
         let Some(server) = server else { return Err(AuthError::new("no attempt")) };
         let outcome = self.find_login(&server, nonce, attempt).await;
@@ -34,10 +34,10 @@ impl Reconnector {
 
     /// Notes why an attempt has no login, or that it has one.
     fn refuse(&self, attempt: u64, reason: Option<Error>) {
-        let mut course = lock(&self.course);
+        let mut progress = lock(&self.progress);
         // It may be over, by its time limit.
-        if course.attempts == attempt {
-            course.refusal = reason;
+        if progress.attempts == attempt {
+            progress.refusal = reason;
         }
     }
 
@@ -53,10 +53,10 @@ impl Reconnector {
             review.await.map_err(unfit)?;
             self.refuse(attempt, None);
         }
-        let heard = self.heard_last();
-        let (settings, ask) = self.shared.setting(|s| (s.login.clone(), s.login_callback.clone()));
+        let info = self.last_info();
+        let (settings, ask) = self.core.setting(|s| (s.login.clone(), s.login_callback.clone()));
         let of_url = Login::of_url(server);
-        let asked = heard.as_ref().is_none_or(|heard| heard.auth_required);
+        let asked = info.as_ref().is_none_or(|info| info.auth_required);
         // A server that lets anybody in may still know some of them by their keys.
         let signs = of_url.is_none() && settings.signs() && !nonce.is_empty();
         if !asked && !signs {
@@ -83,7 +83,7 @@ impl Reconnector {
         };
         match login.filter(|login| !login.is_empty()) {
             Some(login) => login.sign(&nonce).map_err(unusable),
-            None if heard.is_none() => Ok(Auth::new()),
+            None if info.is_none() => Ok(Auth::new()),
             None => Err(failure::no_credentials(server)),
         }
     }

@@ -1,5 +1,5 @@
-//! Steers the engine: chooses the server of every attempt (`choice`), logs in there (`login`), and
-//! learns what becomes of it (`news`).
+//! Steers the engine: chooses the server of every attempt (`attempt`), logs in there (`login`), and
+//! learns what becomes of it (`connection`).
 //!
 //! The engine asks a callback before each attempt. Being asked again without having connected in
 //! between means that the last attempt failed; being asked while connected means that the
@@ -10,9 +10,9 @@
 //! and a task of its own, hence the callback yields first: when it goes on, they are known. What it
 //! says in its trace is known at once.
 
-mod choice;
+mod attempt;
+mod connection;
 mod login;
-mod news;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,24 +22,24 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::info::ServerInfo;
+use super::link_core::LinkCore;
 use super::server::ServerEntry;
-use super::shared::Shared;
 use super::tls::Tls;
 use crate::error::Error;
 use crate::lock::lock;
 
 pub(super) struct Reconnector {
-    shared: Arc<Shared>,
-    course: Mutex<Course>,
+    core: Arc<LinkCore>,
+    progress: Mutex<Progress>,
     tls: Arc<Tls>,
     /// Held while the engine is told of new servers.
     discovering: tokio::sync::Mutex<()>,
     /// Why it is all over, once it is.
-    verdict: watch::Sender<Option<&'static str>>,
+    end_reason: watch::Sender<Option<&'static str>>,
 }
 
 #[derive(Default)]
-struct Course {
+struct Progress {
     client: Option<Client>,
     /// The attempt that the engine is making.
     attempt: Option<ServerEntry>,
@@ -82,7 +82,7 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// So many of them in a row are followed by the next attempt at once.
 const FREE_BOUNCES: u32 = 3;
 
-impl Course {
+impl Progress {
     /// The connection was lost.
     fn count_bounce(&mut self) {
         let unwanted = std::mem::take(&mut self.unwanted);
@@ -109,15 +109,15 @@ impl Course {
 }
 
 impl Reconnector {
-    pub fn new(shared: Arc<Shared>, tls: Arc<Tls>) -> Reconnector {
-        let verdict = watch::Sender::new(None);
+    pub fn new(core: Arc<LinkCore>, tls: Arc<Tls>) -> Reconnector {
+        let end_reason = watch::Sender::new(None);
         let discovering = tokio::sync::Mutex::default();
-        Reconnector { shared, course: Mutex::default(), tls, discovering, verdict }
+        Reconnector { core, progress: Mutex::default(), tls, discovering, end_reason }
     }
 
     /// Becomes the reason when there is no server left to try.
-    pub fn verdict(&self) -> watch::Receiver<Option<&'static str>> {
-        self.verdict.subscribe()
+    pub fn end_reason(&self) -> watch::Receiver<Option<&'static str>> {
+        self.end_reason.subscribe()
     }
 
     /// What the server of the present attempt says about itself, and what its handshake has shown:
@@ -132,8 +132,8 @@ impl Reconnector {
 
     /// This is the engine from now on.
     pub fn set_client(&self, client: Client) {
-        self.shared.set_statistics(client.statistics());
-        lock(&self.course).client = Some(client);
+        self.core.set_statistics(client.statistics());
+        lock(&self.progress).client = Some(client);
     }
 }
 
@@ -155,11 +155,11 @@ mod tests {
 
     #[test]
     fn connections_that_are_lost_soon_again_and_again_are_waited_for() {
-        let mut course = Course::default();
+        let mut progress = Progress::default();
         let mut lose = |lived: Duration, unwanted| {
-            (course.since, course.unwanted) = (Instant::now().checked_sub(lived), unwanted);
-            course.count_bounce();
-            course.rest(Duration::from_millis(50)).as_millis()
+            (progress.since, progress.unwanted) = (Instant::now().checked_sub(lived), unwanted);
+            progress.count_bounce();
+            progress.rest(Duration::from_millis(50)).as_millis()
         };
         let soon = Duration::ZERO;
         let rests: Vec<_> = (0..8).map(|_| lose(soon, false)).collect();
@@ -171,6 +171,6 @@ mod tests {
         for _ in 0..100 {
             lose(soon, false);
         }
-        assert_eq!(course.rest(Duration::MAX), Duration::from_millis(10240));
+        assert_eq!(progress.rest(Duration::MAX), Duration::from_millis(10240));
     }
 }

@@ -19,7 +19,7 @@ fn connects_and_tells_about_the_server() {
     let server = Server::start(&[]);
     let (link, recorder) = connect(&server);
     assert_eq!(recorder.words(), [format!("attempt {}", server.url()), "connected".into()]);
-    let info = link.shared().info().expect("info");
+    let info = link.core().info().expect("info");
     assert!(info.headers && info.max_payload > 0);
     assert!(info.version.chars().all(|c| c.is_ascii_digit() || c == '.'));
     assert_eq!(info.fields["port"], server.port);
@@ -167,7 +167,7 @@ fn other_errors_and_lame_duck_mode_end_nothing() {
     let place = says("INFO {\"ldm\":true}");
     let (link, ducked) = open(settings(&[&place]));
     ducked.wait("lame duck");
-    assert_eq!(link.shared().info().expect("info").fields["ldm"], true);
+    assert_eq!(link.core().info().expect("info").fields["ldm"], true);
     assert_eq!(recorder.count("lost") + ducked.count("lost"), 0);
 }
 
@@ -293,7 +293,7 @@ fn servers_of_a_cluster_are_discovered() {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let (link, recorder) = connect(&first);
-        let told = link.shared().info().is_some_and(|i| {
+        let told = link.core().info().is_some_and(|i| {
             i.fields
                 .get("connect_urls")
                 .is_some_and(|urls| urls.to_string().contains(&second.url()))

@@ -66,7 +66,7 @@ fn a_limit_is_exact_and_ends_the_subscription() {
     }
     assert_eq!(seen.recv_timeout(DEADLINE), Ok(Seen::Ended("a")));
     assert!(seen.recv_timeout(DEADLINE).is_err(), "the sink must be dropped");
-    assert_eq!(link.shared().tap_count(), 0);
+    assert_eq!(link.core().source_count(), 0);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_sink_may_publish_subscribe_and_end_itself() {
     }
     // Its only other sender was in the sink that has ended.
     assert!(told.recv_timeout(DEADLINE).is_err());
-    wait("the subscriptions to go", || link.shared().tap_count() <= 1);
+    wait("the subscriptions to go", || link.core().source_count() <= 1);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn answers_timeouts_and_nobody() {
     let start = Instant::now();
     assert_eq!(ask(&link, out("silent", ""), Duration::from_millis(30)), "timeout");
     assert!(start.elapsed() >= Duration::from_millis(30));
-    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    assert_eq!(link.core().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -78,10 +78,10 @@ fn an_aborted_task_takes_its_requests_with_it() {
     for _ in 0..2 {
         seen.recv_timeout(DEADLINE).expect("asked");
     }
-    assert_eq!(link.shared().requests.sizes(), (2, 1));
+    assert_eq!(link.core().requests.sizes(), (2, 1));
     task.abort();
     assert_eq!(end.recv_timeout(DEADLINE), Err(mpsc::RecvTimeoutError::Disconnected));
-    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    assert_eq!(link.core().requests.sizes(), (0, 0));
     task.abort();
 }
 
@@ -111,7 +111,7 @@ fn many_replies_until_break_or_timeout() {
         .expect("request");
         assert_eq!(told.iter().collect::<Vec<_>>(), wanted);
     }
-    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    assert_eq!(link.core().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_handler_may_cancel_itself_and_ask_again() {
     });
     id.set(asked.expect("request")).expect("once");
     assert_eq!(told.recv_timeout(DEADLINE).as_deref(), Ok("2"));
-    wait("the requests to go", || link.shared().requests.sizes() == (0, 0));
+    wait("the requests to go", || link.core().requests.sizes() == (0, 0));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn cancelled_and_expired_requests_leave_nothing() {
     let answers: Vec<String> = told.iter().collect();
     assert_eq!(answers.len(), COUNT / 2);
     assert!(answers.iter().all(|a| a == "timeout"));
-    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    assert_eq!(link.core().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn requests_survive_a_restart_and_time_goes_on() {
     let _server = Server::start_at(port, &[]);
     recorder.wait_nth("connected", 2);
     assert_eq!(told.recv_timeout(DEADLINE).as_deref(), Ok("late nobody"));
-    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    assert_eq!(link.core().requests.sizes(), (0, 0));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn ask_is_a_future_that_cancels_when_dropped() {
     let (sink, _seen) = channel_sink("silent");
     link.subscribe("silent", None, None, sink).expect("subscribe");
     drop(link.ask(out("silent", ""), None));
-    assert_eq!(link.shared().requests.sizes(), (0, 0));
+    assert_eq!(link.core().requests.sizes(), (0, 0));
     let (tell, told) = mpsc::channel();
     let inner = link.clone();
     link.spawn(async move {
@@ -236,7 +236,7 @@ fn ask_is_a_future_that_cancels_when_dropped() {
 }
 
 #[test]
-fn a_fence_passes_everything_before_it() {
+fn a_barrier_passes_everything_before_it() {
     let server = Server::start(&[]);
     let (link, _) = connect(&server);
     // Someone who listens to everything must not swallow it, and does not see it.
@@ -254,7 +254,7 @@ fn a_fence_passes_everything_before_it() {
 }
 
 #[test]
-fn a_fence_without_echo_is_answered_too() {
+fn a_barrier_without_echo_is_answered_too() {
     let server = Server::start(&[]);
     let (link, recorder) = open(Settings { echo: false, ..settings(&[&server.url()]) });
     recorder.wait("connected");
@@ -263,7 +263,7 @@ fn a_fence_without_echo_is_answered_too() {
 }
 
 #[test]
-fn a_fence_is_answered_by_a_refusal() {
+fn a_barrier_is_answered_by_a_refusal() {
     let config = std::env::temp_dir().join(format!("nats-barrier-{}.conf", std::process::id()));
     let text = r#"authorization { users = [
         { user: u, password: p, permissions: { publish: "allowed", subscribe: ">" } } ] }"#;
@@ -282,7 +282,7 @@ fn a_fence_is_answered_by_a_refusal() {
 }
 
 #[test]
-fn fences_time_out_alone_and_pass_with_a_new_connection() {
+fn barriers_time_out_alone_and_pass_with_a_new_connection() {
     let port = free_port();
     let place = format!("127.0.0.1:{port}");
     let server = Server::start_at(port, &[]);

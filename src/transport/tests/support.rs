@@ -143,7 +143,7 @@ impl EventSink for Recorder {
         }
         let word = match &event {
             Event::Attempt(server) => format!("attempt {}", server.address()),
-            Event::Heard(_) => "heard".into(),
+            Event::AttemptInfo(_) => "info".into(),
             Event::AttemptFailed { error, .. } => format!("failed {}", error.kind.code()),
             Event::Connected { .. } => "connected".into(),
             Event::Lost { error, .. } => format!("lost {}", error.kind.code()),

@@ -9,36 +9,36 @@ use async_nats::ConnectOptions;
 use tokio::runtime::Builder;
 
 use super::support::{DEADLINE, Server};
-use crate::transport::trace::{self, Heard};
+use crate::transport::trace::{self, Traced};
 
 type Places = Rc<RefCell<Vec<&'static str>>>;
 
 /// Listens while it runs on this thread.
 fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
     let places = Places::default();
-    let heard = places.clone();
+    let noted = places.clone();
     let _listening = trace::listen(move |line| {
         let place = match line {
-            Heard::Dial => "dial",
-            Heard::Info(info) => {
+            Traced::Dial => "dial",
+            Traced::Info(info) => {
                 assert!(!info.server_id.is_empty() && info.max_payload > 0, "{info:?}");
                 "info"
             }
-            Heard::ServerError(text) => {
+            Traced::ServerError(text) => {
                 assert_eq!(text, "Authorization Violation");
                 "server error"
             }
-            Heard::ReadFailed => "read failed",
-            Heard::Stale => "stale",
-            Heard::Lost(reason) => {
+            Traced::ReadFailed => "read failed",
+            Traced::Stale => "stale",
+            Traced::Lost(reason) => {
                 assert!(reason == "None" || reason.starts_with("Some("), "{reason}");
                 "lost"
             }
         };
-        let mut heard = heard.borrow_mut();
+        let mut noted = noted.borrow_mut();
         // Some servers say their INFO again once they know who we are.
-        if heard.last() != Some(&place) {
-            heard.push(place);
+        if noted.last() != Some(&place) {
+            noted.push(place);
         }
     });
     let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");

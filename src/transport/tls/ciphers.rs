@@ -6,7 +6,7 @@
 use async_nats::rustls::version::{TLS12, TLS13};
 use async_nats::rustls::{CipherSuite, SupportedCipherSuite};
 
-use crate::transport::settings::TlsSettings;
+use super::settings::TlsSettings;
 
 /// OpenSSL's names of the suites that there are.
 const NAMES: [(&str, CipherSuite); 9] = [

@@ -11,8 +11,8 @@ use async_nats::rustls::sign::CertifiedKey;
 use async_nats::rustls::{Error as TlsError, InconsistentKeys};
 
 use super::key::Key;
+use super::settings::{Material, TlsSettings};
 use super::verifier::Trust;
-use crate::transport::settings::{Material, TlsSettings};
 
 type Certificates = Vec<CertificateDer<'static>>;
 

@@ -5,7 +5,7 @@ use async_nats::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
 
 use super::files::content;
-use crate::transport::settings::Material;
+use super::settings::Material;
 
 const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";

@@ -10,6 +10,7 @@ mod ciphers;
 mod files;
 mod key;
 mod question;
+mod settings;
 mod verifier;
 
 use std::fmt;
@@ -25,13 +26,12 @@ use async_nats::rustls::{ClientConfig, ConfigBuilder, SignatureScheme, WantsVeri
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::settings::TlsSettings;
-use super::shared::Shared;
 use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 use files::{Files, Opened};
 use key::Key;
 pub use question::{Review, TlsCallback, TlsQuestion};
+pub use settings::{Material, TlsOptions, TlsSettings};
 use verifier::Verifier;
 
 /// How long the user may think about certificates. The limit of the attempt may be shorter.
@@ -40,18 +40,21 @@ const REVIEW_ANSWER: Duration = Duration::from_secs(5);
 /// Why a handshake fails when he thinks longer.
 pub(super) const NO_ANSWER: &str = "the callback gave no answer";
 
+/// Reads the settings as they are now, and whom to ask.
+type Live = Box<dyn Fn() -> (TlsOptions, Option<TlsCallback>) + Send + Sync>;
+
 /// What a handshake looks at.
 pub(super) struct Tls {
-    shared: Arc<Shared>,
+    live: Live,
     provider: Arc<CryptoProvider>,
     /// Why the engine's configuration is not what the settings say.
     unfit: Option<String>,
-    current: Mutex<Current>,
+    handshake: Mutex<Handshake>,
 }
 
 /// What belongs to one attempt.
 #[derive(Default)]
-struct Current {
+struct Handshake {
     /// Our key, if it took a password.
     opened: Option<Opened>,
     /// Read at the first need.
@@ -72,8 +75,10 @@ impl Tls {
     ///
     /// # Errors
     /// `ErrTLS`, if the library below has no TLS at all.
-    pub fn new(shared: Arc<Shared>) -> Result<(Arc<Tls>, ClientConfig)> {
-        let settings = shared.setting(|settings| settings.tls.clone()).unwrap_or_default();
+    pub fn new(
+        live: impl Fn() -> (TlsOptions, Option<TlsCallback>) + Send + Sync + 'static,
+    ) -> Result<(Arc<Tls>, ClientConfig)> {
+        let settings = live().0.unwrap_or_default();
         let (builder, unfit) = match builder(&settings) {
             Ok(builder) => (builder, None),
             Err(text) => {
@@ -82,7 +87,8 @@ impl Tls {
             }
         };
         let provider = Arc::new(ring::default_provider());
-        let tls = Arc::new(Tls { shared, provider, unfit, current: Mutex::default() });
+        let live: Live = Box::new(live);
+        let tls = Arc::new(Tls { live, provider, unfit, handshake: Mutex::default() });
         let mut config = builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier(tls.clone())))
@@ -95,16 +101,16 @@ impl Tls {
 
     /// An attempt begins. If it may come to a handshake, it may need a password first.
     pub async fn begin(&self, maybe_tls: bool) {
-        *lock(&self.current) = Current::default();
+        *lock(&self.handshake) = Handshake::default();
         if maybe_tls {
             let opened = self.open_key().await;
-            lock(&self.current).opened = opened;
+            lock(&self.handshake).opened = opened;
         }
     }
 
     /// Opens our key with the user's password; `None` if it needs none or cannot be had anyway.
     async fn open_key(&self) -> Option<Opened> {
-        let (settings, ask) = self.shared.setting(|s| (s.tls.clone(), s.tls_callback.clone()));
+        let (settings, ask) = (self.live)();
         let settings = settings.ok().filter(|settings| settings.ask_for_password)?;
         let source = settings.key.as_ref().or(settings.certificate.as_ref());
         let Ok(Key::Locked(locked)) = Key::find(source.filter(|_| settings.certificate.is_some())?)
@@ -124,8 +130,8 @@ impl Tls {
     /// If the user has yet to say whether the certificates of the handshake will do: asks him.
     /// Fails with the reason if they will not.
     pub fn review(&self) -> Option<impl Future<Output = std::result::Result<(), String>> + use<>> {
-        let review = lock(&self.current).review.take()?;
-        let ask = self.shared.setting(|s| s.tls_callback.clone());
+        let review = lock(&self.handshake).review.take()?;
+        let (_, ask) = (self.live)();
         Some(async move {
             let refused =
                 review.problem.clone().unwrap_or_else(|| "the callback refused it".into());
@@ -143,45 +149,45 @@ impl Tls {
 
     /// Why the handshake of this attempt was given up, if it was for a reason of ours.
     pub fn failure(&self) -> Option<String> {
-        lock(&self.current).failure.clone()
+        lock(&self.handshake).failure.clone()
     }
 
     /// Whether the server of this attempt has shown its certificate.
     pub fn was_shown_certificate(&self) -> bool {
-        lock(&self.current).shown
+        lock(&self.handshake).shown
     }
 
     /// Whether the server of this attempt has asked for our certificate.
     pub fn was_asked_for_certificate(&self) -> bool {
-        lock(&self.current).asked
+        lock(&self.handshake).asked
     }
 
     fn put_by(&self, review: Review) {
-        lock(&self.current).review = Some(review);
+        lock(&self.handshake).review = Some(review);
     }
 
     fn note_certificate(&self) {
-        lock(&self.current).shown = true;
+        lock(&self.handshake).shown = true;
     }
 
     /// The files, read once for each attempt.
     fn files(&self) -> std::result::Result<Arc<Files>, String> {
-        let mut current = lock(&self.current);
-        if let Some(files) = &current.files {
+        let mut handshake = lock(&self.handshake);
+        if let Some(files) = &handshake.files {
             return Ok(files.clone());
         }
-        if let Some(text) = &current.failure {
+        if let Some(text) = &handshake.failure {
             return Err(text.clone());
         }
-        let settings = self.shared.setting(|settings| settings.tls.clone());
-        let opened = current.opened.take();
+        let (settings, _) = (self.live)();
+        let opened = handshake.opened.take();
         let read = match &self.unfit {
             Some(text) => Err(text.clone()),
             None => settings.and_then(|settings| Files::read(&settings, opened, &self.provider)),
         };
         match read {
-            Ok(files) => Ok(current.files.insert(Arc::new(files)).clone()),
-            Err(text) => Err(current.failure.insert(text).clone()),
+            Ok(files) => Ok(handshake.files.insert(Arc::new(files)).clone()),
+            Err(text) => Err(handshake.failure.insert(text).clone()),
         }
     }
 }
@@ -213,7 +219,7 @@ struct Resolver(Arc<Tls>);
 impl ResolvesClientCert for Resolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         // Called exactly when the server asks.
-        lock(&self.0.current).asked = true;
+        lock(&self.0.handshake).asked = true;
         // Files that cannot be read are an error of the verifier, which comes next.
         self.0.files().ok()?.client.clone()
     }

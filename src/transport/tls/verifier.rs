@@ -22,9 +22,9 @@ use async_nats::rustls::{
 
 use once_cell::sync::OnceCell;
 
+use super::settings::TlsSettings;
 use super::{Review, Tls};
 use crate::transport::failure::certificate_problem;
-use crate::transport::settings::TlsSettings;
 
 type Verified = Result<ServerCertVerified, TlsError>;
 

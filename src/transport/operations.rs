@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use async_nats::Subject;
 
+use super::link_core::LinkCore;
 use super::message::{Outgoing, check_line, check_subject, is_word};
-use super::outgoing::Op;
-use super::requests::{Again, Handler, MuxSink, RequestError, RequestId};
-use super::shared::Shared;
+use super::outgoing::QueueEntry;
+use super::requests::{InboxSink, ReplyHandler, RequestError, RequestId, Resend};
 use super::source::{Sink, SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 
-impl Shared {
+impl LinkCore {
     pub fn publish(&self, out: Outgoing) -> Result<()> {
-        self.push(Op::Publish(out.into_wire()?))
+        self.push(QueueEntry::Publish(out.into_wire()?))
     }
 
     pub fn subscribe(
@@ -30,20 +30,20 @@ impl Shared {
         }
         check_line(subject.len() + queue.map_or(0, str::len))?;
         let id = self.next_sub_id();
-        let shared = Arc::downgrade(self);
+        let core = Arc::downgrade(self);
         let on_end = move || {
-            if let Some(shared) = shared.upgrade() {
-                shared.forget_tap(id);
+            if let Some(core) = core.upgrade() {
+                core.forget_source(id);
             }
         };
-        let hidden = sees_inbox(subject, &self.requests.fence_prefix())
-            .then(|| self.requests.fence_prefix().into());
+        let hidden = sees_inbox(subject, &self.requests.barrier_prefix())
+            .then(|| self.requests.barrier_prefix().into());
         let queue = queue.map(str::to_owned);
         let source =
             SubscriptionSource::new(subject.to_owned(), queue, limit, hidden, sink, on_end);
-        self.add_tap(id, source);
-        if let Err(error) = self.push(Op::Subscribe(id)) {
-            self.forget_tap(id);
+        self.add_source(id, source);
+        if let Err(error) = self.push(QueueEntry::Subscribe(id)) {
+            self.forget_source(id);
             return Err(error);
         }
         Ok(id)
@@ -56,9 +56,9 @@ impl Shared {
             source.stop();
         }
         // After the end there is nothing to unsubscribe from.
-        let _ = self.push(Op::Unsubscribe(id, limit.filter(|_| !reached)));
+        let _ = self.push(QueueEntry::Unsubscribe(id, limit.filter(|_| !reached)));
         if reached && !self.is_up() {
-            self.outgoing.poke();
+            self.outgoing.wake_to_sweep();
         }
     }
 
@@ -66,27 +66,27 @@ impl Shared {
         self: &Arc<Self>,
         out: Outgoing,
         timeout: Option<Duration>,
-        again: Option<Again>,
-        handler: Handler,
+        again: Option<Resend>,
+        handler: ReplyHandler,
     ) -> Result<RequestId> {
         let mut wire = out.into_wire()?;
         self.open_inbox()?;
         let (id, reply) = self.requests.add(timeout, again, handler).map_err(|_| closed())?;
         wire.reply = Some(reply.into());
-        if let Err(error) = self.push(Op::Publish(wire)) {
+        if let Err(error) = self.push(QueueEntry::Publish(wire)) {
             self.requests.cancel(id);
             return Err(error);
         }
         Ok(id)
     }
 
-    /// Asks again what the last connection may have left without an answer.
-    pub fn ask_again(&self) {
-        for (out, reply) in self.requests.questions() {
+    /// Sends requests again that the last connection may have left without a reply.
+    pub fn resend_requests(&self) {
+        for (out, reply) in self.requests.to_resend() {
             // What was asked once can be asked again, except after the end.
             if let Ok(mut wire) = out.into_wire() {
                 wire.reply = Some(reply.into());
-                let _ = self.push(Op::Publish(wire));
+                let _ = self.push(QueueEntry::Publish(wire));
             }
         }
     }
@@ -97,19 +97,23 @@ impl Shared {
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
-        self.mark(timeout, Handler::Barrier(Box::new(done)))
+        self.mark(timeout, ReplyHandler::Barrier(Box::new(done)))
     }
 
-    /// The same, and what is queued now has been sent before, over whichever connection.
+    /// A barrier that also waits until what is queued now has been sent, over whichever connection.
     pub fn flush(
         self: &Arc<Self>,
         timeout: Option<Duration>,
         done: impl FnOnce(std::result::Result<(), RequestError>) + Send + 'static,
     ) -> Result<RequestId> {
-        self.mark(timeout, Handler::Flush(Box::new(done)))
+        self.mark(timeout, ReplyHandler::Flush(Box::new(done)))
     }
 
-    fn mark(self: &Arc<Self>, timeout: Option<Duration>, handler: Handler) -> Result<RequestId> {
+    fn mark(
+        self: &Arc<Self>,
+        timeout: Option<Duration>,
+        handler: ReplyHandler,
+    ) -> Result<RequestId> {
         self.open_inbox()?;
         let (id, inbox) = self.requests.add(timeout, None, handler).map_err(|_| closed())?;
         let inbox = Subject::from(inbox);
@@ -127,12 +131,12 @@ impl Shared {
             return Ok(());
         }
         self.once_inbox(|| {
-            let sink = Box::new(MuxSink(self.requests.clone()));
+            let sink = Box::new(InboxSink(self.requests.clone()));
             let id = self.next_sub_id();
             let source =
                 SubscriptionSource::new(self.requests.subject(), None, None, None, sink, || ());
-            self.add_tap(id, source);
-            self.push(Op::Subscribe(id))
+            self.add_source(id, source);
+            self.push(QueueEntry::Subscribe(id))
         })
     }
 }

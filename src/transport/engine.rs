@@ -1,4 +1,4 @@
-//! The life of a link on its runtime: engines, one after the other, and the end.
+//! What runs behind a link: engines, that is clients of async_nats, one after the other, and the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::event::{ConnState, Event, Hold};
-use super::outgoing::Op;
+use super::link_core::LinkCore;
+use super::outgoing::QueueEntry;
 use super::reconnect::{Reconnector, server_addr};
-use super::requests::End;
-use super::shared::Shared;
+use super::requests::LinkEnd;
 use super::{trace, writer};
 
 /// Ends the link when the main future ends, however it does.
-struct TearDown(Arc<Shared>, End);
+struct TearDown(Arc<LinkCore>, LinkEnd);
 
 impl Drop for TearDown {
     fn drop(&mut self) {
@@ -25,35 +25,35 @@ impl Drop for TearDown {
     }
 }
 
-/// The life of a link on its runtime.
-pub(super) async fn live(
-    shared: Arc<Shared>,
-    reconnect: Arc<Reconnector>,
+/// The main future of a link; its end is that of the runtime.
+pub(super) async fn run(
+    core: Arc<LinkCore>,
+    reconnector: Arc<Reconnector>,
     tls: ClientConfig,
     mut closing: watch::Receiver<Option<Duration>>,
 ) {
-    let ears = reconnect.clone();
-    let _ear = trace::listen(move |heard| ears.heard(heard));
-    let mut end = TearDown(shared.clone(), End::Closed);
-    let mut verdict = reconnect.verdict();
-    let requests = shared.requests.clone();
+    let listener = reconnector.clone();
+    let _listening = trace::listen(move |line| listener.traced(line));
+    let mut end = TearDown(core.clone(), LinkEnd::Closed);
+    let mut end_reason = reconnector.end_reason();
+    let requests = core.requests.clone();
     tokio::spawn(async move { requests.run_timer().await });
     let engines = watch::Sender::new(None);
-    tokio::spawn(writer::run(shared.clone(), reconnect.clone(), engines.subscribe()));
+    tokio::spawn(writer::run(core.clone(), reconnector.clone(), engines.subscribe()));
     loop {
-        let addrs: Vec<_> = shared.pool().entries().iter().filter_map(server_addr).collect();
+        let addrs: Vec<_> = core.pool().entries().iter().filter_map(server_addr).collect();
         let (alive, died) = oneshot::channel();
-        let options = engine_options(&shared, &reconnect, alive).tls_client_config(tls.clone());
+        let options = engine_options(&core, &reconnector, alive).tls_client_config(tls.clone());
         // Returns at once and fails only for addresses that are none.
         let Ok(client) = async_nats::connect_with_options(addrs, options).await else { return };
-        reconnect.set_client(client.clone());
+        reconnector.set_client(client.clone());
         engines.send_replace(Some(client.clone()));
         tokio::select! {
-            reason = first(&mut verdict) => {
+            reason = first(&mut end_reason) => {
                 if let Some(reason) = reason {
-                    end.1 = End::Lost;
+                    end.1 = LinkEnd::Lost;
                     let (hold, released) = Hold::new();
-                    shared.tell(Event::GaveUp { reason, hold });
+                    core.tell(Event::GaveUp { reason, hold });
                     tokio::select! {
                         _ = released => {}
                         _ = first(&mut closing) => {}
@@ -63,13 +63,13 @@ pub(super) async fn live(
             }
             // Without an answer, all handles are gone.
             limit = first(&mut closing) => {
-                flush(&shared, &client, limit.unwrap_or_default()).await;
+                flush(&core, &client, limit.unwrap_or_default()).await;
                 return;
             }
             // It panicked. What it had not written is lost, the rest goes on with another one.
             _ = died => {
-                reconnect.crashed();
-                shared.subscribe_again();
+                reconnector.crashed();
+                core.subscribe_again();
             }
         }
     }
@@ -81,26 +81,26 @@ async fn first<T: Copy>(watched: &mut watch::Receiver<Option<T>>) -> Option<T> {
 }
 
 /// Brings what is queued to the server, within this time and while there is a connection.
-async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
-    if !shared.is_up() || limit.is_zero() {
-        shared.outgoing.seal();
+async fn flush(core: &Arc<LinkCore>, client: &Client, limit: Duration) {
+    if !core.is_up() || limit.is_zero() {
+        core.outgoing.seal();
         return;
     }
-    let mut state = shared.state.subscribe();
+    let mut state = core.state.subscribe();
     let (tell, told) = oneshot::channel();
     // After a long talk the kernel may still hold data that closing the socket would discard, so
     // only an answer of the server is good enough. A short one is not worth the round trip.
-    let quiet = shared.is_quiet();
+    let quiet = core.is_quiet();
     let queued = if quiet {
-        shared.push(Op::Mark(tell))
+        core.push(QueueEntry::Marker(tell))
     } else {
         // The wait for it may be over.
         let done = move |_| {
             let _ = tell.send(());
         };
-        shared.barrier(None, done).map(drop)
+        core.barrier(None, done).map(drop)
     };
-    shared.outgoing.seal();
+    core.outgoing.seal();
     if queued.is_err() {
         return;
     }
@@ -119,22 +119,22 @@ async fn flush(shared: &Arc<Shared>, client: &Client, limit: Duration) {
 /// The engine as it is used here: no queue that drops, no pool, waits or checks of its own.
 /// `alive` goes when the engine does.
 fn engine_options(
-    shared: &Arc<Shared>,
-    reconnect: &Arc<Reconnector>,
+    core: &Arc<LinkCore>,
+    reconnector: &Arc<Reconnector>,
     alive: oneshot::Sender<()>,
 ) -> ConnectOptions {
     let (for_auth, for_choice, for_events) =
-        (reconnect.clone(), reconnect.clone(), reconnect.clone());
+        (reconnector.clone(), reconnector.clone(), reconnector.clone());
     // What is asked of us gets a task of its own, because the engine wants futures that are Sync.
     let options = ConnectOptions::with_auth_callback(move |nonce| {
-        let reconnect = for_auth.clone();
-        let mut login = Bound(tokio::spawn(async move { reconnect.login(nonce).await }));
+        let reconnector = for_auth.clone();
+        let mut login = Bound(tokio::spawn(async move { reconnector.login(nonce).await }));
         async move { (&mut login.0).await.unwrap_or_else(|e| Err(AuthError::new(e))) }
     })
     .reconnect_to_server_callback(move |known, _info| {
         let _held = &alive;
-        let reconnect = for_choice.clone();
-        let choice = tokio::spawn(async move { reconnect.choose(known).await });
+        let reconnector = for_choice.clone();
+        let choice = tokio::spawn(async move { reconnector.choose(known).await });
         async move {
             match choice.await {
                 Ok(choice) => Some(choice),
@@ -153,7 +153,7 @@ fn engine_options(
     .skip_subject_validation(true)
     .subscription_capacity(tokio::sync::Semaphore::MAX_PERMITS)
     .client_capacity(writer::ENGINE_CAPACITY);
-    shared.setting(|settings| {
+    core.setting(|settings| {
         let options = options
             .name(&settings.name)
             .require_tls(settings.secure)

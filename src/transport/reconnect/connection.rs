@@ -11,84 +11,84 @@ use crate::transport::event::{ConnState, Event};
 use crate::transport::failure;
 use crate::transport::info::ServerInfo;
 use crate::transport::server::ServerEntry;
-use crate::transport::trace::Heard;
+use crate::transport::trace::Traced;
 
 /// How long a server that reported a fatal error has to end the connection itself.
 const ERROR_GRACE: Duration = Duration::from_millis(10);
 
 impl Reconnector {
     /// The last INFO of the server being tried.
-    pub(super) fn heard_last(&self) -> Option<async_nats::ServerInfo> {
-        lock(&self.course).infos.last().cloned()
+    pub(super) fn last_info(&self) -> Option<async_nats::ServerInfo> {
+        lock(&self.progress).infos.last().cloned()
     }
 
     /// The engine is not connected any more. Either it was told so, or the connection broke before it
     /// came to that: then the next connection is the one that it will leave.
     pub(super) fn left(&self) {
-        let mut course = lock(&self.course);
-        if !std::mem::take(&mut course.on) {
+        let mut progress = lock(&self.progress);
+        if !std::mem::take(&mut progress.on) {
             return;
         }
-        if !std::mem::take(&mut course.broke) {
-            course.leaving = false;
+        if !std::mem::take(&mut progress.broke) {
+            progress.leaving = false;
         }
     }
 
     /// If there was a connection, it is lost.
     pub(super) fn lost(&self) {
-        let mut course = lock(&self.course);
-        let Some(server) = course.connected.take() else { return };
-        let (fatal, cause) = (course.fatal.take(), course.cause.take());
-        let (stale, reading) = (course.stale, course.read_failed);
-        course.count_bounce();
-        drop(course);
+        let mut progress = lock(&self.progress);
+        let Some(server) = progress.connected.take() else { return };
+        let (fatal, cause) = (progress.fatal.take(), progress.cause.take());
+        let (stale, reading) = (progress.stale, progress.read_failed);
+        progress.count_bounce();
+        drop(progress);
         let error = fatal.unwrap_or_else(|| match cause {
             Some(_) if stale => failure::stale(),
             Some(cause) => failure::lost(&server, &cause, reading),
             None => failure::closed(&server),
         });
-        self.shared.set_up(false);
-        self.shared.state.send_replace(ConnState::Disconnected);
-        self.shared.tell(Event::Lost { server, error });
+        self.core.set_up(false);
+        self.core.state.send_replace(ConnState::Disconnected);
+        self.core.tell(Event::Lost { server, error });
     }
 
     /// The engine has ended: what it was doing has failed.
     pub fn crashed(&self) {
-        let mut course = lock(&self.course);
-        (course.on, course.broke, course.leaving) = (false, false, false);
-        course.fatal.get_or_insert_with(failure::unreadable);
-        let attempt = course.attempt.take();
-        drop(course);
+        let mut progress = lock(&self.progress);
+        (progress.on, progress.broke, progress.leaving) = (false, false, false);
+        progress.fatal.get_or_insert_with(failure::unreadable);
+        let attempt = progress.attempt.take();
+        drop(progress);
         self.lost();
         if let Some(server) = attempt {
-            self.tell_heard();
+            self.tell_attempt_info();
             self.count_failure(server, failure::unreadable());
         }
     }
 
     /// The engine said something in its trace, and is in the middle of its work.
-    pub fn heard(self: &Arc<Self>, heard: Heard) {
-        let mut course = lock(&self.course);
-        match heard {
-            Heard::Dial => course.dial(),
-            Heard::Info(info) if course.connected.is_none() => course.infos.push(*info),
-            Heard::ServerError(text) if course.connected.is_none() => {
-                course.early_errors.push(text);
+    pub fn traced(self: &Arc<Self>, line: Traced) {
+        let mut progress = lock(&self.progress);
+        match line {
+            Traced::Dial => progress.dial(),
+            Traced::Info(info) if progress.connected.is_none() => progress.infos.push(*info),
+            Traced::ServerError(text) if progress.connected.is_none() => {
+                progress.early_errors.push(text);
             }
-            Heard::Info(info) => {
-                drop(course);
+            Traced::Info(info) => {
+                drop(progress);
                 self.update(&info);
             }
-            Heard::ServerError(text) => {
-                drop(course);
+            Traced::ServerError(text) => {
+                drop(progress);
                 self.server_error(&text);
             }
-            Heard::ReadFailed => course.read_failed = true,
-            Heard::Stale => course.stale = true,
-            Heard::Lost(cause) => {
-                course.cause = Some(cause);
-                course.broke = true;
-                drop(course);
+            Traced::ReadFailed => progress.read_failed = true,
+            Traced::Stale => progress.stale = true,
+            Traced::Lost(cause) => {
+                progress.cause = Some(cause);
+                progress.broke = true;
+                drop(progress);
                 self.lost();
             }
         }
@@ -99,7 +99,7 @@ impl Reconnector {
         match event {
             async_nats::Event::Connected => self.connected(),
             async_nats::Event::ClientError(ClientError::Other(text)) => {
-                lock(&self.course).client_error = Some(text);
+                lock(&self.progress).client_error = Some(text);
             }
             // These come from features that are not used, or say what is known.
             async_nats::Event::Disconnected
@@ -113,37 +113,37 @@ impl Reconnector {
     }
 
     fn connected(self: &Arc<Self>) {
-        let mut course = lock(&self.course);
-        let Some(server) = course.attempt.take() else { return };
-        let Some(client) = course.client.clone() else { return };
-        course.on = true;
-        course.since = Some(Instant::now());
+        let mut progress = lock(&self.progress);
+        let Some(server) = progress.attempt.take() else { return };
+        let Some(client) = progress.client.clone() else { return };
+        progress.on = true;
+        progress.since = Some(Instant::now());
         // Otherwise it will be left at once.
-        let stays = !course.leaving;
+        let stays = !progress.leaving;
         if stays {
-            course.connected = Some(server.clone());
-            course.generation += 1;
+            progress.connected = Some(server.clone());
+            progress.generation += 1;
         }
-        let generation = course.generation;
-        let later: Vec<_> = course.infos.drain(..).skip(1).collect();
-        let errors = std::mem::take(&mut course.early_errors);
-        drop(course);
-        let server = self.shared.pool().succeeded().unwrap_or(server);
+        let generation = progress.generation;
+        let later: Vec<_> = progress.infos.drain(..).skip(1).collect();
+        let errors = std::mem::take(&mut progress.early_errors);
+        drop(progress);
+        let server = self.core.pool().succeeded().unwrap_or(server);
         if !stays {
             return;
         }
         let raw = client.server_info();
         let info = Arc::new(self.server_info(&raw));
-        self.shared.set_info(info.clone());
+        self.core.set_info(info.clone());
         // First, since who hears of the connection may put up a barrier for what he says then.
-        self.shared.requests.pass_all_fences();
-        self.shared.state.send_replace(ConnState::Connected(generation));
+        self.core.requests.pass_all_barriers();
+        self.core.state.send_replace(ConnState::Connected(generation));
         if generation > 1 {
-            self.shared.ask_again();
+            self.core.resend_requests();
         }
         // What the program says from the moment when it hears of the connection keeps its order.
-        self.shared.set_up(true);
-        self.shared.tell(Event::Connected { server: server.clone(), info });
+        self.core.set_up(true);
+        self.core.tell(Event::Connected { server: server.clone(), info });
         self.discover(client, &server, &raw.connect_urls);
         later.iter().for_each(|info| self.update(info));
         errors.iter().for_each(|text| self.server_error(text));
@@ -151,10 +151,10 @@ impl Reconnector {
 
     /// The server of the connection says more about itself.
     fn update(self: &Arc<Self>, raw: &async_nats::ServerInfo) {
-        let course = lock(&self.course);
-        let (client, server) = (course.client.clone(), course.connected.clone());
-        drop(course);
-        let (Some(client), Some(server), Some(info)) = (client, server, self.shared.info()) else {
+        let progress = lock(&self.progress);
+        let (client, server) = (progress.client.clone(), progress.connected.clone());
+        drop(progress);
+        let (Some(client), Some(server), Some(info)) = (client, server, self.core.info()) else {
             return;
         };
         let ducked = |info: &ServerInfo| info.fields.contains_key("ldm");
@@ -163,10 +163,10 @@ impl Reconnector {
         let said = info.merge(raw);
         let after = ducked(&info);
         let info = Arc::new(info);
-        self.shared.set_info(info.clone());
-        self.shared.tell(Event::Updated { said, info });
+        self.core.set_info(info.clone());
+        self.core.tell(Event::Updated { said, info });
         if after && !before {
-            self.shared.tell(Event::LameDuck(server.clone()));
+            self.core.tell(Event::LameDuck(server.clone()));
         }
         self.discover(client, &server, &raw.connect_urls);
     }
@@ -177,13 +177,13 @@ impl Reconnector {
         if urls.is_empty() {
             return;
         }
-        let (reconnect, from, urls) = (self.clone(), from.clone(), urls.to_vec());
+        let (reconnector, from, urls) = (self.clone(), from.clone(), urls.to_vec());
         tokio::spawn(async move {
-            let _one = reconnect.discovering.lock().await;
+            let _one = reconnector.discovering.lock().await;
             let mut bad = Vec::new();
-            let mut fresh = reconnect.shared.pool().unknown(&urls, |url| bad.push(url.to_owned()));
+            let mut fresh = reconnector.core.pool().unknown(&urls, |url| bad.push(url.to_owned()));
             for url in bad {
-                reconnect.shared.tell(Event::BadServerUrl(url));
+                reconnector.core.tell(Event::BadServerUrl(url));
             }
             if from.is_websocket() {
                 // Over a WebSocket a server tells the WebSocket addresses of the others.
@@ -193,13 +193,13 @@ impl Reconnector {
             if fresh.is_empty() {
                 return;
             }
-            let entries = reconnect.shared.pool().entries();
+            let entries = reconnector.core.pool().entries();
             let addrs: Vec<_> = entries.iter().chain(&fresh).filter_map(server_addr).collect();
             if client.set_server_pool(addrs).await.is_ok() {
                 let added: Vec<_> = fresh.iter().map(ServerEntry::address).collect();
-                reconnect.shared.pool().insert(fresh);
+                reconnector.core.pool().insert(fresh);
                 for address in added {
-                    reconnect.shared.tell(Event::PoolAdded(address));
+                    reconnector.core.tell(Event::PoolAdded(address));
                 }
             }
         });
@@ -209,34 +209,35 @@ impl Reconnector {
     fn server_error(self: &Arc<Self>, text: &str) {
         let (error, fatal) = failure::server_error(text);
         if !fatal {
-            if !self.shared.requests.refused(text) {
-                self.shared.tell(Event::AsyncError(error));
+            if !self.core.requests.refused(text) {
+                self.core.tell(Event::AsyncError(error));
             }
             return;
         }
-        let mut course = lock(&self.course);
-        course.fatal.get_or_insert(error);
-        let generation = course.generation;
-        drop(course);
+        let mut progress = lock(&self.progress);
+        progress.fatal.get_or_insert(error);
+        let generation = progress.generation;
+        drop(progress);
         // What is said from now on goes over the next connection.
-        self.shared.set_up(false);
+        self.core.set_up(false);
         // Servers end the connection after such an error; one that does not is left.
-        let reconnect = self.clone();
+        let reconnector = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(ERROR_GRACE).await;
-            reconnect.leave(generation).await;
+            reconnector.leave(generation).await;
         });
     }
 
     /// Makes the engine leave the connection, if it still is the one meant.
     async fn leave(&self, generation: u64) {
         let client = {
-            let mut course = lock(&self.course);
+            let mut progress = lock(&self.progress);
             // Told twice, it might do it twice, and leave the next one as well.
-            let current =
-                course.generation == generation && course.connected.is_some() && !course.leaving;
-            course.leaving |= current;
-            course.client.clone().filter(|_| current)
+            let current = progress.generation == generation
+                && progress.connected.is_some()
+                && !progress.leaving;
+            progress.leaving |= current;
+            progress.client.clone().filter(|_| current)
         };
         if let Some(client) = client {
             // Fails only if the engine has ended.
@@ -247,13 +248,13 @@ impl Reconnector {
     /// The owner wants another connection.
     pub async fn leave_for_another(&self) {
         let generation = {
-            let mut course = lock(&self.course);
-            let Some(server) = course.connected.clone() else { return };
-            course.fatal.get_or_insert_with(|| failure::unwanted(&server));
-            course.unwanted = true;
-            course.generation
+            let mut progress = lock(&self.progress);
+            let Some(server) = progress.connected.clone() else { return };
+            progress.fatal.get_or_insert_with(|| failure::unwanted(&server));
+            progress.unwanted = true;
+            progress.generation
         };
-        self.shared.set_up(false);
+        self.core.set_up(false);
         self.leave(generation).await;
     }
 }

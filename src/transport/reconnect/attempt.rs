@@ -27,22 +27,22 @@ impl Reconnector {
         self.left();
         self.lost();
         self.attempt_failed(&known);
-        self.shared.sweep();
+        self.core.sweep();
         loop {
             let Some(server) = self.next_server().await else {
                 // The runtime is dropped around this.
                 return std::future::pending().await;
             };
-            self.shared.tell(Event::Attempt(server.clone()));
+            self.core.tell(Event::Attempt(server.clone()));
             match self.address(&server, &known).await {
                 Ok(addr) => {
                     self.tls.begin(server.scheme != "ws").await;
-                    let mut course = lock(&self.course);
-                    course.dial();
-                    course.attempt = Some(server);
-                    course.attempts += 1;
-                    course.refusal = None;
-                    course.client_error = None;
+                    let mut progress = lock(&self.progress);
+                    progress.dial();
+                    progress.attempt = Some(server);
+                    progress.attempts += 1;
+                    progress.refusal = None;
+                    progress.client_error = None;
                     return ReconnectToServer { addr, delay: Some(Duration::ZERO) };
                 }
                 Err(error) => self.count_failure(server, error),
@@ -53,35 +53,35 @@ impl Reconnector {
     /// The next server, after the wait for it; `None` if all is over.
     async fn next_server(&self) -> Option<ServerEntry> {
         loop {
-            let first_pass = lock(&self.course).generation == 0;
-            let limit = self.shared.setting(|s| s.max_reconnect_attempts);
+            let first_pass = lock(&self.progress).generation == 0;
+            let limit = self.core.setting(|s| s.max_reconnect_attempts);
             let mut removed = Vec::new();
-            let next = self.shared.pool().next(first_pass, limit, &mut removed);
+            let next = self.core.pool().next(first_pass, limit, &mut removed);
             for server in removed {
-                self.shared.tell(Event::PoolRemoved(server.address()));
+                self.core.tell(Event::PoolRemoved(server.address()));
             }
             let server = match next {
                 Next::Try(server) => server,
                 Next::GiveUp(reason) => {
-                    self.verdict.send_replace(Some(reason));
+                    self.end_reason.send_replace(Some(reason));
                     return None;
                 }
             };
             let wait = if server.reconnects == 0 {
-                let limit = self.shared.setting(|s| s.reconnect_time_wait);
-                lock(&self.course).rest(limit)
+                let limit = self.core.setting(|s| s.reconnect_time_wait);
+                lock(&self.progress).rest(limit)
             } else {
                 pool::remaining(&server, self.wait_for(&server).await, now())
             };
             if !wait.is_zero() {
-                self.shared.tell(Event::Waiting(wait));
+                self.core.tell(Event::Waiting(wait));
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    () = self.shared.hurry.notified() => {}
+                    () = self.core.attempt_now.notified() => {}
                 }
             }
             // The pool may have been cleared meanwhile.
-            let current = self.shared.pool().current().is_some_and(|c| c.same_url(&server));
+            let current = self.core.pool().current().is_some_and(|c| c.same_url(&server));
             if current {
                 return Some(server);
             }
@@ -90,8 +90,7 @@ impl Reconnector {
 
     /// The wait between two attempts at this server.
     async fn wait_for(&self, server: &ServerEntry) -> Duration {
-        let (usual, ask) =
-            self.shared.setting(|s| (s.reconnect_time_wait, s.delay_callback.clone()));
+        let (usual, ask) = self.core.setting(|s| (s.reconnect_time_wait, s.delay_callback.clone()));
         let Some(ask) = ask else { return usual };
         let answer: oneshot::Receiver<Option<Duration>> = ask(server.clone());
         match timeout(DELAY_ANSWER, answer).await {
@@ -116,7 +115,7 @@ impl Reconnector {
         }
         let host = server.bare_host();
         if host.parse::<std::net::IpAddr>().is_err() {
-            let limit = self.shared.setting(|s| s.connect_timeout);
+            let limit = self.core.setting(|s| s.connect_timeout);
             let resolved = timeout(limit, tokio::net::lookup_host((host, addr.port()))).await;
             match resolved {
                 Err(_) => return Err(failure::timeout(server)),
@@ -129,14 +128,14 @@ impl Reconnector {
 
     /// If an attempt was under way, it has failed.
     pub(super) fn attempt_failed(&self, known: &[Server]) {
-        let mut course = lock(&self.course);
-        let Some(server) = course.attempt.take() else { return };
-        let refusal = course.refusal.take();
-        let client_error = course.client_error.take();
-        drop(course);
-        let heard = self.tell_heard();
+        let mut progress = lock(&self.progress);
+        let Some(server) = progress.attempt.take() else { return };
+        let refusal = progress.refusal.take();
+        let client_error = progress.client_error.take();
+        drop(progress);
+        let info = self.tell_attempt_info();
         let secure = self.wants_tls(&server);
-        let no_tls = heard.as_ref().is_some_and(|heard| !heard.tls_required)
+        let no_tls = info.as_ref().is_some_and(|info| !info.tls_required)
             && secure
             && !server.is_websocket()
             && !self.tls.was_shown_certificate();
@@ -152,29 +151,29 @@ impl Reconnector {
                 Some(text) => format!("{text}: Name or service not known"),
                 None => recorded.unwrap_or_else(|| "IO error: unknown".to_owned()),
             };
-            let tls_first = self.shared.setting(|s| s.tls_first) && !server.is_websocket();
-            let attempt = Attempt { server: &server, has_info: heard.is_some(), no_tls, tls_first };
+            let tls_first = self.core.setting(|s| s.tls_first) && !server.is_websocket();
+            let attempt = Attempt { server: &server, has_info: info.is_some(), no_tls, tls_first };
             attempt.error(&text)
         });
         self.count_failure(server, error);
     }
 
     /// Tells what the server of an attempt that has failed has said about itself.
-    pub(super) fn tell_heard(&self) -> Option<async_nats::ServerInfo> {
-        let heard = self.heard_last();
-        if let Some(heard) = &heard {
-            self.shared.tell(Event::Heard(Arc::new(self.server_info(heard))));
+    pub(super) fn tell_attempt_info(&self) -> Option<async_nats::ServerInfo> {
+        let info = self.last_info();
+        if let Some(info) = &info {
+            self.core.tell(Event::AttemptInfo(Arc::new(self.server_info(info))));
         }
-        heard
+        info
     }
 
     pub(super) fn wants_tls(&self, server: &ServerEntry) -> bool {
-        server.is_secure() || self.shared.setting(|s| s.secure)
+        server.is_secure() || self.core.setting(|s| s.secure)
     }
 
     pub(super) fn count_failure(&self, server: ServerEntry, error: Error) {
         // It is in the pool no more if that was cleared meanwhile.
-        let server = self.shared.pool().failed(now()).unwrap_or(server);
-        self.shared.tell(Event::AttemptFailed { server, error });
+        let server = self.core.pool().failed(now()).unwrap_or(server);
+        self.core.tell(Event::AttemptFailed { server, error });
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a link that its handles and its runtime share.
+//! What the handles of a link and its runtime have in common.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,24 +9,24 @@ use tokio::sync::watch;
 
 use super::event::{ConnState, Event, EventSink};
 use super::info::ServerInfo;
-use super::outgoing::{Op, OutgoingQueue};
+use super::outgoing::{OutgoingQueue, QueueEntry};
 use super::pool::Pool;
-use super::requests::{End, RequestTable};
+use super::requests::{LinkEnd, RequestTable};
 use super::settings::Settings;
 use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 use crate::runtime::Process;
 
-/// Lock order: a source's feed, then one of the mutexes here, never two of them at once.
-pub(super) struct Shared {
+/// Lock order: the ends of a source, then one of the mutexes here, never two of them at once.
+pub(super) struct LinkCore {
     pub settings: Mutex<Settings>,
     pub outgoing: OutgoingQueue,
     pub requests: Arc<RequestTable>,
     pub pool: Mutex<Pool>,
     pub state: watch::Sender<ConnState>,
     pub process: Process,
-    observer: Arc<dyn EventSink>,
+    events: Arc<dyn EventSink>,
     sources: Mutex<HashMap<SubId, Arc<SubscriptionSource>>>,
     info: Mutex<Option<Arc<ServerInfo>>>,
     /// Whether there is a connection, readable without a lock by the writer.
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     /// The counters of the engines, to know what they have really sent. Mostly there is one.
     statistics: Mutex<Vec<Arc<Statistics>>>,
     /// Ends the wait for the next attempt.
-    pub hurry: tokio::sync::Notify,
+    pub attempt_now: tokio::sync::Notify,
 }
 
 /// What has gone through a link.
@@ -53,17 +53,17 @@ pub struct Traffic {
     pub out_bytes: u64,
 }
 
-impl Shared {
-    pub fn new(settings: Settings, observer: Arc<dyn EventSink>, inbox: &str) -> Shared {
+impl LinkCore {
+    pub fn new(settings: Settings, events: Arc<dyn EventSink>, inbox: &str) -> LinkCore {
         let pool = Pool::new(settings.servers.iter().cloned());
-        Shared {
+        LinkCore {
             settings: Mutex::new(settings),
             outgoing: OutgoingQueue::default(),
             requests: Arc::new(RequestTable::new(inbox)),
             pool: Mutex::new(pool),
             state: watch::Sender::new(ConnState::Disconnected),
             process: Process::current(),
-            observer,
+            events,
             sources: Mutex::default(),
             info: Mutex::default(),
             up: AtomicBool::new(false),
@@ -71,13 +71,13 @@ impl Shared {
             inbox: AtomicBool::new(false),
             inbox_queued: Mutex::default(),
             statistics: Mutex::default(),
-            hurry: tokio::sync::Notify::new(),
+            attempt_now: tokio::sync::Notify::new(),
         }
     }
 
     /// Tells the owner. Runtime thread only, without holding a lock.
     pub fn tell(&self, event: Event) {
-        self.observer.event(event);
+        self.events.event(event);
     }
 
     pub fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -128,7 +128,7 @@ impl Shared {
     ///
     /// # Errors
     /// `ErrConnectionClosed` after the end, and in a fork of the process.
-    pub fn push(&self, op: Op) -> Result<()> {
+    pub fn push(&self, op: QueueEntry) -> Result<()> {
         if self.outgoing.push(op, || self.process.check())? {
             return Ok(());
         }
@@ -186,11 +186,11 @@ impl Shared {
         lock(&self.sources).get(&id).cloned()
     }
 
-    pub fn add_tap(&self, id: SubId, source: Arc<SubscriptionSource>) {
+    pub fn add_source(&self, id: SubId, source: Arc<SubscriptionSource>) {
         lock(&self.sources).insert(id, source);
     }
 
-    pub fn forget_tap(&self, id: SubId) -> Option<Arc<SubscriptionSource>> {
+    pub fn forget_source(&self, id: SubId) -> Option<Arc<SubscriptionSource>> {
         lock(&self.sources).remove(&id)
     }
 
@@ -202,8 +202,8 @@ impl Shared {
     }
 
     /// Forgets a subscription and tells its sink. Runtime thread only.
-    pub fn end_tap(&self, id: SubId) {
-        if let Some(source) = self.forget_tap(id) {
+    pub fn end_source(&self, id: SubId) {
+        if let Some(source) = self.forget_source(id) {
             source.end();
         }
     }
@@ -228,12 +228,12 @@ impl Shared {
     }
 
     #[cfg(test)]
-    pub fn tap_count(&self) -> usize {
+    pub fn source_count(&self) -> usize {
         lock(&self.sources).len()
     }
 
     /// Ends everything, on the runtime thread: requests and subscriptions hear of it.
-    pub fn tear_down(&self, end: End) {
+    pub fn tear_down(&self, end: LinkEnd) {
         self.up.store(false, Ordering::Release);
         self.state.send_replace(ConnState::Closed);
         self.outgoing.clear();
