@@ -1,4 +1,4 @@
-//! What runs behind a link: engines, that is clients of async_nats, one after the other, and the end.
+//! What runs behind a link: clients of async_nats, called engines, one after the other; and the end.
 
 use std::sync::Arc;
 use std::time::Duration;

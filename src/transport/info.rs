@@ -83,8 +83,8 @@ impl ServerInfo {
 }
 
 impl ServerInfo {
-    /// Whether the server is of this version or newer; an unknown version counts as new. What servers
-    /// call themselves need not be a version in the sense of any crate: `2.10` is one, too.
+    /// Whether the server is of this version or newer; an unknown version counts as new. What
+    /// servers call themselves need not be a version in the sense of any crate, such as `2.10`.
     pub fn at_least(&self, version: (u32, u32, u32)) -> bool {
         let mut parts = self.version.split('.').map(|part| part.parse::<u32>().ok());
         match (parts.next().flatten(), parts.next().flatten(), parts.next().flatten()) {

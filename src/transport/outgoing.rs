@@ -1,8 +1,8 @@
 //! The queue of what goes out, in front of the engine's own.
 //!
 //! The engine's queue is bounded and its senders wait, for ever while there is no connection; ours
-//! takes everything at once from any thread. One task, the writer ([`super::writer`]), moves entries
-//! into the engine while there is a connection, so the order on the wire is the order of calls.
+//! takes everything at once from any thread. One task, the writer ([`super::writer`]), moves
+//! entries into the engine while there is a connection, so the order on the wire is the order of calls.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -69,7 +69,7 @@ impl Pool {
         Next::GiveUp("Server pool is empty")
     }
 
-    /// The attempt at the current server failed at `now` (epoch ms); that server, with its failures.
+    /// The attempt at the current server failed at `now` (epoch ms). That server, as it is now.
     pub fn failed(&mut self, now: i64) -> Option<ServerEntry> {
         let entry = self.current_mut()?;
         entry.reconnects = entry.reconnects.saturating_add(1);
@@ -77,7 +77,7 @@ impl Pool {
         Some(entry.clone())
     }
 
-    /// The current server is connected; that server, without failures.
+    /// The current server is connected. That server, as it is now.
     pub fn succeeded(&mut self) -> Option<ServerEntry> {
         let entry = self.current_mut()?;
         (entry.reconnects, entry.last_attempt) = (0, 0);

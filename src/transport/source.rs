@@ -1,9 +1,9 @@
 //! One subscription: from the engine's channel straight into a sink, in order of arrival.
 //!
-//! The engine hands each subscription its own tokio channel. A task per channel would cost one
-//! task wake-up per message and would lose the order between subscriptions: the scheduler, not the
-//! network, would decide whose message comes first. A source has no task. It polls the channel with a
-//! waker of its own, and that waker, instead of scheduling anything, takes the message out and
+//! The engine hands each subscription its own tokio channel. A task per channel would cost one task
+//! wake-up per message and would lose the order between subscriptions: the scheduler, not the
+//! network, would decide whose message comes first. A source has no task. It polls the channel with
+//! a waker of its own, and that waker, instead of scheduling anything, takes the message out and
 //! calls the sink at once.
 //!
 //! # Why this is sound
@@ -12,25 +12,25 @@
 //!   with `try_send`. That pushes the value and then calls the registered waker, before it returns.
 //!   So the sink has seen a message before the handler parses the next one, whichever subscription
 //!   that is for.
-//! * *The waker is always registered.* A source is polled first by the writer, right after `subscribe`
-//!   has queued the engine's command and before the writer yields; the runtime has one thread, so the
-//!   handler cannot have run in between. Every later poll goes on until the channel says `Pending`,
-//!   which is the moment at which it stores the waker again.
+//! * *The waker is always registered.* A source is polled first by the writer, right after
+//!   `subscribe` has queued the engine's command and before the writer yields; the runtime has one
+//!   thread, so the handler cannot have run in between. Every later poll goes on until the channel
+//!   says `Pending`, which is the moment at which it stores the waker again.
 //! * *Calling wake from inside a poll, and a poll from inside wake,* is allowed: tokio takes the
 //!   waker out of its cell and releases the cell before it calls it, so the poll inside may store a
 //!   new one. `std::task::Wake` asks for nothing but thread safety, which the mutex gives.
-//! * *Re-entry.* A sink may publish, subscribe, unsubscribe any source or ask for its own end. None of
-//!   this touches the handler, which is on the stack below: it only changes our queue and the source's
-//!   flags. Should a wake come while the source is being drained all the same, `again` makes the
-//!   running drain go round once more, so no wake is lost.
+//! * *Re-entry.* A sink may publish, subscribe, unsubscribe any source or ask for its own end. None
+//!   of this touches the handler, which is on the stack below: it only changes our queue and the
+//!   source's flags. Should a wake come while the source is being drained all the same, `again`
+//!   makes the running drain go round once more, so no wake is lost.
 //! * *No budget.* Tokio's cooperative budget makes a channel say `Pending` although it is not empty
 //!   and wakes the caller at once, which here would be a recursion that achieves nothing. The poll
 //!   is therefore `unconstrained`. The handler still yields: its socket reads are budgeted.
 //! * *Wakes from elsewhere.* When the engine drops its side, at the end of a subscription or of the
 //!   whole runtime, the same wake finds the end of the channel. If the engine panics, it drops its
 //!   side in the middle of that; the source stays without one until there is another engine.
-//! * *The cycle* source → channel → waker → source is cut whenever the source ends, which happens at the
-//!   latest when the link is torn down.
+//! * *The cycle* source → channel → waker → source is cut whenever the source ends, which happens
+//!   at the latest when the link is torn down.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -110,7 +110,7 @@ impl SubscriptionSource {
         self.active.load(Ordering::Acquire)
     }
 
-    /// Stops the delivery now; the runtime thread drops the rest later by [`SubscriptionSource::end`].
+    /// Stops the delivery now; the runtime thread drops the rest later, by `end`.
     pub fn stop(&self) {
         self.active.store(false, Ordering::Release);
     }

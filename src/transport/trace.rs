@@ -2,11 +2,11 @@
 //!
 //! The engine shows the INFO only of connections that were made, asks for credentials without it,
 //! says nothing of a later INFO, and never why a connection was lost. But it writes all of that to
-//! its trace, on the thread of the runtime, before it does anything else with it. We listen to those
-//! few lines; whatever else is traced stays switched off, so it costs nothing.
+//! its trace, on the thread of the runtime, before it does anything else with it. We listen to
+//! those few lines; whatever else is traced stays switched off, so it costs nothing.
 //!
-//! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`. These
-//! lines are no interface, so the version of the engine is fixed in `Cargo.toml`, and
+//! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`.
+//! These lines are no interface, so the version of the engine is fixed in `Cargo.toml`, and
 //! `tests/trace.rs` gets each of the six from it. Should one change in spite of that, it is passed
 //! over, and connections go on with less precise errors.
 

@@ -22,8 +22,8 @@ impl Reconnector {
         lock(&self.progress).infos.last().cloned()
     }
 
-    /// The engine is not connected any more. Either it was told so, or the connection broke before it
-    /// came to that: then the next connection is the one that it will leave.
+    /// The engine is not connected any more. Either it was told so, or the connection broke before
+    /// it came to that: then the next connection is the one that it will leave.
     pub(super) fn left(&self) {
         let mut progress = lock(&self.progress);
         if !std::mem::take(&mut progress.on) {

@@ -1,4 +1,4 @@
-//! The trace of the engine, heard as a link hears it: each of its six places, from real connections.
+//! The trace of the engine: each of its six places, from real connections.
 
 use std::cell::RefCell;
 use std::future::Future;

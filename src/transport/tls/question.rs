@@ -1,5 +1,5 @@
-//! What only the owner of a connection can say: the password of a key, and whether certificates that
-//! we have looked at will do.
+//! What only the owner of a connection can say: the password of a key, and whether certificates
+//! that we have looked at will do.
 
 use std::sync::Arc;
 
