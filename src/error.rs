@@ -91,9 +91,19 @@ impl Error {
         Error { kind, message: message.into(), api: None }
     }
 
-    /// The end of a connection, for whoever still waits for an answer through it.
+    /// The program closed the connection, for whoever still waits for an answer through it.
     pub fn connection_closed() -> Self {
         Error::new(Kind::ConnectionClosed, "Connection closed")
+    }
+
+    /// There is no connection to send anything over.
+    pub fn no_connection() -> Self {
+        Error::new(Kind::ConnectionClosed, "No connection to NATS server")
+    }
+
+    /// The connection ended by itself, for whoever still waits for an answer through it.
+    pub fn connection_lost() -> Self {
+        Error::new(Kind::Timeout, "Connection lost")
     }
 
     /// `{NATS ErrInvalidArg}` with this text.

@@ -23,7 +23,7 @@ pub struct Lifecycle {
     connecting: RefCell<Vec<Promise<()>>>,
 }
 
-/// A change of state of several steps. Each step may run traces and log services of the user, and
+/// A change of state of several steps. Each step may run traces and log services of the program, and
 /// what they do to the connection is newer than the rest of the change.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Change(u64);

@@ -1,9 +1,8 @@
 //! The link of a connection, which it has from `connect` to its close, and what is kept in between.
 
-use super::no_connection;
 use super::notification::Notification;
 use crate::bridge::{Receiver, Sender};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transport::{Link, ServerEntry, Settings, Traffic};
 use std::cell::RefCell;
 use std::rc::Weak;
@@ -34,7 +33,7 @@ impl Links {
     /// parent of this process.
     pub fn get(&self) -> Result<Link> {
         let open = self.open.borrow();
-        let open = open.as_ref().ok_or_else(no_connection)?;
+        let open = open.as_ref().ok_or_else(Error::no_connection)?;
         open.link.check_process()?;
         Ok(open.link.clone())
     }
@@ -42,7 +41,7 @@ impl Links {
     /// The link for what checks the process by itself.
     pub fn with<T>(&self, body: impl FnOnce(&Link) -> T) -> Result<T> {
         let open = self.open.borrow();
-        Ok(body(&open.as_ref().ok_or_else(no_connection)?.link))
+        Ok(body(&open.as_ref().ok_or_else(Error::no_connection)?.link))
     }
 
     /// Where the threads of the link send what this thread is to know or do.

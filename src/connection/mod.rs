@@ -130,10 +130,6 @@ pub struct Connection {
     totals: Totals,
 }
 
-pub fn no_connection() -> Error {
-    Error::new(Kind::ConnectionClosed, "No connection to NATS server")
-}
-
 impl Connection {
     pub fn status(&self) -> Status {
         self.variables.status()
@@ -144,7 +140,7 @@ impl Connection {
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.closed() { Err(no_connection()) } else { Ok(()) }
+        if self.closed() { Err(Error::no_connection()) } else { Ok(()) }
     }
 
     pub fn interp(&self) -> Option<InterpGuard<'_>> {
@@ -152,7 +148,7 @@ impl Connection {
     }
 
     fn this(&self) -> Result<Rc<Connection>> {
-        self.weak.upgrade().ok_or_else(no_connection)
+        self.weak.upgrade().ok_or_else(Error::no_connection)
     }
 
     /// The link, for sending: see [`Links::get`].
@@ -176,7 +172,7 @@ impl Connection {
         }
         // A `disconnect` leaves no error behind.
         match *self.variables.last_error() {
-            Some(_) => Error::new(Kind::Timeout, "Connection lost"),
+            Some(_) => Error::connection_lost(),
             None => Error::connection_closed(),
         }
     }

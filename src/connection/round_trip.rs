@@ -1,7 +1,7 @@
 //! `ping`, `flush` and `rtt`: round trips to the server.
 
 use super::log::Level;
-use super::{Connection, Status, no_connection};
+use super::{Connection, Status};
 use crate::bridge;
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
@@ -17,7 +17,7 @@ fn ping(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
     if this.status() != Status::Connected {
-        return Err(no_connection().into());
+        return Err(Error::no_connection().into());
     }
     let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
     this.logger.log(Level::Debug, "sending PING");
@@ -60,7 +60,7 @@ fn rtt(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
     if this.status() != Status::Connected {
-        return Err(no_connection().into());
+        return Err(Error::no_connection().into());
     }
     let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
     let (promise, pending) = bridge::promise(call.interp);

@@ -1,6 +1,6 @@
 //! The servers of a connection: the pool of `-servers`, and what can be asked about them.
 
-use super::{Connection, no_connection};
+use super::Connection;
 use crate::error::Error;
 use crate::json;
 use crate::tcl::{Call, Dict, Interp, List, Method, Obj, Result, Return};
@@ -24,7 +24,7 @@ fn all_servers(call: &Call<'_>) -> Result<Return> {
 
 fn current_server(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
-    let current = this.link()?.current().ok_or_else(no_connection)?;
+    let current = this.link()?.current().ok_or_else(Error::no_connection)?;
     Ok(Obj::list(&[Obj::new(&current.host), Obj::new(&current.port)]).into())
 }
 

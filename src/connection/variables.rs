@@ -115,7 +115,7 @@ impl Variables {
         self.last_write.set(Some(mailbox::turn()));
         let mut call = vec![self.my.clone()];
         call.extend_from_slice(words);
-        // A trace of the user that throws is reported and harms nothing.
+        // A trace of the program that throws is reported and harms nothing.
         interp.aside(|| {
             if let Err(failure) = interp.call(&mut call) {
                 interp.background(&failure);

@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::requests::{LinkEnd, RequestTable};
 use super::settings::Settings;
 use super::source::{SubId, SubscriptionSource};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::lock::lock;
 use crate::runtime::Process;
 
@@ -132,7 +132,7 @@ impl LinkCore {
         if self.outgoing.push(op, || self.process.check())? {
             return Ok(());
         }
-        Err(Error::new(Kind::ConnectionClosed, "No connection to NATS server"))
+        Err(Error::no_connection())
     }
 
     /// A message was counted that will never reach the engine.

@@ -71,7 +71,8 @@ impl LinkCore {
     ) -> Result<RequestId> {
         let mut wire = out.into_wire()?;
         self.open_inbox()?;
-        let (id, reply) = self.requests.add(timeout, again, handler).map_err(|_| closed())?;
+        let (id, reply) =
+            self.requests.add(timeout, again, handler).map_err(|_| Error::no_connection())?;
         wire.reply = Some(reply.into());
         if let Err(error) = self.push(QueueEntry::Publish(wire)) {
             self.requests.cancel(id);
@@ -115,7 +116,8 @@ impl LinkCore {
         handler: ReplyHandler,
     ) -> Result<RequestId> {
         self.open_inbox()?;
-        let (id, inbox) = self.requests.add(timeout, None, handler).map_err(|_| closed())?;
+        let (id, inbox) =
+            self.requests.add(timeout, None, handler).map_err(|_| Error::no_connection())?;
         let inbox = Subject::from(inbox);
         let out = Outgoing { reply: Some(inbox.clone()), ..Outgoing::new(inbox, "") };
         if let Err(error) = self.publish(out) {
@@ -139,10 +141,6 @@ impl LinkCore {
             self.push(QueueEntry::Subscribe(id))
         })
     }
-}
-
-fn closed() -> Error {
-    Error::new(Kind::ConnectionClosed, "No connection to NATS server")
 }
 
 /// Whether messages to the inbox may match this subject: what the two begin with decides.

@@ -47,7 +47,7 @@ impl RequestError {
                 Error::new(Kind::NoResponders, "No responders available for request")
             }
             RequestError::Closed => Error::connection_closed(),
-            RequestError::Lost => Error::new(Kind::Timeout, "Connection lost"),
+            RequestError::Lost => Error::connection_lost(),
             RequestError::Refused(error) => error,
         }
     }
