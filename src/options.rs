@@ -84,36 +84,44 @@ pub fn missing_value(word: &Obj) -> Error {
 
 /// Parses an option list: an unknown option is an error.
 pub fn parse(interp: Interp<'_>, table: &'static [Spec], words: &[Obj]) -> Result<Options> {
-    if words.len() % 2 == 1
-        && let Some(last) = words.last()
-    {
-        return Err(missing_value(last).into());
-    }
-    let mut values: Vec<Option<Obj>> = vec![None; table.len()];
-    let mut stranger = None;
-    for pair in words.chunks_exact(2) {
-        let [word, value] = pair else { continue };
-        let word = word.text();
-        match table.iter().position(|(name, _)| *name == bare(&word)) {
-            Some(at) => {
-                if let Some(slot) = values.get_mut(at) {
-                    *slot = Some(value.clone());
-                }
-            }
-            None => {
-                stranger.get_or_insert_with(|| unknown(&word));
-            }
-        }
-    }
+    let position = |word: &str| table.iter().position(|(name, _)| *name == word);
+    let (mut values, unknown) = assign(table.len(), position, words)?;
     for (slot, (name, kind)) in values.iter_mut().zip(table) {
         if let Some(value) = slot.take() {
             *slot = Some(check(interp, name, *kind, value)?);
         }
     }
-    match stranger {
+    match unknown {
         Some(error) => Err(error.into()),
         None => Ok(Options { table, values }),
     }
+}
+
+/// The given values, by the position of their option in a table of this length; and the error for the
+/// first option that has none.
+pub fn assign(
+    length: usize,
+    position: impl Fn(&str) -> Option<usize>,
+    words: &[Obj],
+) -> Result<(Vec<Option<Obj>>, Option<Error>)> {
+    if words.len() % 2 == 1
+        && let Some(last) = words.last()
+    {
+        return Err(missing_value(last).into());
+    }
+    let mut values = vec![None; length];
+    let mut stranger = None;
+    for pair in words.chunks_exact(2) {
+        let [word, value] = pair else { continue };
+        let word = word.text();
+        match position(bare(&word)).and_then(|at| values.get_mut(at)) {
+            Some(slot) => *slot = Some(value.clone()),
+            None => {
+                stranger.get_or_insert_with(|| unknown(&word));
+            }
+        }
+    }
+    Ok((values, stranger))
 }
 
 /// Checks one value; booleans come back as the words `true` and `false`, all else as given.

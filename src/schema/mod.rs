@@ -134,6 +134,11 @@ pub const fn int(option: &'static str) -> Field {
     field(option, Kind::Plain(Type::Int))
 }
 
+/// An integer ≥ 0.
+pub const fn pos_int(option: &'static str) -> Field {
+    field(option, Kind::Plain(Type::PosInt))
+}
+
 /// Milliseconds, with a fraction if wanted.
 pub const fn ms(option: &'static str) -> Field {
     Field { is_ms: true, ..field(option, Kind::Plain(Type::Ms)) }

@@ -62,26 +62,9 @@ fn words(pairs: Vec<(Obj, Obj)>) -> Vec<Obj> {
     pairs.into_iter().flat_map(|(key, value)| [key, value]).collect()
 }
 
-/// The values by position; and the error for the first option that the table does not have.
 fn assign(table: &'static Table, words: &[Obj]) -> Result<(Given, Option<Error>)> {
-    if words.len() % 2 == 1
-        && let Some(last) = words.last()
-    {
-        return Err(options::missing_value(last).into());
-    }
-    let mut values = vec![None; table.0.len()];
-    let mut unknown = None;
-    for pair in words.chunks_exact(2) {
-        let [word, value] = pair else { continue };
-        let word = word.text();
-        let at = table.0.iter().position(|field| field.option == Some(options::bare(&word)));
-        match at.and_then(|at| values.get_mut(at)) {
-            Some(slot) => *slot = Some(value.clone()),
-            None => {
-                unknown.get_or_insert_with(|| options::unknown(&word));
-            }
-        }
-    }
+    let position = |word: &str| table.0.iter().position(|field| field.option == Some(word));
+    let (values, unknown) = options::assign(table.0.len(), position, words)?;
     Ok((Given { table, values, nothing: false }, unknown))
 }
 

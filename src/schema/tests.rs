@@ -27,7 +27,7 @@ table! {
     ANY:      any_str("any");
     FLAG:     boolean("flag");
     NUMBER:   int("number");
-    COUNT:    int("count").typed(Type::PosInt).or_int(7);
+    COUNT:    pos_int("count").or_int(7);
     TIME:     ms("time");
     WHOLE:    ms("whole").typed(Type::PosInt);
     LIMIT:    ms("expires").typed(Type::Timeout).called("limit");

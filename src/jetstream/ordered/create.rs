@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::jetstream::consumer::config::{self as consumer, request};
-use crate::schema::Record;
+use crate::schema::{Record, table};
 
 /// Where a consumer begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +57,25 @@ pub struct CreateRequest {
     pub body: Vec<u8>,
 }
 
-const ACK_WAIT: Duration = Duration::from_secs(22 * 3600);
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(2);
+/// In ns.
+const SECOND: i64 = 1_000_000_000;
+
+// What every ordered consumer is.
+table! {
+    ACK_POLICY:         consumer::ACK_POLICY.fixed().or("none");
+    ACK_WAIT:           consumer::ACK_WAIT.fixed().or_int(22 * 3600 * SECOND);
+    MAX_DELIVER:        consumer::MAX_DELIVER.fixed().or_int(1);
+    FLOW_CONTROL:       consumer::FLOW_CONTROL.fixed().or_flag(true);
+    INACTIVE_THRESHOLD: consumer::INACTIVE_THRESHOLD.fixed().or_int(2 * SECOND);
+    NUM_REPLICAS:       consumer::NUM_REPLICAS.fixed().or_int(1);
+    MEM_STORAGE:        consumer::MEM_STORAGE.fixed().or_flag(true);
+}
 
 impl ConsumerConfig {
     /// The request for a consumer that starts by `policy` and delivers to `inbox`.
     pub fn create_request(&self, policy: &Policy, inbox: &str) -> CreateRequest {
         let mut config = Record::new(&consumer::TABLE);
+        config.merge(Record::new(&TABLE));
         let name = self.name_prefix.as_ref().map(|prefix| format!("{prefix}_{}", tail(inbox)));
         if let Some(name) = &name {
             config.set(consumer::NAME, name.as_str());
@@ -87,13 +99,6 @@ impl ConsumerConfig {
         }
         config.set(consumer::IDLE_HEARTBEAT, nanoseconds(self.idle_heartbeat));
         config.set(consumer::DELIVER_SUBJECT, inbox);
-        config.set(consumer::ACK_POLICY, "none");
-        config.set(consumer::ACK_WAIT, nanoseconds(ACK_WAIT));
-        config.set(consumer::MAX_DELIVER, 1);
-        config.set(consumer::FLOW_CONTROL, true);
-        config.set(consumer::INACTIVE_THRESHOLD, nanoseconds(INACTIVE_THRESHOLD));
-        config.set(consumer::NUM_REPLICAS, 1);
-        config.set(consumer::MEM_STORAGE, true);
 
         let mut request = Record::new(&request::TABLE);
         request.set(request::STREAM_NAME, self.stream.as_str());

@@ -127,7 +127,7 @@ fn bad_values() {
             ("metadata {}", "metadata option metadata : "),
             ("mirror odd", "json option mirror : odd"),
             ("sources {}", "json_list option sources : "),
-            ("mirror {name M opt_start_seq x}", "int option opt_start_seq : x"),
+            ("mirror {name M opt_start_seq x}", "pos_int option opt_start_seq : x"),
         ],
     );
     testing::requires(&TABLE, "max_age 1", "name");
