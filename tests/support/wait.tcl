@@ -119,10 +119,10 @@ proc support::error_of {script} {
     return [list ok $result]
 }
 
-# Milliseconds that the script takes. Its result and its error are dropped.
+# Milliseconds that the script takes.
 proc support::elapsed {script} {
     set start [clock milliseconds]
-    catch {uplevel 1 $script}
+    uplevel 1 $script
     return [expr {[clock milliseconds] - $start}]
 }
 
