@@ -1,7 +1,7 @@
 //! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
 use super::api::{Api, Op, Trace};
-use crate::bridge::{self, Pending};
+use crate::bridge::{self, Pending, Promise};
 use crate::connection::Connection;
 use crate::connection::log::Level;
 use crate::error::Error;
@@ -10,6 +10,7 @@ use crate::schema::Version;
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
+use crate::transport::{Link, RequestId};
 use serde_json::Value;
 use std::future::Future;
 use std::rc::Rc;
@@ -74,9 +75,23 @@ impl JetStream {
     ) -> Result<Return> {
         let api = self.api()?;
         let body = body.map(Value::to_string).unwrap_or_default();
+        let send = |promise: Promise<Value>| {
+            api.request(op, body, api.timeout, move |reply| promise.complete(reply))
+        };
+        self.request(interp, &api.link, send, finish)
+    }
+
+    /// Sends one request and makes the command's result from what its answer was made to.
+    pub fn request<T: Send + 'static>(
+        self: &Rc<Self>,
+        interp: Interp<'_>,
+        link: &Link,
+        send: impl FnOnce(Promise<T>) -> crate::error::Result<RequestId>,
+        finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Return> + 'static,
+    ) -> Result<Return> {
         let (promise, pending) = bridge::promise(interp);
-        let id = api.request(op, body, api.timeout, move |reply| promise.complete(reply))?;
-        self.wait(interp, pending.or_cancel(move || _ = api.link.cancel(id)), finish)
+        let sent = send(promise)?;
+        self.wait(interp, pending.or_cancel(link.canceller(sent)), finish)
     }
 
     /// Does what takes several requests, and makes the command's result from what comes out.

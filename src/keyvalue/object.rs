@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::entry_dict::{EntryWords, value_obj};
 use super::names::check_key;
 use super::store::{self, Store};
-use crate::bridge;
+use crate::bridge::Promise;
 use crate::error::Error;
 use crate::jetstream::api::Op;
 use crate::jetstream::context::JetStream;
@@ -75,9 +75,8 @@ fn written(_: Interp<'_>, revision: crate::error::Result<u64>) -> Result<Return>
 fn write(call: &Call<'_>, key: &str, headers: Headers, value: &Obj) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let (store, out) = this.writing(key, headers, value)?;
-    let (promise, pending) = bridge::promise(call.interp);
-    let id = store.write(out, move |revision| promise.complete(revision))?;
-    pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, written)
+    let send = |promise: Promise<u64>| store.write(out, move |revision| promise.complete(revision));
+    this.js.request(call.interp, &store.link, send, written)
 }
 
 fn put(call: &Call<'_>) -> Result<Return> {
@@ -105,9 +104,8 @@ fn mark(call: &Call<'_>, headers: Headers) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     let (store, out) = this.writing(&key, headers, &Obj::empty())?;
-    let (promise, pending) = bridge::promise(call.interp);
-    let id = store.write(out, move |revision| promise.complete(revision))?;
-    pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, |_, revision| {
+    let send = |promise: Promise<u64>| store.write(out, move |revision| promise.complete(revision));
+    this.js.request(call.interp, &store.link, send, |_, revision| {
         revision?;
         Ok(Return::Empty)
     })
@@ -148,12 +146,12 @@ fn read(
     let revision = given.get("revision").map(revision_of).transpose()?;
     let store = this.store()?;
     subject::check_publish(&this.bucket.read_subject(&key))?;
-    let (promise, pending) = bridge::promise(call.interp);
-    let id = store.read(&key, revision, move |entry| promise.complete(entry))?;
-    drop(key);
-    pending.or_cancel(move || _ = store.link.cancel(id)).wait(call.interp, move |_, entry| {
+    let send =
+        |promise: Promise<Entry>| store.read(&key, revision, move |entry| promise.complete(entry));
+    let (js, shown) = (this.js.clone(), word.clone());
+    js.request(call.interp, &store.link, send, move |_, entry| {
         let entry = entry?.not_deleted()?;
-        Ok(show(&this, &word, &entry).into())
+        Ok(show(&this, &shown, &entry).into())
     })
 }
 

@@ -76,9 +76,9 @@ impl Attachment<'_> {
 pub(super) fn input(
     driver: &SharedDriver,
     attachment: Attachment<'_>,
-    feed: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>),
+    step: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>),
 ) {
-    lock(driver).input(attachment, feed);
+    lock(driver).input(attachment, step);
 }
 
 impl Driver {
@@ -122,10 +122,10 @@ impl Driver {
     pub(super) fn input(
         &mut self,
         attachment: Attachment<'_>,
-        feed: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>),
+        step: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>),
     ) {
         let mut actions = std::mem::take(&mut self.actions);
-        feed(&mut self.machine, Instant::now(), &mut actions);
+        step(&mut self.machine, Instant::now(), &mut actions);
         self.perform(attachment, &mut actions);
         self.actions = actions;
     }

@@ -125,19 +125,19 @@ impl Driver {
 
     // ------------------------------------------------------------------- questions to the server
 
-    /// Asks the API; the answer goes to `feed` unless the driver has gone. Not sent means closed,
+    /// Asks the API; the answer goes to `take` unless the driver has gone. Not sent means closed,
     /// and the end of the task follows.
     fn ask(
         &self,
         op: Op<'_>,
         body: impl Into<Vec<u8>>,
         timeout: Option<Duration>,
-        feed: impl FnOnce(&SharedDriver, Result<Value>) + Send + 'static,
+        take: impl FnOnce(&SharedDriver, Result<Value>) + Send + 'static,
     ) -> Result<RequestId> {
         let me = self.me.clone();
         self.api.request(op, body, timeout, move |answer| {
             if let Some(driver) = me.upgrade() {
-                feed(&driver, answer);
+                take(&driver, answer);
             }
         })
     }

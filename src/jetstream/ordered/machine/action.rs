@@ -55,7 +55,7 @@ pub enum Action {
     },
     /// Hand the message at hand to the user.
     Deliver,
-    /// The same with the message that was asked for.
+    /// Hand the message that was asked for to the user.
     DeliverStored,
     EndOfData,
     /// The create reply at hand is the one that counts.
