@@ -1,7 +1,7 @@
 //! The ordered consumer of a watch, of `keys` or of `history`.
 
 use super::object::KeyValue;
-use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
+use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
 use crate::jetstream::ordered::{OrderedConfig, Resume};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 pub fn ordered_config(
     kv: &KeyValue,
     pattern: &str,
-    policy: Policy,
+    policy: DeliverPolicy,
     headers_only: bool,
     idle_heartbeat: Duration,
 ) -> OrderedConfig {

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
@@ -129,7 +129,7 @@ impl Drop for GatherObserver {
 
 struct Wanted {
     pattern: String,
-    policy: Policy,
+    policy: DeliverPolicy,
     headers_only: bool,
     what: &'static str,
 }
@@ -213,7 +213,7 @@ fn gather(
 fn keys(call: &Call<'_>) -> Result<Return> {
     let wanted = Wanted {
         pattern: ">".into(),
-        policy: Policy::LastPerSubject,
+        policy: DeliverPolicy::LastPerSubject,
         headers_only: true,
         what: "keys",
     };
@@ -233,7 +233,8 @@ fn history(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let pattern = call.arg(0)?.string();
     let key = pattern.clone();
-    let wanted = Wanted { pattern, policy: Policy::All, headers_only: false, what: "history" };
+    let wanted =
+        Wanted { pattern, policy: DeliverPolicy::All, headers_only: false, what: "history" };
     let words = EntryWords::new(&kv.bucket.name);
     let js = kv.js.clone();
     let add = move |list: &mut List, entry: &Entry| {

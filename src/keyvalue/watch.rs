@@ -6,7 +6,7 @@ use super::object::KeyValue;
 use super::watcher::Watcher;
 use crate::bridge;
 use crate::error::Error;
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
@@ -18,7 +18,7 @@ struct Wanted {
     callback: Option<Vec<Obj>>,
     /// The name of the array that is to follow the bucket.
     array: Option<Obj>,
-    policy: Policy,
+    policy: DeliverPolicy,
     meta_only: bool,
     ignore_deletes: bool,
     heartbeat: Duration,
@@ -40,9 +40,9 @@ impl Wanted {
             (true, true) => {
                 return Err(Error::invalid("-include_history conflicts with -updates_only").into());
             }
-            (true, false) => Policy::All,
-            (false, true) => Policy::New,
-            (false, false) => Policy::LastPerSubject,
+            (true, false) => DeliverPolicy::All,
+            (false, true) => DeliverPolicy::New,
+            (false, false) => DeliverPolicy::LastPerSubject,
         };
         let heartbeat = match given.get("idle_heartbeat").and_then(options::milliseconds) {
             Some(ns) => Duration::from_nanos(ns.max(0) as u64),

@@ -10,7 +10,7 @@ use crate::schema::{Record, table};
 /// Where a consumer begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "buckets do not need all of them, ordered consumers will")]
-pub enum Policy {
+pub enum DeliverPolicy {
     All,
     Last,
     LastPerSubject,
@@ -20,15 +20,15 @@ pub enum Policy {
     ByStartTime(String),
 }
 
-impl Policy {
+impl DeliverPolicy {
     fn name(&self) -> &'static str {
         match self {
-            Policy::All => "all",
-            Policy::Last => "last",
-            Policy::LastPerSubject => "last_per_subject",
-            Policy::New => "new",
-            Policy::ByStartSequence(_) => "by_start_sequence",
-            Policy::ByStartTime(_) => "by_start_time",
+            DeliverPolicy::All => "all",
+            DeliverPolicy::Last => "last",
+            DeliverPolicy::LastPerSubject => "last_per_subject",
+            DeliverPolicy::New => "new",
+            DeliverPolicy::ByStartSequence(_) => "by_start_sequence",
+            DeliverPolicy::ByStartTime(_) => "by_start_time",
         }
     }
 }
@@ -73,7 +73,7 @@ table! {
 
 impl ConsumerConfig {
     /// The request for a consumer that starts by `policy` and delivers to `inbox`.
-    pub fn create_request(&self, policy: &Policy, inbox: &str) -> CreateRequest {
+    pub fn create_request(&self, policy: &DeliverPolicy, inbox: &str) -> CreateRequest {
         let mut config = Record::new(&consumer::TABLE);
         config.merge(Record::new(&TABLE));
         let name = self.name_prefix.as_ref().map(|prefix| format!("{prefix}_{}", tail(inbox)));
@@ -85,8 +85,8 @@ impl ConsumerConfig {
         }
         config.set(consumer::DELIVER_POLICY, policy.name());
         match policy {
-            Policy::ByStartSequence(seq) => config.set(consumer::OPT_START_SEQ, *seq),
-            Policy::ByStartTime(time) => config.set(consumer::OPT_START_TIME, time.as_str()),
+            DeliverPolicy::ByStartSequence(seq) => config.set(consumer::OPT_START_SEQ, *seq),
+            DeliverPolicy::ByStartTime(time) => config.set(consumer::OPT_START_TIME, time.as_str()),
             _ => {}
         }
         match self.filters.as_slice() {
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    fn body(config: &ConsumerConfig, policy: &Policy) -> String {
+    fn body(config: &ConsumerConfig, policy: &DeliverPolicy) -> String {
         String::from_utf8(config.create_request(policy, "_INBOX.abcdefghijklmn").body)
             .expect("text")
     }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn the_request_of_keys() {
         assert_eq!(
-            body(&watcher(), &Policy::LastPerSubject),
+            body(&watcher(), &DeliverPolicy::LastPerSubject),
             concat!(
                 r#"{"stream_name":"KV_B","config":{"description":"KV watcher","deliver_policy":"#,
                 r#""last_per_subject","ack_policy":"none","ack_wait":79200000000000,"max_deliver":1,"#,
@@ -159,7 +159,7 @@ mod tests {
                 r#""num_replicas":1,"mem_storage":true},"action":"create"}"#
             )
         );
-        let request = watcher().create_request(&Policy::All, "_INBOX.x");
+        let request = watcher().create_request(&DeliverPolicy::All, "_INBOX.x");
         assert_eq!((request.name, request.filter), (None, None));
     }
 
@@ -170,12 +170,12 @@ mod tests {
         config.description = None;
         config.action = false;
         config.filters.clear();
-        let text = body(&config, &Policy::ByStartSequence(7));
+        let text = body(&config, &DeliverPolicy::ByStartSequence(7));
         assert!(text.contains(r#""deliver_policy":"by_start_sequence","opt_start_seq":7,"ack"#));
         assert!(!text.contains("filter") && !text.contains("action"));
         assert!(!text.contains("headers_only") && !text.contains("description"));
         config.filters = vec!["a".into(), "b.>".into()];
-        let text = body(&config, &Policy::ByStartTime("2026-01-01T00:00:00Z".into()));
+        let text = body(&config, &DeliverPolicy::ByStartTime("2026-01-01T00:00:00Z".into()));
         assert!(text.contains(r#""opt_start_time":"2026-01-01T00:00:00Z""#));
         assert!(text.contains(r#""filter_subjects":["a","b.>"]"#));
     }
@@ -184,13 +184,13 @@ mod tests {
     fn a_chosen_name_goes_into_the_subject() {
         let mut config = watcher();
         config.name_prefix = Some("w".into());
-        let request = config.create_request(&Policy::New, "_INBOX.abcdefghijklmn");
+        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn");
         assert_eq!(request.name.as_deref(), Some("w_ghijklmn"));
         assert_eq!(request.filter.as_deref(), Some("$KV.B.>"));
         let text = String::from_utf8(request.body).expect("text");
         assert!(text.contains(r#""config":{"name":"w_ghijklmn","#));
         config.filters = vec![">".into()];
-        let request = config.create_request(&Policy::New, "_INBOX.abcdefghijklmn");
+        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn");
         assert_eq!((request.name.as_deref(), request.filter), (Some("w_ghijklmn"), None));
     }
 }

@@ -46,7 +46,7 @@ use self::watchdog::QUIET;
 use super::{ConsumerState, OrderedConfig};
 use crate::error::Kind;
 use crate::jetstream::metadata::Metadata;
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::unreadable::Unreadable;
 use crate::rfc3339;
 use crate::transport::ConnState;
@@ -254,7 +254,7 @@ impl Machine {
         self.received += 1;
         if meta.stream_seq > self.stream_seq {
             self.stream_seq = meta.stream_seq;
-            if self.spec.policy == Policy::New {
+            if self.spec.policy == DeliverPolicy::New {
                 self.finish_initial(out);
             }
             self.credit.delivered();

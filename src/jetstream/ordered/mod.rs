@@ -17,7 +17,7 @@ mod model_tests;
 #[cfg(test)]
 mod server_tests;
 
-use self::create::{ConsumerConfig, Policy};
+use self::create::{ConsumerConfig, DeliverPolicy};
 
 /// How to go on when the consumer has to be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Resume {
 #[derive(Clone, Debug)]
 pub struct OrderedConfig {
     pub config: ConsumerConfig,
-    pub policy: Policy,
+    pub policy: DeliverPolicy,
     pub resume: Resume,
     /// The `created` time of the stream when it is known: tells a stream that was deleted and made
     /// again from one that was only away.

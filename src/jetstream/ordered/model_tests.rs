@@ -12,7 +12,7 @@ use super::machine_tests::{spec, surroundings};
 use super::{ConsumerState, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::transport::ConnState;
 
 struct Random(u64);
@@ -117,7 +117,7 @@ const TICK: Duration = Duration::from_millis(50);
 const EARLIER: u64 = 20;
 
 impl World {
-    fn new(seed: u64, policy: Policy, resume: Resume) -> Self {
+    fn new(seed: u64, policy: DeliverPolicy, resume: Resume) -> Self {
         let now = Instant::now();
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let history = random.percent(50);
@@ -510,7 +510,7 @@ impl World {
     }
 }
 
-fn check(seed: u64, policy: Policy, resume: Resume) -> World {
+fn check(seed: u64, policy: DeliverPolicy, resume: Resume) -> World {
     let mut world = World::new(seed, policy.clone(), resume);
     for _ in 0..world.random.below(600) {
         world.step(true);
@@ -526,15 +526,15 @@ fn check(seed: u64, policy: Policy, resume: Resume) -> World {
     assert_eq!(world.state, Some(ConsumerState::Live), "{what}");
     assert!(world.delivered.is_sorted_by(|a, b| a < b), "{what}: {:?}", world.delivered);
     let must = |seq: &u64| match policy {
-        Policy::All => true,
-        Policy::New => *seq > world.new_from,
+        DeliverPolicy::All => true,
+        DeliverPolicy::New => *seq > world.new_from,
         // Older revisions of a key need not appear, latest ones always do.
         _ => !world.written.iter().any(|(other, key)| other > seq && *key == world.stream[seq]),
     };
     for seq in world.stream.keys().filter(|seq| must(seq)) {
         assert!(world.delivered.binary_search(seq).is_ok(), "{what}: {seq} skipped");
     }
-    if policy == Policy::New {
+    if policy == DeliverPolicy::New {
         assert!(world.delivered.first().is_none_or(|first| *first > EARLIER), "{what}");
     }
     world
@@ -544,7 +544,7 @@ fn check(seed: u64, policy: Policy, resume: Resume) -> World {
 fn nothing_skipped_nothing_twice() {
     let (mut resets, mut deletions, mut failures) = (0, 0, 0);
     for seed in 0..1500 {
-        for policy in [Policy::All, Policy::New, Policy::LastPerSubject] {
+        for policy in [DeliverPolicy::All, DeliverPolicy::New, DeliverPolicy::LastPerSubject] {
             for resume in [Resume::BySequence, Resume::SnapshotThenSequence] {
                 let world = check(seed, policy.clone(), resume);
                 resets += world.errors.len();
@@ -561,7 +561,8 @@ fn nothing_skipped_nothing_twice() {
 #[test]
 fn a_snapshot_never_shows_what_was_superseded_before_it() {
     for seed in 0..500 {
-        let mut world = World::new(seed, Policy::LastPerSubject, Resume::SnapshotThenSequence);
+        let mut world =
+            World::new(seed, DeliverPolicy::LastPerSubject, Resume::SnapshotThenSequence);
         // No writers: all that comes is the snapshot, however often it is taken.
         for _ in 0..400 {
             if world.random.percent(2) {

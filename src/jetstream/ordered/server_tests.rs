@@ -15,7 +15,7 @@ use super::{ConsumerState, OrderedConfig, Resume};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, reply};
 use crate::jetstream::metadata::Metadata;
-use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
+use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
 use crate::jetstream::stored::StoredMessage;
 use crate::keyvalue::bucket::Bucket;
 use crate::keyvalue::config::{self, bucket_stream};
@@ -258,7 +258,7 @@ impl Consumer {
     }
 }
 
-fn spec(policy: Policy, idle_heartbeat: u64) -> OrderedConfig {
+fn spec(policy: DeliverPolicy, idle_heartbeat: u64) -> OrderedConfig {
     OrderedConfig {
         config: ConsumerConfig {
             stream: "S".into(),
@@ -280,15 +280,15 @@ fn spec(policy: Policy, idle_heartbeat: u64) -> OrderedConfig {
 fn delivers_what_is_there_and_what_comes() {
     let world = World::new();
     world.fill(1..=10);
-    let mut all = world.start(spec(Policy::All, 5000));
-    let mut new = world.start(spec(Policy::New, 5000));
+    let mut all = world.start(spec(DeliverPolicy::All, 5000));
+    let mut new = world.start(spec(DeliverPolicy::New, 5000));
     let mut some = world.start(OrderedConfig {
         config: ConsumerConfig {
             filters: vec!["s.3".into(), "s.11".into()],
             name_prefix: Some("chosen".into()),
-            ..spec(Policy::All, 5000).config
+            ..spec(DeliverPolicy::All, 5000).config
         },
-        ..spec(Policy::All, 5000)
+        ..spec(DeliverPolicy::All, 5000)
     });
     all.entries(1..=10);
     all.end();
@@ -308,8 +308,9 @@ fn delivers_what_is_there_and_what_comes() {
     crate::jetstream::consumer::config::reply::TABLE.show(&mut info);
     assert_eq!(all.consumer.info().expect("info")["config"], info["config"]);
 
-    let missing = ConsumerConfig { stream: "T".into(), ..spec(Policy::All, 5000).config };
-    let mut missing = world.start(OrderedConfig { config: missing, ..spec(Policy::All, 5000) });
+    let missing = ConsumerConfig { stream: "T".into(), ..spec(DeliverPolicy::All, 5000).config };
+    let mut missing =
+        world.start(OrderedConfig { config: missing, ..spec(DeliverPolicy::All, 5000) });
     assert_eq!(missing.done().map_err(|error| error.kind), Err(Kind::StreamNotFound));
 
     drop(all);
@@ -323,7 +324,7 @@ fn delivers_what_is_there_and_what_comes() {
 fn a_consumer_deleted_under_it() {
     let world = World::new();
     world.fill(1..=3);
-    let mut consumer = world.start(spec(Policy::All, 300));
+    let mut consumer = world.start(spec(DeliverPolicy::All, 300));
     consumer.entries(1..=3);
     consumer.reached(ConsumerState::Live);
     let name = consumer.consumer.name();
@@ -342,7 +343,7 @@ fn a_consumer_deleted_under_it() {
 fn a_stream_deleted_under_it() {
     let world = World::new();
     world.fill(1..=3);
-    let mut consumer = world.start(spec(Policy::All, 200));
+    let mut consumer = world.start(spec(DeliverPolicy::All, 200));
     consumer.entries(1..=3);
     consumer.reached(ConsumerState::Live);
     world.call("STREAM.DELETE.S", Value::Null).expect("deleted");
@@ -358,7 +359,7 @@ fn a_stream_made_again_under_it() {
         world.fill(1..=3);
         let created = world.call("STREAM.INFO.S", Value::Null).expect("info")["created"].clone();
         let created = created.as_str().map(str::to_owned);
-        let spec = OrderedConfig { stream_created: created, ..spec(Policy::All, 200) };
+        let spec = OrderedConfig { stream_created: created, ..spec(DeliverPolicy::All, 200) };
         let mut consumer = world.start(spec);
         consumer.entries(1..=3);
         consumer.reached(ConsumerState::Live);
@@ -377,7 +378,7 @@ fn a_roll_call_asks_for_each_filter() {
     let world = World::new();
     world.fill(1..=4);
     let created = world.call("STREAM.INFO.S", Value::Null).expect("info")["created"].clone();
-    let mut spec = spec(Policy::All, 200);
+    let mut spec = spec(DeliverPolicy::All, 200);
     spec.config.filters = vec!["s.1".into(), "s.2".into(), "s.4".into()];
     spec.stream_created = created.as_str().map(str::to_owned);
     spec.roll_call = true;
@@ -396,7 +397,7 @@ fn a_roll_call_asks_for_each_filter() {
 fn a_server_killed_and_restarted() {
     let mut world = World::new();
     world.fill(1..=1000);
-    let mut consumer = world.start(spec(Policy::All, 5000));
+    let mut consumer = world.start(spec(DeliverPolicy::All, 5000));
     consumer.entries(1..=1000);
     consumer.reached(ConsumerState::Live);
     let name = consumer.consumer.name();
@@ -457,7 +458,7 @@ fn a_connection_cut_and_restored() {
     events.wait("connected");
     world.fill(1..=3);
     let cut_off = Api { link: link.clone(), ..world.api.clone() };
-    let mut consumer = start(cut_off, spec(Policy::All, 5000));
+    let mut consumer = start(cut_off, spec(DeliverPolicy::All, 5000));
     consumer.entries(1..=3);
     consumer.reached(ConsumerState::Live);
     let name = consumer.consumer.name();
@@ -485,7 +486,7 @@ fn a_long_outage() {
     let mut world = World::new();
     world.api.timeout = Some(Duration::from_millis(500));
     world.fill(1..=10);
-    let mut consumer = world.start(spec(Policy::All, 200));
+    let mut consumer = world.start(spec(DeliverPolicy::All, 200));
     consumer.entries(1..=10);
     consumer.reached(ConsumerState::Live);
     world.kill();
@@ -511,7 +512,7 @@ fn credit_bounds_what_is_sent_and_the_end_comes_in_any_case() {
         world.publish(&format!("s.{number}"), &payload);
     }
     world.stored(2000);
-    let mut consumer = world.start(spec(Policy::All, 200));
+    let mut consumer = world.start(spec(DeliverPolicy::All, 200));
     consumer.done().expect("created");
     let name = consumer.consumer.name();
     let sent = || {
@@ -628,12 +629,12 @@ fn the_initial_values_of_a_large_bucket() {
             config: ConsumerConfig {
                 stream: bucket.stream.clone(),
                 filters: vec![bucket.read_subject(">")],
-                ..spec(Policy::LastPerSubject, 5000).config
+                ..spec(DeliverPolicy::LastPerSubject, 5000).config
             },
             resume: Resume::SnapshotThenSequence,
             stream_created: Some(bucket.created.clone()),
             roll_call: false,
-            ..spec(Policy::LastPerSubject, 5000)
+            ..spec(DeliverPolicy::LastPerSubject, 5000)
         };
         let start = Instant::now();
         let done = Box::new(|result: Result<()>| result.expect("created"));

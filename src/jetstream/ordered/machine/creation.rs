@@ -11,14 +11,14 @@ use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Op, request_error};
 use crate::jetstream::ordered::Resume;
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::transport::RequestError;
 
 impl Machine {
     /// Listens before it asks: messages may be faster than the reply.
     pub(super) fn create(&mut self, now: Instant, out: &mut Vec<Action>) {
         let snapshot = self.spec.resume == Resume::SnapshotThenSequence
-            && self.spec.policy == Policy::LastPerSubject
+            && self.spec.policy == DeliverPolicy::LastPerSubject
             && self.catching_up
             && !self.unreadable.has_passed();
         let begun = !self.first || self.stream_seq > 0;
@@ -35,7 +35,9 @@ impl Machine {
         self.phase = Phase::Creating;
         let inbox = (self.around.new_inbox)();
         let request = match self.asked_from {
-            Some(from) => self.spec.config.create_request(&Policy::ByStartSequence(from), &inbox),
+            Some(from) => {
+                self.spec.config.create_request(&DeliverPolicy::ByStartSequence(from), &inbox)
+            }
             None => self.spec.config.create_request(&self.spec.policy, &inbox),
         };
         let incarnation = self.incarnation;
@@ -95,7 +97,7 @@ impl Machine {
         }
         self.first = false;
         out.push(Action::Created);
-        let complete = self.received >= expected || self.spec.policy == Policy::New;
+        let complete = self.received >= expected || self.spec.policy == DeliverPolicy::New;
         if self.catching_up && complete {
             self.finish_initial(out);
         }

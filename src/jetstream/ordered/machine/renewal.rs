@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::watchdog::QUIET;
 use super::{Action, Machine};
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 
 /// Each renewal that brings nothing makes the next one wait longer, up to this many times.
 const MOST_DOUBLINGS: u32 = 3;
@@ -27,7 +27,7 @@ pub(super) struct Renewals {
 impl Machine {
     /// The present consumer works off a list of which some entries will not come.
     pub(super) fn list_has_holes(&self) -> bool {
-        self.spec.policy == Policy::LastPerSubject
+        self.spec.policy == DeliverPolicy::LastPerSubject
             && self.asked_from.is_none()
             && self.expected.is_some_and(|expected| self.received < expected)
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::ordered::ConsumerState;
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 
 const RETRY: Duration = Duration::from_secs(10);
 pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -107,7 +107,7 @@ impl Machine {
         self.stream_seq = 0;
         // A snapshot of the new stream is as good as it was of the old one. There is no second end
         // of data.
-        self.catching_up |= self.spec.policy == Policy::LastPerSubject;
+        self.catching_up |= self.spec.policy == DeliverPolicy::LastPerSubject;
         self.change_state(ConsumerState::Recreated, out);
         self.need_roll_call(now);
         self.create(now, out);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Action, Machine, Phase};
 use crate::error::Error;
-use crate::jetstream::ordered::create::Policy;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::stored::StoredMessage;
 
 impl Machine {
@@ -12,7 +12,7 @@ impl Machine {
     pub(super) fn is_next_unreadable(&self) -> bool {
         self.unreadable.is_next(self.stream_seq)
             && self.spec.config.filters.len() <= 1
-            && !(self.first && self.spec.policy == Policy::New)
+            && !(self.first && self.spec.policy == DeliverPolicy::New)
     }
 
     pub(super) fn ask_next_message(&mut self, out: &mut Vec<Action>) {

@@ -90,9 +90,9 @@ fn a_request_kept_until_the_connection_is_up() {
 #[test]
 fn a_first_creation_lost_with_the_connection() {
     for (policy, from, repeats) in [
-        (Policy::All, json!(5), false),
-        (Policy::New, json!(5), false),
-        (Policy::LastPerSubject, Value::Null, true),
+        (DeliverPolicy::All, json!(5), false),
+        (DeliverPolicy::New, json!(5), false),
+        (DeliverPolicy::LastPerSubject, Value::Null, true),
     ] {
         let mut rig = Rig::new(spec(policy, Resume::SnapshotThenSequence));
         rig.message(4, 1, 1);
@@ -113,7 +113,7 @@ fn a_first_creation_lost_with_the_connection() {
         assert_eq!(rig.timeout, Some(Duration::from_secs(1)));
     }
     // Nothing has come yet: as if it had never been tried.
-    let mut rig = Rig::new(spec(Policy::New, Resume::BySequence));
+    let mut rig = Rig::new(spec(DeliverPolicy::New, Resume::BySequence));
     rig.connection(ConnState::Connected(2));
     rig.created(8, 0);
     rig.expect(&["create new", "Initial", "create new", "created", "end", "Live"]);
@@ -147,7 +147,7 @@ fn a_create_reply_that_waits_behind_the_data() {
 
 #[test]
 fn the_first_creation_ends_in_time_however_often_the_connection_is_lost() {
-    let mut rig = Rig::new(spec(Policy::LastPerSubject, Resume::SnapshotThenSequence));
+    let mut rig = Rig::new(spec(DeliverPolicy::LastPerSubject, Resume::SnapshotThenSequence));
     for generation in 2..1000 {
         rig.now += Duration::from_millis(10);
         rig.run(|machine, now, out| machine.connection(ConnState::Disconnected, now, out));

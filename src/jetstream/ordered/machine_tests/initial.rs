@@ -23,10 +23,10 @@ fn the_end_of_nothing() {
 
 #[test]
 fn new_ends_right_after_the_creation() {
-    let mut rig = Rig::new(spec(Policy::New, Resume::SnapshotThenSequence));
+    let mut rig = Rig::new(spec(DeliverPolicy::New, Resume::SnapshotThenSequence));
     rig.created(9, 3);
     rig.expect(&["create new", "Initial", "created", "end", "Live"]);
-    let mut rig = Rig::new(spec(Policy::New, Resume::SnapshotThenSequence));
+    let mut rig = Rig::new(spec(DeliverPolicy::New, Resume::SnapshotThenSequence));
     rig.message(10, 1, 4);
     rig.created(9, 0);
     rig.expect(&["create new", "Initial", "end", "deliver", "created", "Live"]);
@@ -217,7 +217,7 @@ fn a_repeated_snapshot_without_news_ends_too() {
 
 #[test]
 fn by_sequence_leaves_the_snapshot_behind() {
-    let mut rig = Rig::new(spec(Policy::LastPerSubject, Resume::BySequence));
+    let mut rig = Rig::new(spec(DeliverPolicy::LastPerSubject, Resume::BySequence));
     rig.created(9, 3);
     rig.message(10, 1, 2);
     rig.message(30, 3, 0);
@@ -229,7 +229,7 @@ fn by_sequence_leaves_the_snapshot_behind() {
 
 #[test]
 fn new_resumes_at_the_place_of_its_creation() {
-    let mut rig = Rig::new(spec(Policy::New, Resume::BySequence));
+    let mut rig = Rig::new(spec(DeliverPolicy::New, Resume::BySequence));
     rig.created(41, 0);
     rig.heartbeat(Some(1), None);
     assert_eq!(

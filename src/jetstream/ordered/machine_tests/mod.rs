@@ -15,11 +15,11 @@ use super::machine::{Action, Machine, Surroundings};
 use super::{OrderedConfig, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
-use crate::jetstream::ordered::create::{ConsumerConfig, Policy};
+use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
 use crate::jetstream::stored::StoredMessage;
 use crate::transport::ConnState;
 
-pub(super) fn spec(policy: Policy, resume: Resume) -> OrderedConfig {
+pub(super) fn spec(policy: DeliverPolicy, resume: Resume) -> OrderedConfig {
     let config = ConsumerConfig {
         stream: "S".into(),
         filters: vec!["s.>".into()],
@@ -255,9 +255,9 @@ fn error(kind: Kind) -> Error {
 }
 
 fn watch() -> OrderedConfig {
-    spec(Policy::LastPerSubject, Resume::SnapshotThenSequence)
+    spec(DeliverPolicy::LastPerSubject, Resume::SnapshotThenSequence)
 }
 
 fn all() -> OrderedConfig {
-    spec(Policy::All, Resume::BySequence)
+    spec(DeliverPolicy::All, Resume::BySequence)
 }

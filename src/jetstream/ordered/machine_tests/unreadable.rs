@@ -21,7 +21,7 @@ fn stored(seq: u64) -> StoredMessage {
 
 #[test]
 fn a_message_that_breaks_connections_is_read_in_another_way_and_passed() {
-    let mut rig = Rig::live(spec(Policy::All, Resume::BySequence), 3);
+    let mut rig = Rig::live(spec(DeliverPolicy::All, Resume::BySequence), 3);
     for generation in 2..=3 {
         lose_connection(&mut rig, generation);
         assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()), "patience");
@@ -42,7 +42,7 @@ fn a_message_that_breaks_connections_is_read_in_another_way_and_passed() {
 
 #[test]
 fn losses_without_a_bad_message_cost_one_question() {
-    let mut rig = Rig::live(spec(Policy::All, Resume::BySequence), 3);
+    let mut rig = Rig::live(spec(DeliverPolicy::All, Resume::BySequence), 3);
     for generation in 2..=3 {
         lose_connection(&mut rig, generation);
         rig.created(3, 0);
