@@ -14,6 +14,9 @@ pub mod stored;
 pub mod stream;
 mod unreadable;
 
+#[cfg(test)]
+mod table_tests;
+
 use crate::tcl::{Interp, Result};
 
 pub fn register(interp: Interp<'_>) -> Result<()> {

@@ -69,4 +69,4 @@ pub mod reply {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -133,4 +133,4 @@ pub mod reply {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

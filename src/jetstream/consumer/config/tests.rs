@@ -12,7 +12,7 @@ const OPTIONS: &str = "name N durable_name N description d deliver_policy by_sta
     pause_until 2027-01-01T00:00:00Z priority_groups {g} priority_policy pinned_client \
     priority_timeout 10 metadata {k v}";
 
-const JSON: &str = concat!(
+pub const JSON: &str = concat!(
     r#"{"name":"N","durable_name":"N","description":"d","deliver_policy":"by_start_sequence","#,
     r#""opt_start_seq":1,"opt_start_time":"2026-01-01T00:00:00Z","ack_policy":"all","#,
     r#""ack_wait":2500500000,"max_deliver":-1,"backoff":[100000000,2000000000],"#,

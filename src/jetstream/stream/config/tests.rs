@@ -18,7 +18,7 @@ const OPTIONS: &str = "name S description d subjects {a b.>} retention workqueue
     subject_delete_marker_ttl 1000 allow_msg_counter true allow_atomic true \
     allow_msg_schedules true persist_mode async allow_batched true metadata {k v} pedantic true";
 
-const JSON: &str = concat!(
+pub const JSON: &str = concat!(
     r#"{"name":"S","description":"d","subjects":["a","b.>"],"retention":"workqueue","#,
     r#""max_consumers":1,"max_msgs":2,"max_bytes":-1,"discard":"new","#,
     r#""discard_new_per_subject":true,"max_age":60000000000,"max_msgs_per_subject":3,"#,
