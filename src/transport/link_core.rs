@@ -128,8 +128,8 @@ impl LinkCore {
     ///
     /// # Errors
     /// `ErrConnectionClosed` after the end, and in a fork of the process.
-    pub fn push(&self, op: QueueEntry) -> Result<()> {
-        if self.outgoing.push(op, || self.process.check())? {
+    pub fn push(&self, entry: QueueEntry) -> Result<()> {
+        if self.outgoing.push(entry, || self.process.check())? {
             return Ok(());
         }
         Err(Error::no_connection())

@@ -52,10 +52,10 @@ struct Queue {
 const CHUNK: usize = 512;
 
 impl Queue {
-    fn add(&mut self, op: QueueEntry) {
+    fn add(&mut self, entry: QueueEntry) {
         match self.chunks.back_mut().filter(|chunk| chunk.len() < CHUNK) {
-            Some(chunk) => chunk.push_back(op),
-            None => self.chunks.push_back(VecDeque::from([op])),
+            Some(chunk) => chunk.push_back(entry),
+            None => self.chunks.push_back(VecDeque::from([entry])),
         }
     }
 }
@@ -77,7 +77,7 @@ impl OutgoingQueue {
     /// writer is woken and may refuse, which leaves the queue as it was.
     pub fn push<E>(
         &self,
-        op: QueueEntry,
+        entry: QueueEntry,
         allow: impl FnOnce() -> Result<(), E>,
     ) -> Result<bool, E> {
         let mut state = self.state();
@@ -89,15 +89,15 @@ impl OutgoingQueue {
         if state.waker.is_some() || queued.is_multiple_of(CHUNK) {
             allow()?;
         }
-        if let QueueEntry::Publish(message) = &op {
+        if let QueueEntry::Publish(message) = &entry {
             state.messages += 1;
             state.bytes += message.payload.len() as u64;
         }
-        match op {
+        match entry {
             QueueEntry::Subscribe(_) | QueueEntry::Unsubscribe(..) if !state.open => {
-                state.early.push_back(op)
+                state.early.push_back(entry)
             }
-            op => state.add(op),
+            entry => state.add(entry),
         }
         let waker = if state.open { state.waker.take() } else { None };
         drop(state);
@@ -115,7 +115,7 @@ impl OutgoingQueue {
         if state.sealed {
             return;
         }
-        state.early.retain(|op| !matches!(op, QueueEntry::Subscribe(_)));
+        state.early.retain(|entry| !matches!(entry, QueueEntry::Subscribe(_)));
         state.early.extend(ids.into_iter().map(QueueEntry::Subscribe));
     }
 
@@ -168,8 +168,8 @@ impl OutgoingQueue {
             return Poll::Ready(Wake::Sweep);
         }
         if state.open {
-            while let Some(op) = state.early.pop_back() {
-                batch.push_front(op);
+            while let Some(entry) = state.early.pop_back() {
+                batch.push_front(entry);
             }
             if batch.is_empty()
                 && let Some(chunk) = state.chunks.pop_front()
@@ -188,9 +188,9 @@ impl OutgoingQueue {
     pub fn clear(&self) {
         let mut state = self.state();
         state.sealed = true;
-        let ops = (std::mem::take(&mut state.chunks), std::mem::take(&mut state.early));
+        let entries = (std::mem::take(&mut state.chunks), std::mem::take(&mut state.early));
         drop(state);
-        drop(ops);
+        drop(entries);
     }
 }
 
@@ -213,12 +213,12 @@ mod tests {
         }
     }
 
-    fn op() -> QueueEntry {
+    fn entry() -> QueueEntry {
         QueueEntry::Publish(Outgoing::new("s", "xyz").into_wire().expect("good"))
     }
 
     fn push(outgoing: &OutgoingQueue) -> bool {
-        outgoing.push(op(), || Ok::<(), ()>(())).expect("allowed")
+        outgoing.push(entry(), || Ok::<(), ()>(())).expect("allowed")
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         let outgoing = OutgoingQueue::default();
         let waker = Waker::noop();
         let mut cx = Context::from_waker(waker);
-        let mut batch = VecDeque::from([op()]);
+        let mut batch = VecDeque::from([entry()]);
         assert!(push(&outgoing));
         for id in 1..=2 {
             let pushed = outgoing.push(QueueEntry::Subscribe(SubId(id)), || Ok::<(), ()>(()));
@@ -269,7 +269,7 @@ mod tests {
         assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
         let firsts: Vec<_> = batch
             .iter()
-            .map(|op| match op {
+            .map(|entry| match entry {
                 QueueEntry::Subscribe(id) => id.0,
                 _ => 0,
             })
@@ -282,16 +282,17 @@ mod tests {
         let outgoing = OutgoingQueue::default();
         let mut cx = Context::from_waker(Waker::noop());
         let mut batch = VecDeque::new();
-        let ops = [QueueEntry::Subscribe(SubId(1)), QueueEntry::Unsubscribe(SubId(2), None), op()];
-        for op in ops {
-            assert_eq!(outgoing.push(op, || Ok::<(), ()>(())), Ok(true));
+        let entries =
+            [QueueEntry::Subscribe(SubId(1)), QueueEntry::Unsubscribe(SubId(2), None), entry()];
+        for entry in entries {
+            assert_eq!(outgoing.push(entry, || Ok::<(), ()>(())), Ok(true));
         }
         for _ in 0..3 {
             outgoing.subscribe_again([SubId(1), SubId(3)]);
         }
         outgoing.set_open(true);
         assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
-        let subscribed = |op: &QueueEntry| match op {
+        let subscribed = |entry: &QueueEntry| match entry {
             QueueEntry::Subscribe(id) => Some(id.0),
             _ => None,
         };
@@ -302,7 +303,7 @@ mod tests {
     #[test]
     fn a_refused_entry_leaves_no_trace() {
         let outgoing = OutgoingQueue::default();
-        assert_eq!(outgoing.push(op(), || Err("no")), Err("no"));
+        assert_eq!(outgoing.push(entry(), || Err("no")), Err("no"));
         assert_eq!(outgoing.totals(), (0, 0));
         assert!(push(&outgoing));
     }

@@ -41,9 +41,9 @@ pub(super) async fn run(
         let Some(client) = &engine else { return };
         // Entries stay in the batch when the connection goes; they are sent on the next one.
         while core.is_up()
-            && let Some(op) = batch.pop_front()
+            && let Some(entry) = batch.pop_front()
         {
-            if !hand_over(&core, &reconnector, client, op).await {
+            if !hand_over(&core, &reconnector, client, entry).await {
                 // The engine is gone: the connection, too.
                 core.set_up(false);
             }
@@ -56,9 +56,9 @@ async fn hand_over(
     core: &LinkCore,
     reconnector: &Reconnector,
     client: &Client,
-    op: QueueEntry,
+    entry: QueueEntry,
 ) -> bool {
-    match op {
+    match entry {
         QueueEntry::Publish(message) => match client.publish_message(message).await {
             Ok(()) => true,
             Err(error) => refused(core, &error),

@@ -130,7 +130,8 @@ impl Trust {
 }
 
 /// The authorities of the system, read at the first need of the process and then kept: there are
-/// more than a hundred. If there are none, they are looked for again.
+/// more than a hundred, which takes milliseconds. In a handshake its thread has nothing else to do.
+/// If there are none, they are looked for again.
 fn system(provider: &Arc<CryptoProvider>) -> Option<&'static WebPkiServerVerifier> {
     static SYSTEM: OnceCell<Arc<WebPkiServerVerifier>> = OnceCell::new();
     let read = || verifier(&rustls_native_certs::load_native_certs().certs, provider).ok_or(());
