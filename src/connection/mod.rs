@@ -10,13 +10,14 @@
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
 //! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog`, `limits`, `slow_consumer` | messages in |
-//! | `request`, `replies` | requests |
+//! | `request`, `replies`, `collector` | requests |
 //! | `drain`, `round_trip`, `statistics` | `drain`; `ping`, `flush`, `rtt`; `statistics` |
 
 mod arrival;
 mod auth_callback;
 mod backlog;
 mod certificate;
+mod collector;
 mod config;
 mod construct;
 mod delay_callback;

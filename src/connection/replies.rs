@@ -16,14 +16,14 @@ pub struct AsyncRequest {
     /// For replies in the form of dicts.
     pub sub_id: Obj,
     /// For several replies.
-    pub several: Option<Several>,
+    pub several: Option<SeveralReplies>,
     pub sent: Cell<Option<RequestId>>,
     /// Its connection was closed: it cannot be cancelled any more, and its end is on the way.
     pub over: Cell<bool>,
 }
 
 /// What a request for several replies has more.
-pub struct Several {
+pub struct SeveralReplies {
     /// How many replies are still to come, `None` = no limit.
     pub left: Cell<Option<u64>>,
     /// Replies that wait for the program.
@@ -166,7 +166,8 @@ impl AsyncRequest {
             (RequestOutcome::Closed, Some(_))
             | (RequestOutcome::Timeout | RequestOutcome::Lost, _) => (1, Obj::empty(), true),
         };
-        let mut words = self.callback.clone();
+        let mut words = Vec::with_capacity(self.callback.len() + 2);
+        words.extend_from_slice(&self.callback);
         words.extend([Obj::int(timed_out), reply]);
         if last { Call::Last(words) } else { Call::Words(words) }
     }

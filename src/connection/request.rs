@@ -1,18 +1,19 @@
 //! `request`, `request_msg` and `cancel_request`.
 
 use super::Connection;
-use super::arrival::{Arrival, RequestOutcome};
-use super::backlog::{Backlog, NO_RUNS};
+use super::arrival::Arrival;
+use super::backlog::Backlog;
+use super::collector::{Collector, checked, failure};
 use super::limits::{LIMIT_OPTIONS, Limits, SlowConsumer};
 use super::log::Level;
 use super::outgoing::MessageArgs;
-use super::replies::{AsyncRequest, Several};
+use super::replies::{AsyncRequest, SeveralReplies};
 use crate::bridge;
 use crate::error::Error;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return};
-use crate::transport::{Link, Message, Outgoing, PackedMessage, RequestError, RequestResult};
+use crate::transport::{Link, Outgoing, PackedMessage};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ fn cancel_request(call: &Call<'_>) -> Result<Return> {
 
 /// How a request is to be made.
 struct RequestOptions {
-    /// For messages.
+    /// For the texts of errors.
     subject: String,
     timeout: Option<Duration>,
     callback: Vec<Obj>,
@@ -130,7 +131,7 @@ impl Connection {
                 (sub_id, Some(self.collector(sub_id, &subject, limits, limit)))
             }
         };
-        let several = collector.as_ref().map(|collector| Several {
+        let several = collector.as_ref().map(|collector| SeveralReplies {
             left: Cell::new(max_replies.filter(|limit| *limit > 0)),
             backlog: collector.backlog.clone(),
         });
@@ -234,103 +235,9 @@ impl Connection {
             subject: subject.to_owned(),
             overflow: Limits::default().overflow,
         };
-        Collector {
-            backlog: Arc::new(Backlog::new(sub_id, limits)),
-            slow: self.slow_reporter(slow),
-            left: max_replies,
-        }
+        let backlog = Arc::new(Backlog::new(sub_id, limits));
+        Collector { backlog, slow: self.slow_reporter(slow), left: max_replies }
     }
-}
-
-/// Keeps several replies, on the runtime thread.
-struct Collector {
-    backlog: Arc<Backlog>,
-    /// Tells that a limit was reached.
-    slow: Box<dyn Fn() + Send>,
-    /// Replies still to come; 0 = no limit.
-    left: u64,
-}
-
-impl Collector {
-    /// Keeps a reply if there is room; whether its turn has to be announced.
-    fn keep(&mut self, message: Message) -> bool {
-        self.left = self.left.saturating_sub(1);
-        // Each reply has a marker: it goes by the number of the request.
-        let size = message.size();
-        let arrived = self.backlog.arrive(size, NO_RUNS, || PackedMessage::new(message));
-        if arrived.slow {
-            (self.slow)();
-        }
-        arrived.needs_marker
-    }
-
-    /// For a waiting command: the end comes out, once.
-    fn collect(
-        &mut self,
-        result: RequestResult,
-        subject: &str,
-    ) -> ControlFlow<crate::error::Result<()>> {
-        let last = self.left == 1;
-        match checked(result) {
-            Ok(message) => {
-                self.keep(message);
-                if last { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
-            }
-            Err(RequestError::Timeout) if !self.backlog.is_empty() => ControlFlow::Break(Ok(())),
-            Err(error) => ControlFlow::Break(Err(failure(error, subject, true))),
-        }
-    }
-
-    /// For a callback: tells each outcome.
-    fn announce(
-        &mut self,
-        result: RequestResult,
-        tell: &impl Fn(RequestOutcome),
-    ) -> ControlFlow<()> {
-        let last = self.left == 1;
-        match checked(result) {
-            Ok(message) => {
-                if self.keep(message) {
-                    tell(RequestOutcome::Queued);
-                }
-            }
-            Err(error) => {
-                let nobody = matches!(error, RequestError::NoResponders(_));
-                tell(Err(error).into());
-                if !nobody {
-                    return ControlFlow::Continue(());
-                }
-            }
-        }
-        if !last {
-            return ControlFlow::Continue(());
-        }
-        if self.backlog.counts().dropped > 0 {
-            // Not all of them will be counted.
-            tell(RequestOutcome::Timeout);
-        }
-        ControlFlow::Break(())
-    }
-}
-
-/// A reply with a header `Status` of 503 says that nobody is there, however it got it.
-fn checked(result: RequestResult) -> RequestResult {
-    let message = result?;
-    let status = message.header("Status").and_then(|text| text.trim().parse::<f64>().ok());
-    match status {
-        Some(503.0) => Err(RequestError::NoResponders(Box::new(message))),
-        _ => Ok(message),
-    }
-}
-
-/// The error of a waiting request.
-fn failure(error: RequestError, subject: &str, several: bool) -> Error {
-    let nobody = matches!(error, RequestError::NoResponders(_));
-    let mut error = error.into_error(format!("Request to {subject} timed out"));
-    if nobody && several {
-        error.message = format!("{} to {subject}", error.message).into();
-    }
-    error
 }
 
 pub const METHODS: &[Method] = &[
