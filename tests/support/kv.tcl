@@ -7,6 +7,8 @@ package require nats
 
 set srv [server::start]
 set raw [raw::connect [server::port $srv]]
+# When a server has deleted its last stream it removes the empty folder a moment later, even under one that is just made.
+raw::api $raw STREAM.CREATE.keeper {{"name":"keeper","subjects":["keeper"]}}
 set bucket_serial 0
 
 proc fresh_bucket {} { return B[incr ::bucket_serial] }
