@@ -334,9 +334,9 @@ impl<T: Send + 'static> Source for Shared<T> {
                 }
                 return Served::Done;
             };
-            if guard.is_some() {
+            if let Some(guard) = &guard {
                 let rest = Rest { taken: &receiver.taken, pause: Cell::new(false) };
-                (receiver.take)(item, &rest);
+                guard.interp().deliver(|| (receiver.take)(item, &rest));
                 if rest.pause.get() {
                     return receiver.paused();
                 }

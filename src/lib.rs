@@ -4,6 +4,7 @@
 mod bridge;
 mod connection;
 mod error;
+mod error_code;
 mod jetstream;
 mod json;
 mod keyvalue;
@@ -18,6 +19,7 @@ mod tcl;
 mod transport;
 
 use std::time::Duration;
+use tcl::load::Package;
 use tcl::{Interp, Result};
 
 /// The Tcl half. Each file stands for itself; classes come first.
@@ -28,7 +30,14 @@ const SCRIPTS: [&str; 4] = [
     include_str!("../tcl/tcllib.tcl"),
 ];
 
-/// Everything that `load` does: classes, commands, the package. No thread, no connection.
+static PACKAGE: Package =
+    Package { name: "nats", version: env!("CARGO_PKG_VERSION"), init, error: error_code::of_fault };
+
+// There is no `Nats_SafeInit`: a safe interpreter must not reach the network, and so Tcl itself
+// refuses to load the package there.
+tcl::load::entry_point!(Nats_Init, &PACKAGE);
+
+/// Everything that `load` does: classes and commands. No thread, no connection.
 fn init(interp: Interp<'_>) -> Result<()> {
     for script in SCRIPTS {
         interp.eval(script)?;
@@ -37,7 +46,7 @@ fn init(interp: Interp<'_>) -> Result<()> {
     jetstream::register(interp)?;
     keyvalue::register(interp)?;
     tcl::mailbox::at_process_exit(leave);
-    tcl::load::provide(interp, "nats", env!("CARGO_PKG_VERSION"))
+    Ok(())
 }
 
 /// How long the process may take to send what is queued when it exits.

@@ -5,7 +5,7 @@
 
 use crate::bridge::{self, Receiver, Sender};
 use crate::error::Error;
-use crate::tcl::interp::error_code;
+use crate::error_code::error_code;
 use crate::tcl::{Dict, InterpHandle, Obj};
 use std::cell::RefCell;
 use std::rc::Rc;

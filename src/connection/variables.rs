@@ -3,8 +3,8 @@
 
 use super::Status;
 use crate::error::Error;
+use crate::error_code::error_code;
 use crate::json;
-use crate::tcl::interp::error_code;
 use crate::tcl::mailbox;
 use crate::tcl::{Dict, Interp, InterpHandle, Obj};
 use crate::transport::ServerInfo;

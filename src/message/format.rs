@@ -2,7 +2,7 @@
 
 use super::header;
 use crate::error::{Error, Kind};
-use crate::tcl::{Failure, Interp, Obj, Result};
+use crate::tcl::{Interp, Obj, Result};
 use crate::transport::PackedMessage;
 use std::cell::Cell;
 
@@ -84,7 +84,7 @@ impl MessageFormat {
                 let mut words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
                 let missing = interp.call(&mut words);
                 // It cannot be there now.
-                missing.and(Err(Failure::Error(Error::new(Kind::Internal, "a key came back"))))
+                missing.and(Err(Error::new(Kind::Internal, "a key came back").into()))
             }
         };
         Ok(Fields {

@@ -1,13 +1,9 @@
 //! Entries from Tcl: native commands and TclOO methods.
-//!
-//! Every entry catches unwinding: a panic of ours becomes the Tcl error `{NATS ErrInternal}`.
 
-use super::{Dict, Failure, Interp, List, Obj, Object, Result, stubs};
-use crate::error::{Error, Kind};
+use super::boundary::caught;
+use super::{Dict, Failure, Fault, Interp, List, Obj, Object, Result, stubs};
 use std::any::Any;
-use std::cell::RefCell;
 use std::ffi::{CString, c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// What a command leaves behind.
@@ -51,19 +47,20 @@ impl<'a> Call<'a> {
     }
 
     pub fn arg(&self, index: usize) -> Result<&'a Obj> {
-        self.args().get(index).ok_or_else(|| internal("an argument is missing".into()).into())
+        self.args().get(index).ok_or_else(|| Fault::Internal.failure("an argument is missing"))
     }
 
     /// The object whose method runs.
     pub fn object(&self) -> Result<Object<'a>> {
-        self.object.ok_or_else(|| internal("no object".into()).into())
+        self.object.ok_or_else(|| Fault::Internal.failure("no object"))
     }
 
     /// The Rust data of the object. It is absent when the constructor of a subclass did not call
     /// `next`.
     pub fn data<T: Any>(&self) -> Result<Rc<T>> {
         self.object()?.data::<T>().ok_or_else(|| {
-            Error::invalid("The object was not initialised: its constructor must call next").into()
+            let text = "The object was not initialised: its constructor must call next";
+            Fault::Argument.failure(text)
         })
     }
 }
@@ -105,8 +102,7 @@ fn run<'a>(
         return stubs::ERROR;
     }
     let call = Call { interp, object, words, skip };
-    let outcome = catch_unwind(AssertUnwindSafe(|| (method.body)(&call)));
-    conclude(interp, outcome.unwrap_or_else(|panic| Err(panicked(panic).into())))
+    conclude(interp, caught(|| (method.body)(&call)).unwrap_or_else(|error| Err(error.into())))
 }
 
 /// Makes an outcome the interpreter's result.
@@ -129,26 +125,6 @@ pub(super) fn conclude(interp: Interp<'_>, outcome: Result<Return>) -> c_int {
     }
 }
 
-fn internal(text: String) -> Error {
-    Error::new(Kind::Internal, text)
-}
-
-thread_local!(static PANIC: RefCell<Option<String>> = const { RefCell::new(None) });
-
-/// Replaces Rust's panic message on stderr by a note that [`panicked`] turns into an error text.
-/// The hook belongs to this shared object's copy of the standard library alone.
-pub fn quiet_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let text = info.to_string();
-        let _ = PANIC.try_with(|note| note.try_borrow_mut().map(|mut note| *note = Some(text)));
-    }));
-}
-
-pub(super) fn panicked(_payload: Box<dyn Any + Send>) -> Error {
-    let note = PANIC.with(|note| note.borrow_mut().take());
-    internal(format!("Internal error: {}", note.as_deref().unwrap_or("unknown panic")))
-}
-
 unsafe extern "C" fn command_entry(
     data: *mut c_void,
     interp: *mut stubs::RawInterp,
@@ -166,7 +142,8 @@ unsafe extern "C" fn command_entry(
 
 /// Registers a command by its absolute name. It can wait in coroutines.
 pub fn create(interp: Interp<'_>, command: &'static Method) -> Result<()> {
-    let name = CString::new(command.name).map_err(|_| internal("bad command name".into()))?;
+    let name =
+        CString::new(command.name).map_err(|_| Fault::Internal.failure("bad command name"))?;
     let data = std::ptr::from_ref(command).cast_mut().cast();
     // SAFETY: alive; the data is static; entries have the right type. Tcl calls the second
     // function when it runs the command without recursion, and the first one never otherwise.
@@ -202,7 +179,7 @@ unsafe extern "C" fn method_entry(
 
 pub(super) static METHOD_TYPE: stubs::MethodType = stubs::MethodType {
     version: 1,
-    name: c"nats".as_ptr(),
+    name: c"native method".as_ptr(),
     call: method_entry,
     delete: None,
     clone: None,

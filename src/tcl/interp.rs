@@ -1,8 +1,9 @@
 //! `Interp`: permission to talk to an interpreter, on its thread.
 
+use super::boundary::reported;
 use super::obj::Obj;
-use super::{Failure, Result, stubs};
-use crate::error::{Error, Kind};
+use super::{Error, Failure, Fault, Result, stubs};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
@@ -53,7 +54,7 @@ impl<'a> Interp<'a> {
     pub fn raise(self, error: &Error) {
         self.set_result(&Obj::new(&error.message));
         // SAFETY: both live; Tcl takes its own reference of the code.
-        unsafe { stubs::set_obj_error_code(self.raw, error_code(error).raw()) };
+        unsafe { stubs::set_obj_error_code(self.raw, error_code(&error.code).raw()) };
     }
 
     /// Evaluates a command at global level. Commands may change words in place that nobody else has.
@@ -162,7 +163,7 @@ impl<'a> Interp<'a> {
     /// Tcl refuses variables of a procedure.
     pub fn link_var(self, name: &Obj, local: &str) -> Result<()> {
         let (Ok(name), Ok(local)) = (CString::new(name.tcl_bytes()), CString::new(local)) else {
-            return Err(Failure::Error(Error::invalid("Invalid variable name")));
+            return Err(Fault::Argument.failure("Invalid variable name"));
         };
         // SAFETY: alive; all strings end with NUL; "0" is the frame that is current now.
         let code = unsafe {
@@ -201,13 +202,9 @@ impl<'a> Interp<'a> {
     }
 }
 
-/// The error code list `{NATS ErrX}`.
-pub fn error_code(error: &Error) -> Obj {
-    let mut words = vec![Obj::new("NATS"), Obj::new(error.kind.code())];
-    if let (Kind::JsResponse, Some((code, err_code))) = (error.kind, error.api) {
-        words.push(Obj::int(code as i64));
-        words.push(Obj::int(err_code as i64));
-    }
+/// An error code as a list.
+pub fn error_code(words: &[Cow<'static, str>]) -> Obj {
+    let words: Vec<Obj> = words.iter().map(|word| Obj::new(word)).collect();
     Obj::list(&words)
 }
 
@@ -238,6 +235,14 @@ impl InterpHandle {
         })
     }
 
+    /// Any interpreter of this thread that has a handle and is not being deleted.
+    pub(super) fn of_this_thread() -> Option<InterpHandle> {
+        let all: Vec<InterpHandle> = HOUSES
+            .try_with(|houses| houses.try_borrow().ok().map(|all| all.values().cloned().collect()))
+            .ok()??;
+        all.into_iter().find(|handle| handle.enter().is_some())
+    }
+
     /// Holds the interpreter, so that code which deletes it does not take it from under us.
     /// `None` once it is being deleted.
     pub fn enter(&self) -> Option<InterpGuard<'_>> {
@@ -260,10 +265,12 @@ impl InterpHandle {
 }
 
 unsafe extern "C" fn forget(_data: *mut c_void, raw: *mut stubs::RawInterp) {
-    let interp_handle = HOUSES.try_with(|houses| houses.try_borrow_mut().ok()?.remove(&raw));
-    if let Ok(Some(interp_handle)) = interp_handle {
-        interp_handle.0.raw.set(ptr::null_mut());
-    }
+    reported(|| {
+        let interp_handle = HOUSES.try_with(|houses| houses.try_borrow_mut().ok()?.remove(&raw));
+        if let Ok(Some(interp_handle)) = interp_handle {
+            interp_handle.0.raw.set(ptr::null_mut());
+        }
+    });
 }
 
 /// An interpreter that is held.

@@ -14,12 +14,12 @@
 //! A source may be served again from a nested event loop while one of its deliveries still runs,
 //! so it stays in the queue until it is found empty, and is served one slice at a time.
 
+use super::boundary::{caught, reported};
 use super::stubs;
 use crate::lock::lock;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -255,9 +255,11 @@ impl Local {
 
 /// The idle scripts before this one have run.
 unsafe extern "C" fn idle(_data: *mut c_void) {
-    if let Some(local) = existing() {
-        local.pause.set(Pause::Idle);
-    }
+    reported(|| {
+        if let Some(local) = existing() {
+            local.pause.set(Pause::Idle);
+        }
+    });
 }
 
 /// Runs `f` when this Tcl thread ends, before Tcl takes its own state down.
@@ -271,7 +273,8 @@ pub fn at_process_exit(f: fn()) {
     unsafe extern "C" fn leave(data: *mut c_void) {
         // SAFETY: the function pointer given below.
         let f = unsafe { std::mem::transmute::<*mut c_void, fn()>(data) };
-        let _ = catch_unwind(f);
+        // There is nobody left to tell of a panic.
+        let _ = caught(f);
     }
     // SAFETY: a static function; Tcl calls it once.
     FIRST.call_once(|| unsafe { stubs::create_exit_handler(leave, f as *mut c_void) });
@@ -317,24 +320,28 @@ fn existing() -> Option<Rc<Local>> {
 
 unsafe extern "C" fn thread_exit(_data: *mut c_void) {
     stubs::finish_thread();
-    let Some(local) = LOCAL.with(|cell| cell.borrow_mut().take()) else { return };
+    let Ok(Some(local)) = caught(|| LOCAL.with(|cell| cell.borrow_mut().take())) else { return };
     // SAFETY: the same source that `local` created, on the same thread.
     unsafe { stubs::delete_event_source(setup, check, ptr::null_mut()) };
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        for f in local.at_exit.take() {
-            f();
-        }
-    }));
-    let dropped = {
+    // Each for itself, so that a panic keeps none of the others back.
+    for f in local.at_exit.take() {
+        reported(f);
+    }
+    reported(|| {
         let mut state = local.mailbox.lock();
         state.thread = None;
         local.mailbox.queued.store(0, Ordering::Relaxed);
-        (std::mem::take(&mut state.urgent), std::mem::take(&mut state.normal))
-    };
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(dropped)));
+        let dropped = (std::mem::take(&mut state.urgent), std::mem::take(&mut state.normal));
+        drop(state);
+        drop(dropped);
+    });
 }
 
 unsafe extern "C" fn setup(_data: *mut c_void, flags: c_int) {
+    reported(|| prepare_to_sleep(flags));
+}
+
+fn prepare_to_sleep(flags: c_int) {
     // What comes from the network is served when file events are: not in loops that wait for
     // windows only.
     if flags & stubs::FILE_EVENTS == 0 {
@@ -354,6 +361,10 @@ unsafe extern "C" fn setup(_data: *mut c_void, flags: c_int) {
 }
 
 unsafe extern "C" fn check(_data: *mut c_void, flags: c_int) {
+    reported(|| queue_event(flags));
+}
+
+fn queue_event(flags: c_int) {
     let Some(local) = existing() else { return };
     if flags & stubs::FILE_EVENTS == 0 {
         return;
@@ -379,35 +390,37 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
     if flags & stubs::FILE_EVENTS == 0 {
         return 0;
     }
-    let Some(local) = existing() else { return 1 };
+    reported(serve_sources);
+    1
+}
+
+fn serve_sources() {
+    let Some(local) = existing() else { return };
     // Cleared first: a callback may run a nested event loop, which has to queue an event of its own.
     local.event_queued.set(false);
     local.turn.set(local.turn.get() + 1);
     let start = Instant::now();
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        let deadline = start + TURN;
-        loop {
-            let Some((source, urgent)) = local.mailbox.next() else {
-                if local.await_answer(deadline) {
-                    continue;
-                }
-                break;
-            };
-            let served = source.serve(deadline);
-            match served {
-                Served::More => {}
-                Served::Pause => local.mailbox.put_first(&source),
-                Served::Done | Served::Leave if urgent => {}
-                Served::Done | Served::Leave => local.mailbox.remove(&source),
+    let deadline = start + TURN;
+    loop {
+        let Some((source, urgent)) = local.mailbox.next() else {
+            if local.await_answer(deadline) {
+                continue;
             }
-            let leave = matches!(served, Served::Leave | Served::Pause);
-            if leave || Instant::now() >= deadline {
-                break;
-            }
+            break;
+        };
+        let served = reported(|| source.serve(deadline)).unwrap_or(Served::Done);
+        match served {
+            Served::More => {}
+            Served::Pause => local.mailbox.put_first(&source),
+            Served::Done | Served::Leave if urgent => {}
+            Served::Done | Served::Leave => local.mailbox.remove(&source),
         }
-    }));
+        let leave = matches!(served, Served::Leave | Served::Pause);
+        if leave || Instant::now() >= deadline {
+            break;
+        }
+    }
     local.worked.set(local.worked.get() + start.elapsed());
-    1
 }
 
 #[cfg(test)]

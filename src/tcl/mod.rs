@@ -1,4 +1,4 @@
-//! The layer that knows Tcl, and nothing of NATS. The only code of the crate with `unsafe`.
+//! The layer that knows Tcl, and nothing of the package that is made with it. The only code of the crate with `unsafe`.
 //!
 //! | file | what it owns |
 //! |---|---|
@@ -6,13 +6,17 @@
 //! | `obj` | values |
 //! | `text` | string conversions |
 //! | `interp` | the interpreter token: results, variables, evaluation |
-//! | `call` | entries from Tcl: commands and methods, panics |
+//! | `call` | entries from Tcl: commands and methods |
+//! | `boundary` | panics end there |
+//! | `failure` | why a command fails |
 //! | `oo` | classes, objects and the Rust data in them |
 //! | `wait` | waiting in coroutines and in the event loop |
 //! | `mailbox` | what other threads post to a Tcl thread |
 #![allow(unsafe_code)]
 
+mod boundary;
 pub mod call;
+mod failure;
 pub mod interp;
 pub mod load;
 pub mod mailbox;
@@ -28,25 +32,10 @@ mod stubs_tests;
 pub mod testing;
 
 pub use call::{Call, Method, Return};
+pub use failure::{Error, Failure, Fault, Result};
 pub use interp::{Interp, InterpGuard, InterpHandle};
 pub use obj::{Dict, List, Obj};
 pub use oo::{Native, Object, ObjectHandle};
 
-use crate::error::Error;
-
-/// Why a command fails.
-#[derive(Debug)]
-pub enum Failure {
-    /// An error of ours, still to be made the interpreter's.
-    Error(Error),
-    /// The interpreter holds the error already (Tcl raised it).
-    Raised,
-}
-
-pub type Result<T> = std::result::Result<T, Failure>;
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure::Error(error)
-    }
-}
+// The layouts in `stubs` and `obj` are those of 64-bit machines.
+const _: () = assert!(size_of::<usize>() == 8, "64-bit machines only");

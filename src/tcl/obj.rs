@@ -27,7 +27,7 @@ impl Obj {
     pub(super) unsafe fn from_raw(raw: *mut stubs::RawObj) -> Option<Obj> {
         let raw = NonNull::new(raw)?;
         // SAFETY: live by the caller's word.
-        unsafe { stubs::db_incr_ref_count(raw.as_ptr(), c"nats".as_ptr(), 0) };
+        unsafe { stubs::db_incr_ref_count(raw.as_ptr(), c"obj".as_ptr(), 0) };
         Some(Obj(raw))
     }
 
@@ -38,7 +38,7 @@ impl Obj {
     unsafe fn made(raw: *mut stubs::RawObj) -> Obj {
         // SAFETY: a new value, not null.
         unsafe {
-            stubs::db_incr_ref_count(raw, c"nats".as_ptr(), 0);
+            stubs::db_incr_ref_count(raw, c"obj".as_ptr(), 0);
             Obj(NonNull::new_unchecked(raw))
         }
     }
@@ -286,7 +286,7 @@ impl Clone for Obj {
 impl Drop for Obj {
     fn drop(&mut self) {
         // SAFETY: gives back the one reference that this `Obj` is.
-        unsafe { stubs::db_decr_ref_count(self.raw(), c"nats".as_ptr(), 0) };
+        unsafe { stubs::db_decr_ref_count(self.raw(), c"obj".as_ptr(), 0) };
     }
 }
 

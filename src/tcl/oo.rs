@@ -1,13 +1,12 @@
 //! TclOO: native methods on classes, and Rust data in objects.
 
+use super::boundary::{caught, reported};
 use super::call::{METHOD_TYPE, Method};
-use super::{Failure, Interp, Obj, Result, stubs};
-use crate::error::{Error, Kind};
+use super::{Failure, Fault, Interp, Obj, Result, stubs};
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -41,13 +40,12 @@ unsafe extern "C" fn drop_data(data: *mut c_void) {
     // SAFETY: given by `attach`; TclOO calls this once.
     let data = unsafe { Rc::from_raw(data.cast::<Data>()) };
     data.handle.0.set(None);
-    // A panic must not cross into Tcl, and there is nobody left to tell.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    reported(|| {
         if let Some(value) = data.value.get() {
             value.gone();
         }
         drop(data);
-    }));
+    });
 }
 
 unsafe extern "C" fn refuse_copy(
@@ -55,19 +53,22 @@ unsafe extern "C" fn refuse_copy(
     _source: *mut c_void,
     _target: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: `oo::copy` runs in a live interpreter; some callers pass none.
-    unsafe {
-        if !interp.is_null() {
-            Interp::from_raw(interp)
-                .raise(&Error::invalid("Objects of the package nats cannot be copied"));
-        }
+    if interp.is_null() {
+        return stubs::ERROR;
     }
+    // SAFETY: `oo::copy` runs in a live interpreter; some callers pass none.
+    let interp = unsafe { Interp::from_raw(interp) };
+    let refused = caught(|| {
+        let package = super::load::package().map_or("", |package| package.name);
+        Fault::Argument.error(format!("Objects of the package {package} cannot be copied"))
+    });
+    interp.raise(&refused.unwrap_or_else(|error| error));
     stubs::ERROR
 }
 
 static METADATA: stubs::MetadataType = stubs::MetadataType {
     version: 1,
-    name: c"nats".as_ptr(),
+    name: c"native data".as_ptr(),
     delete: drop_data,
     clone: Some(refuse_copy),
 };
@@ -202,7 +203,7 @@ fn class(interp: Interp<'_>, name: &str) -> Result<*mut stubs::Class> {
         }
         let class = stubs::get_object_as_class(object);
         if class.is_null() {
-            return Err(Error::new(Kind::Internal, format!("{name} is no class")).into());
+            return Err(Fault::Internal.failure(format!("{name} is no class")));
         }
         Ok(class)
     }

@@ -1,7 +1,7 @@
 //! Tcl's C functions, reached through the stub tables of Tcl 8.6 and Tcl 9.
 //!
 //! One shared object serves both: no Tcl header, no libtcl at link time. Each function is declared
-//! by its slot number; `tests` (below) compares every slot with the real headers. Functions whose
+//! by its slot number; `stubs_tests` compares number, name and types of each with the real headers. Functions whose
 //! signature differs between the versions (`int` became `Tcl_Size`, and so 64 bits) exist twice
 //! and are chosen at run time in the wrappers at the end, because widening an argument or a
 //! result by luck of the calling convention is undefined.
@@ -9,7 +9,7 @@
 //! # Safety
 //! All functions here are the C functions: the caller keeps Tcl's rules (pointers of this
 //! interpreter, on its thread, objects with a reference held). [`init`] has to have succeeded
-//! before any of them is called; it is the first thing `Nats_Init` does.
+//! before any of them is called; it is the first thing that an initialisation function does.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
@@ -136,7 +136,7 @@ pub fn nine() -> bool {
 /// Finds the stub tables. `Err` leaves Tcl's message in the interpreter where Tcl could be called.
 ///
 /// # Safety
-/// `interp` is the live interpreter that Tcl passed to `Nats_Init`.
+/// `interp` is the live interpreter that Tcl passed to the initialisation function.
 pub unsafe fn init(interp: *mut RawInterp) -> Result<(), ()> {
     // SAFETY: the layout of these fields is fixed for every Tcl since 8.1.
     let table = unsafe { (*interp).stub_table };
@@ -170,7 +170,7 @@ pub unsafe fn init(interp: *mut RawInterp) -> Result<(), ()> {
     let (sized, sized_oo) = if nine { (V9, V9_OO) } else { (V8, V8_OO) };
     let tables = [(&TABLE, SAME), (&TABLE, sized), (&OO_TABLE, OO), (&OO_TABLE, sized_oo)];
     for (table, list) in tables {
-        for (index, _) in list {
+        for Slot { index, .. } in list {
             // A header may declare what a build of Tcl leaves empty, so the table itself decides.
             // SAFETY: the index lies within the table, as the headers have it.
             if unsafe { slot(table, *index) }.is_null() {
@@ -213,6 +213,22 @@ impl Drop for Returns {
     }
 }
 
+/// A slot that is used, with what the tests hold against the headers.
+pub struct Slot {
+    index: usize,
+    #[cfg(test)]
+    pub name: &'static str,
+    #[cfg(test)]
+    pub signature: fn() -> &'static str,
+}
+
+#[cfg(test)]
+impl Slot {
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
 macro_rules! stubs {
     ($table:ident, $list:ident: $( $index:literal $name:ident ( $($arg:ident : $ty:ty),* ) $(-> $ret:ty)? ; )*) => {
         $(
@@ -229,7 +245,13 @@ macro_rules! stubs {
                 result
             }
         )*
-        pub const $list: &[(usize, &str)] = &[$(($index, stringify!($name))),*];
+        pub const $list: &[Slot] = &[$(Slot {
+            index: $index,
+            #[cfg(test)]
+            name: stringify!($name),
+            #[cfg(test)]
+            signature: std::any::type_name::<fn($($ty),*) $(-> $ret)?>,
+        }),*];
     };
 }
 

@@ -1,10 +1,10 @@
-//! The slot numbers of `stubs`, held against real headers.
+//! The slots of `stubs`, held against real headers: numbers, names, types.
 //!
 //! Tcl 8.6: the bindings of the crate `tcl-sys`, which come from the system's `tcl.h`, by the
-//! offset of each field, and the text of `tclOODecls.h`. Tcl 9: the text of its `tclDecls.h` and
+//! offset of each field, and the text of `tclDecls.h` and `tclOODecls.h`. Tcl 9: the text of its `tclDecls.h` and
 //! `tclOODecls.h`, from `$TCL9_INCLUDE` or from where `scripts/tcl9` puts them.
 
-use super::stubs::{OO, SAME, V8, V8_OO, V9, V9_OO};
+use super::stubs::{OO, SAME, Slot, V8, V8_OO, V9, V9_OO};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -39,42 +39,124 @@ fn slots_of_8_6_are_those_of_the_header() {
     ]
     .into_iter()
     .collect();
-    for (slot, name) in SAME.iter().chain(V8) {
-        let offset = real.get(&plain(name)).unwrap_or_else(|| panic!("{name} is not checked"));
-        assert_eq!(*offset, 16 + 8 * slot, "{name}");
+    for slot in SAME.iter().chain(V8) {
+        let offset = real.get(&plain(slot.name));
+        let offset = offset.unwrap_or_else(|| panic!("{} is not checked", slot.name));
+        assert_eq!(*offset, 16 + 8 * slot.index(), "{}", slot.name);
     }
+    let header = folder_of_8_6().join("tclDecls.h");
+    check(&header, &[SAME, V8]);
 }
 
-/// Slot → name, from the declarations `(*tcl_Name) (…); /* N */`.
-fn declared(header: &Path) -> HashMap<usize, String> {
+/// A function as a header declares it.
+struct Declared {
+    name: String,
+    types: Vec<String>,
+}
+
+/// The declarations `result (*tcl_Name) (parameters); /* slot */` of a header.
+fn declared(header: &Path) -> HashMap<usize, Declared> {
     let text = std::fs::read_to_string(header).expect("a header");
     let mut slots = HashMap::new();
     for line in text.lines() {
-        let Some((_, rest)) = line.split_once("(*tcl_") else { continue };
-        let Some((name, rest)) = rest.split_once(')') else { continue };
-        let Some((_, comment)) = rest.rsplit_once("/* ") else { continue };
-        if let Ok(slot) = comment.trim_end_matches(" */").trim().parse() {
-            slots.insert(slot, plain(name));
-        }
+        let Some((result, rest)) = line.split_once("(*tcl_") else { continue };
+        let Some((name, rest)) = rest.split_once(") (") else { continue };
+        let Some((parameters, comment)) = rest.rsplit_once("); /* ") else { continue };
+        let Ok(slot) = comment.trim_end_matches(" */").trim().parse() else { continue };
+        let parameters = Some(parameters).filter(|parameters| *parameters != "void");
+        let parameters = parameters.into_iter().flat_map(|all| all.split(','));
+        let types = parameters.chain([result]).map(c_type).collect();
+        slots.insert(slot, Declared { name: plain(name), types });
     }
     assert!(slots.len() > 20, "{} was not understood", header.display());
     slots
 }
 
-fn check(header: &Path, tables: &[&[(usize, &str)]]) {
-    let real = declared(header);
-    for (slot, name) in tables.iter().copied().flatten() {
-        assert_eq!(real.get(slot), Some(&plain(name)), "slot {slot} of {}", header.display());
+/// A type of C: a star for each level of pointers, and the number at the end of it, if it is one.
+fn c_type(text: &str) -> String {
+    const NAMES_OF_POINTERS: [&str; 9] = [
+        "ClientData",
+        "Tcl_Channel",
+        "Tcl_Class",
+        "Tcl_Command",
+        "Tcl_InterpState",
+        "Tcl_Method",
+        "Tcl_Object",
+        "Tcl_ObjectContext",
+        "Tcl_ThreadId",
+    ];
+    let stars = text.matches(['*', '[']).count();
+    let text = text.replace(['*', '[', ']'], " ");
+    let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "const").collect();
+    let (more, base) = match words[..] {
+        ["unsigned", "char", ..] => (0, "u8"),
+        ["unsigned", ..] => (0, "u32"),
+        ["int", ..] | ["Tcl_QueuePosition", ..] => (0, "i32"),
+        ["char", ..] => (0, "i8"),
+        ["Tcl_WideInt", ..] => (0, "i64"),
+        ["Tcl_Size", ..] => (0, "isize"),
+        ["size_t", ..] => (0, "usize"),
+        ["void"] if stars == 0 => (0, "()"),
+        [name, ..] if NAMES_OF_POINTERS.contains(&name) => (1, "_"),
+        _ => (0, "_"),
+    };
+    "*".repeat(stars + more) + base
+}
+
+/// The same of `fn(…) -> …`.
+fn rust_types(signature: &str) -> Vec<String> {
+    let signature = signature.strip_prefix("fn(").expect("a function");
+    let (mut depth, mut types, mut current) = (0, Vec::new(), String::new());
+    let mut rest = signature.chars();
+    for c in rest.by_ref() {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        match c {
+            ',' if depth == 0 => types.push(std::mem::take(&mut current)),
+            _ if depth < 0 => break,
+            c => current.push(c),
+        }
     }
+    types.extend(Some(current).filter(|last| !last.is_empty()));
+    types.push(rest.as_str().trim_start_matches(" -> ").to_owned());
+    types.iter().map(|text| rust_type(text.trim())).collect()
+}
+
+fn rust_type(text: &str) -> String {
+    if let Some(rest) = text.strip_prefix("*mut ").or(text.strip_prefix("*const ")) {
+        return format!("*{}", rust_type(rest));
+    }
+    match text {
+        "" | "()" => "()".into(),
+        "i8" | "u8" | "i32" | "u32" | "i64" | "isize" | "usize" => text.into(),
+        function if function.contains("extern") => "*_".into(),
+        _ => "_".into(),
+    }
+}
+
+fn check(header: &Path, tables: &[&[Slot]]) {
+    let real = declared(header);
+    for slot in tables.iter().copied().flatten() {
+        let (index, name) = (slot.index(), slot.name);
+        let declared = real.get(&index).unwrap_or_else(|| panic!("{name}: no slot {index}"));
+        assert_eq!(declared.name, plain(name), "slot {index} of {}", header.display());
+        assert_eq!(
+            rust_types((slot.signature)()),
+            declared.types,
+            "{name} of {}",
+            header.display()
+        );
+    }
+}
+
+fn folder_of_8_6() -> PathBuf {
+    let folders = ["/usr/include/tcl8.6", "/usr/include"].map(PathBuf::from);
+    let found = folders.into_iter().find(|folder| folder.join("tclOODecls.h").exists());
+    found.expect("no header of Tcl 8.6 (package tcl8.6-dev)")
 }
 
 #[test]
 fn slots_of_tcloo_8_6_are_those_of_the_header() {
-    let header = ["/usr/include/tcl8.6", "/usr/include"]
-        .map(|folder| Path::new(folder).join("tclOODecls.h"))
-        .into_iter()
-        .find(|header| header.exists());
-    check(&header.expect("no header of Tcl 8.6 (package tcl8.6-dev)"), &[OO, V8_OO]);
+    check(&folder_of_8_6().join("tclOODecls.h"), &[OO, V8_OO]);
 }
 
 #[test]

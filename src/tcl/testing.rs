@@ -1,6 +1,7 @@
 //! Interpreters for unit tests, of the Tcl library that the crate `tcl-sys` links.
 
-use super::{Failure, Interp, Obj, Result, stubs};
+use super::{Failure, Interp, Obj, Result};
+use std::borrow::Cow;
 
 /// Runs `test` with a new interpreter.
 pub fn interp(test: impl FnOnce(Interp<'_>)) {
@@ -9,7 +10,8 @@ pub fn interp(test: impl FnOnce(Interp<'_>)) {
     unsafe {
         tcl_sys::Tcl_FindExecutable(std::ptr::null());
         let raw = tcl_sys::Tcl_CreateInterp();
-        stubs::init(raw.cast()).expect("a Tcl that the package can be loaded into");
+        super::load::begin(raw.cast(), &crate::PACKAGE)
+            .expect("a Tcl that the package can be loaded into");
         test(Interp::from_raw(raw.cast()));
         tcl_sys::Tcl_DeleteInterp(raw);
     }
@@ -23,7 +25,10 @@ pub fn words(interp: Interp<'_>, text: &str) -> Vec<Obj> {
 /// The error code and the text of what has failed with an error of ours.
 pub fn refused<T>(result: Result<T>) -> (&'static str, String) {
     match result {
-        Err(Failure::Error(error)) => (error.kind.code(), error.message.into_owned()),
+        Err(Failure::Error(error)) => match error.code.last() {
+            Some(Cow::Borrowed(word)) => (word, error.message.into_owned()),
+            _ => panic!("not one of our kinds: {error:?}"),
+        },
         Err(Failure::Raised) => panic!("an error of Tcl"),
         Ok(_) => panic!("no error"),
     }

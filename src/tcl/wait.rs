@@ -5,10 +5,10 @@
 //! those of `vwait` do. A coroutine is known by its command token, so that a renamed one is found;
 //! one that is deleted unwinds through [`resumed`], which lets go of the operation.
 
+use super::boundary::caught;
 use super::call::{Return, conclude};
 use super::mailbox::{PATIENCE, Served};
-use super::{Failure, Interp, InterpHandle, Obj, Result, stubs};
-use crate::error::{Error, Kind};
+use super::{Failure, Fault, Interp, InterpHandle, Obj, Result, stubs};
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -56,7 +56,7 @@ impl Waiter {
             Served::Done
         } else if let Some(name) = self.orphan.take() {
             let text = format!("Invalid coroutine {}", name.text());
-            interp.background(&Error::new(Kind::InvalidCoroutine, text).into());
+            interp.background(&Fault::CoroutineDeleted.failure(text));
             Served::Done
         } else {
             Served::Leave
@@ -151,6 +151,12 @@ unsafe extern "C" fn resumed(
     // SAFETY: the box that `park` gave away; Tcl passes the live interpreter of the coroutine.
     let (parked, interp) =
         unsafe { (Box::from_raw((*data).cast::<Parked>()), Interp::from_raw(interp)) };
+    caught(|| resume(interp, parked, code))
+        .unwrap_or_else(|error| conclude(interp, Err(error.into())))
+}
+
+/// The coroutine goes on, or is unwound.
+fn resume(interp: Interp<'_>, parked: Box<Parked>, code: c_int) -> c_int {
     let waiter = parked.waiter.clone();
     waiter.parked.set(ptr::null_mut());
     if code == stubs::OK && !waiter.done.get() {
@@ -162,8 +168,7 @@ unsafe extern "C" fn resumed(
         let unwound = !runs(interp, parked.command);
         if !unwound && cannot_yield(interp) {
             interp.reset_result();
-            let outcome =
-                run_event_loop(interp, &waiter).and_then(|()| guarded(interp, parked.finish));
+            let outcome = run_event_loop(interp, &waiter).and_then(|()| (parked.finish)(interp));
             return conclude(interp, outcome);
         }
         // If it lives, somebody threw an error into it, and has its answer.
@@ -172,13 +177,7 @@ unsafe extern "C" fn resumed(
         }
         return code;
     }
-    let outcome = guarded(interp, parked.finish);
-    conclude(interp, outcome)
-}
-
-fn guarded(interp: Interp<'_>, finish: Finish) -> Result<Return> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| finish(interp)))
-        .unwrap_or_else(|panic| Err(super::call::panicked(panic).into()))
+    conclude(interp, (parked.finish)(interp))
 }
 
 /// Whether this coroutine is the one that runs now. It is not while it is unwound: Tcl then
@@ -215,7 +214,7 @@ fn run_event_loop(interp: Interp<'_>, waiter: &Waiter) -> Result<()> {
     let guard = interp_handle.enter();
     while !waiter.done.get() {
         if guard.is_none() || interp.deleted() {
-            return Err(Error::connection_closed().into());
+            return Err(Fault::InterpDeleted.failure("the interpreter was deleted"));
         }
         // SAFETY: the interpreter is held by `guard`.
         unsafe {

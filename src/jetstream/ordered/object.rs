@@ -4,9 +4,9 @@ use super::consumer::OrderedConsumer;
 use crate::connection::Follower;
 use crate::connection::log::Level;
 use crate::error::{Error, Kind};
+use crate::error_code::error_code;
 use crate::jetstream::context::JetStream;
 use crate::json;
-use crate::tcl::interp::error_code;
 use crate::tcl::{
     Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
 };
