@@ -286,7 +286,7 @@ impl<T: Send + 'static> Sender<T> {
         self.send_counted(item);
     }
 
-    /// The same; returns what [`Sender::sent`] is then.
+    /// Sends an item, and returns what [`Sender::sent`] is then.
     pub fn send_counted(&self, item: T) -> u64 {
         let mut queue = self.shared.lock();
         let sent = self.shared.sent.fetch_add(1, Ordering::Release) + 1;

@@ -92,7 +92,7 @@ impl Obj {
         unsafe { Obj::made(stubs::new_list_obj(items.len() as isize, items.as_ptr().cast())) }
     }
 
-    /// The same from references. A list of names and values is also the cheapest dict to make: Tcl
+    /// A list from references. A list of names and values is also the cheapest dict to make: Tcl
     /// builds its table when somebody looks inside, and keeps it.
     pub fn list_of<const N: usize>(items: [&Obj; N]) -> Obj {
         let raw = items.map(Obj::raw);
@@ -205,7 +205,7 @@ impl Obj {
         self.dict_get_by(interp, &Obj::new(key))
     }
 
-    /// The same by a key that is kept.
+    /// The value of a key that is kept as a value.
     pub fn dict_get_by(&self, interp: Interp<'_>, key: &Obj) -> super::Result<Option<Obj>> {
         let mut value = ptr::null_mut();
         // SAFETY: all live; the out-parameter is borrowed from the dict and referenced at once.

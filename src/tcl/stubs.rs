@@ -361,7 +361,7 @@ mod v8_oo {
     }
 }
 
-/// The same functions as Tcl 9 has them.
+/// Functions with `Tcl_Size`, as Tcl 9 has them.
 mod v9 {
     use super::*;
 

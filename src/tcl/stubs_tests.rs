@@ -103,7 +103,7 @@ fn c_type(text: &str) -> String {
     "*".repeat(stars + more) + base
 }
 
-/// The same of `fn(…) -> …`.
+/// The types of `fn(…) -> …`, the result last.
 fn rust_types(signature: &str) -> Vec<String> {
     let signature = signature.strip_prefix("fn(").expect("a function");
     let (mut depth, mut types, mut current) = (0, Vec::new(), String::new());

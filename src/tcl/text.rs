@@ -37,7 +37,7 @@ pub fn to_utf8_bytes(tcl: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The same as a `str`; what UTF-8 cannot hold becomes U+FFFD.
+/// UTF-8 of a Tcl string as a `str`; what UTF-8 cannot hold becomes U+FFFD.
 pub fn to_utf8(tcl: &[u8]) -> Cow<'_, str> {
     match to_utf8_bytes(tcl) {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
