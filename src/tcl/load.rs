@@ -33,7 +33,6 @@ pub(super) unsafe fn begin(
     package: &'static Package,
 ) -> std::result::Result<(), ()> {
     PACKAGE.get_or_init(|| package);
-    quiet_panics();
     // SAFETY: by the caller's word.
     unsafe { stubs::init(interp) }
 }
@@ -48,6 +47,7 @@ pub unsafe fn enter(interp: *mut stubs::RawInterp, package: &'static Package) ->
         }
         Interp::from_raw(interp)
     };
+    quiet_panics();
     let init = || (package.init)(interp).and_then(|()| provide(interp, package));
     let outcome = caught(init).unwrap_or_else(|error| Err(error.into()));
     conclude(interp, outcome.map(|()| Return::Empty))

@@ -57,6 +57,9 @@ struct Declared {
 /// The declarations `result (*tcl_Name) (parameters); /* slot */` of a header.
 fn declared(header: &Path) -> HashMap<usize, Declared> {
     let text = std::fs::read_to_string(header).expect("a header");
+    // The macro is that of `tcl.h`.
+    let hash = if text.contains("Tcl_Size") { "size_t" } else { "unsigned int" };
+    let text = text.replace("TCL_HASH_TYPE", hash);
     let mut slots = HashMap::new();
     for line in text.lines() {
         let Some((result, rest)) = line.split_once("(*tcl_") else { continue };
@@ -87,7 +90,9 @@ fn c_type(text: &str) -> String {
     ];
     let stars = text.matches(['*', '[']).count();
     let text = text.replace(['*', '[', ']'], " ");
-    let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "const").collect();
+    let qualifies =
+        |word: &&str| !["const", "CONST84", "CONST84_RETURN", "TCL_NORETURN"].contains(word);
+    let words: Vec<&str> = text.split_whitespace().filter(qualifies).collect();
     let (more, base) = match words[..] {
         ["unsigned", "char", ..] => (0, "u8"),
         ["unsigned", ..] => (0, "u32"),
