@@ -338,7 +338,7 @@ mod v8 {
     use super::*;
 
     stubs! { TABLE, V8:
-        3 alloc(size: u32) -> *mut c_void;
+        3 alloc(size: u32) -> *mut c_char;
         33 get_byte_array_from_obj(obj: *mut RawObj, length: *mut c_int) -> *mut u8;
         41 get_string_from_obj(obj: *mut RawObj, length: *mut c_int) -> *const c_char;
         45 list_obj_get_elements(interp: *mut RawInterp, list: *mut RawObj, count: *mut c_int, items: *mut *mut *mut RawObj) -> c_int;
@@ -407,7 +407,8 @@ fn int(size: isize) -> c_int {
 }
 
 pub unsafe fn alloc(size: usize) -> *mut c_void {
-    by_version!(alloc(size) as (size as u32))
+    // SAFETY: passed on to the caller.
+    unsafe { if nine() { v9::alloc(size) } else { v8::alloc(size as u32).cast() } }
 }
 
 pub unsafe fn new_string_obj(bytes: *const c_char, length: isize) -> *mut RawObj {
