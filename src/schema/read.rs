@@ -8,7 +8,7 @@ use super::{Field, Kind, Record, Table, Version};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::options::{self, Type};
 use crate::tcl::{Interp, Obj, Result};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 /// Whether the server is of this version or newer.
 pub type Server<'a> = &'a dyn Fn(Version) -> bool;
@@ -194,10 +194,11 @@ fn plain(interp: Interp<'_>, name: &str, kind: Type, is_ms: bool, value: &Obj) -
     })
 }
 
-/// In decimal; unsigned 64 bits fit, too.
+/// As Tcl reads it; unsigned 64 bits fit, too.
 fn number(value: &Obj) -> Value {
-    match value.text().parse::<u64>() {
-        Ok(number) => Value::Number(Number::from(number)),
-        Err(_) => options::integer(value).unwrap_or_default().into(),
+    match options::integer(value) {
+        // Perhaps cut to that.
+        Some(i64::MAX) => value.text().trim().parse::<u64>().unwrap_or(i64::MAX as u64).into(),
+        number => number.unwrap_or_default().into(),
     }
 }

@@ -72,8 +72,16 @@ fn the_order_is_that_of_the_table_and_units_are_converted() {
         // Dashes do not matter, the last value wins, and what is not given has its default.
         let text = strictly(interp, "text a --text b part {}").expect("JSON");
         assert_eq!(text, r#"{"text":"b","count":7,"choice":"one","always":true}"#);
-        let text = strictly(interp, "text a number 18446744073709551615").expect("JSON");
-        assert!(text.contains(r#""number":18446744073709551615"#));
+        for (given, expected) in [
+            ("18446744073709551615", "18446744073709551615"),
+            ("99999999999999999999", "9223372036854775807"),
+            ("{ 9223372036854775807 }", "9223372036854775807"),
+            ("-99999999999999999999", "-9223372036854775808"),
+            ("0x10", "16"),
+        ] {
+            let text = strictly(interp, &format!("text a number {given}")).expect("JSON");
+            assert!(text.contains(&format!(r#""number":{expected},"#)), "{given}: {text}");
+        }
     });
 }
 

@@ -342,7 +342,7 @@ impl RequestTable {
         }
     }
 
-    /// PendingRequest requests and deadlines, to see that nothing leaks.
+    /// Pending requests and deadlines, to see that nothing leaks.
     #[cfg(test)]
     pub fn sizes(&self) -> (usize, usize) {
         let table = self.table();
