@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// How many items one turn of a feed delivers before other feeds get theirs.
+/// How many items a channel delivers before other channels deliver theirs.
 const SLICE: usize = 64;
 
 type Key = u64;
@@ -66,7 +66,8 @@ impl<T: Send> Source for Slot<T> {
     }
 }
 
-/// The sending end of one answer. Dropped without an answer, it sends [`Kind::ConnectionClosed`].
+/// The sending end of one answer. Dropped without an answer, it sends
+/// [`Error::connection_closed`].
 pub struct Promise<T: Send + 'static> {
     slot: Option<Arc<Slot<crate::error::Result<T>>>>,
     mailbox: Arc<Mailbox>,
@@ -215,7 +216,7 @@ impl<T: Send + 'static> Clone for Sender<T> {
 
 type Take<T> = dyn Fn(T, &Rest<'_, T>);
 
-/// What the handler of a feed has on the Tcl thread. Items are taken over many at a time; a nested
+/// What a channel has on the Tcl thread. Items are taken over many at a time; a nested
 /// event loop goes on with the same ones, in order.
 struct Handler<T> {
     interp_handle: InterpHandle,
@@ -249,7 +250,7 @@ impl<T> Rest<'_, T> {
 /// The receiving end: items are delivered while it exists, and not after.
 pub struct Receiver<T: Send + 'static> {
     shared: Arc<Shared<T>>,
-    receiver: Rc<Handler<T>>,
+    handler: Rc<Handler<T>>,
 }
 
 /// `take` runs on this thread, from the event loop, once for each item, after
@@ -259,19 +260,19 @@ pub fn channel<T: Send + 'static>(
     take: impl Fn(T, &Rest<'_, T>) + 'static,
 ) -> (Sender<T>, Receiver<T>) {
     let key = new_key();
-    let receiver = Rc::new(Handler {
+    let handler = Rc::new(Handler {
         interp_handle,
         take: Box::new(take),
         taken: RefCell::default(),
         open: Cell::new(true),
         pauses: Cell::new(0),
     });
-    DESK.with(|desk| desk.handlers.borrow_mut().insert(key, receiver.clone()));
+    DESK.with(|desk| desk.handlers.borrow_mut().insert(key, handler.clone()));
     let queue =
         Queue { items: VecDeque::new(), posted: false, started: false, open: true, last: false };
     let shared = Arc::new(Shared { key, sent: AtomicU64::new(0), queue: Mutex::new(queue) });
-    let feed = Sender { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
-    (feed, Receiver { shared, receiver })
+    let sender = Sender { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
+    (sender, Receiver { shared, handler })
 }
 
 impl<T: Send + 'static> Shared<T> {
@@ -319,26 +320,26 @@ impl<T> Handler<T> {
 impl<T: Send + 'static> Source for Shared<T> {
     fn serve(&self, deadline: Instant) -> Served {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
-        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
-        let Some(receiver) = receiver else {
+        let handler = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
+        let Some(handler) = handler else {
             let dropped = std::mem::take(&mut self.lock().items);
             drop(dropped);
             return Served::Done;
         };
         // Once for all items of the slice: that costs something.
-        let guard = receiver.interp_handle.enter();
+        let guard = handler.interp_handle.enter();
         for _ in 0..SLICE {
-            let Some(item) = self.next(receiver) else {
+            let Some(item) = self.next(handler) else {
                 if std::mem::take(&mut self.lock().last) {
                     forget_handler(self.key);
                 }
                 return Served::Done;
             };
             if let Some(guard) = &guard {
-                let rest = Rest { taken: &receiver.taken, pause: Cell::new(false) };
-                guard.interp().deliver(|| (receiver.take)(item, &rest));
+                let rest = Rest { taken: &handler.taken, pause: Cell::new(false) };
+                guard.interp().deliver(|| (handler.take)(item, &rest));
                 if rest.pause.get() {
-                    return receiver.paused();
+                    return handler.paused();
                 }
             }
             if Instant::now() >= deadline {
@@ -350,8 +351,8 @@ impl<T: Send + 'static> Source for Shared<T> {
 
     fn retire(&self) -> bool {
         let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
-        let receiver = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
-        if receiver.is_some_and(|receiver| !receiver.taken.borrow().is_empty()) {
+        let handler = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
+        if handler.is_some_and(|handler| !handler.taken.borrow().is_empty()) {
             return false;
         }
         let mut queue = self.lock();
@@ -373,11 +374,11 @@ fn forget_handler(key: Key) {
 
 impl<T: Send + 'static> Shared<T> {
     /// The next item, while there is somebody to have it.
-    fn next(&self, receiver: &Handler<T>) -> Option<T> {
-        if !receiver.open.get() {
+    fn next(&self, handler: &Handler<T>) -> Option<T> {
+        if !handler.open.get() {
             return None;
         }
-        let mut taken = receiver.taken.borrow_mut();
+        let mut taken = handler.taken.borrow_mut();
         if taken.is_empty() {
             // Not held while the handler runs, which may be long.
             std::mem::swap(&mut *taken, &mut self.lock().items);
@@ -411,8 +412,8 @@ impl<T: Send + 'static> Drop for Receiver<T> {
         if self.shared.lock().last {
             return;
         }
-        self.receiver.open.set(false);
-        let taken = self.receiver.taken.take();
+        self.handler.open.set(false);
+        let taken = self.handler.taken.take();
         drop(taken);
         let items = {
             let mut queue = self.shared.lock();

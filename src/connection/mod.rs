@@ -5,7 +5,8 @@
 //! | `construct`, `lifecycle`, `links` | constructor and destructor; connect and disconnect; the link |
 //! | `notification`, `link_events` | what other threads let this one know or do; what happens to the link |
 //! | `variables`, `log`, `event_callback` | what the program sees of it |
-//! | `options`, `option_value`, `tls_opts`, `config` | the table of options, their values, `configure` |
+//! | `options`, `option_value`, `tls_opts` | the table of options, and the types of their values |
+//! | `configure` | `configure`, `cget`, `reset`, and what the link is told of the options |
 //! | `servers` | the pool, what is known of servers |
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
@@ -18,7 +19,7 @@ mod auth_callback;
 mod backlog;
 mod certificate;
 mod collector;
-mod config;
+mod configure;
 mod construct;
 mod delay_callback;
 mod delivery;
@@ -78,7 +79,7 @@ pub fn register(interp: Interp<'_>) -> tcl::Result<()> {
     construct::register(interp)?;
     for methods in [
         lifecycle::METHODS,
-        config::METHODS,
+        configure::METHODS,
         servers::METHODS,
         publish::METHODS,
         request::METHODS,

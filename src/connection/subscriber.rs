@@ -26,9 +26,9 @@ pub struct Subscriber {
     pub callback: Vec<Obj>,
     pub dictmsg: bool,
     pub batch: bool,
-    /// Runs before what waits for the event loop returns.
+    /// `-post false`: runs before what waits for the event loop returns.
     pub direct: bool,
-    /// No more than so many callbacks.
+    /// `-max_msgs`: no more than so many callbacks.
     pub limit: Cell<Option<u64>>,
     pub delivered: Cell<u64>,
     /// Known to `unsubscribe`.

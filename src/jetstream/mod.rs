@@ -1,7 +1,15 @@
 //! JetStream: the object `nats::jet_stream` and its methods, API requests, the ordered consumer.
 //!
-//! `context` is the object; `account`, `stream` and their like are its methods and know Tcl, and so
-//! does `ordered::object`. Everything else does not.
+//! | file | what it is |
+//! |---|---|
+//! | `context` | the object `nats::jet_stream`, and how its methods ask the API |
+//! | `account`, `stream`, `consumer` | its methods, and the tables of what streams and consumers consist of |
+//! | `api` | the API itself: operations and their subjects, replies, pages, `-trace` |
+//! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by |
+//! | `publish`, `stored`, `metadata` | what a stream says: to a publish, of a stored and of a delivered message |
+//! | `unreadable` | messages that the engine cannot read |
+//!
+//! `context`, files with methods and `ordered::object` know Tcl; everything else does not.
 
 mod account;
 pub mod api;

@@ -1,4 +1,4 @@
-//! Publishing to a stream.
+//! What a stream answers to a message: the publish acknowledgement.
 
 use super::api::reply;
 use crate::error::{Error, Kind, Result};

@@ -2,8 +2,8 @@
 //!
 //! Servers store and deliver messages that the engine cannot read (a header line without a colon, a
 //! subject that is no UTF-8): it drops the connection instead. A consumer that goes on behind the
-//! last message that arrived would then meet the same message for ever. So after [`PATIENCE`]
-//! connections that ended without progress, the next message is asked for as JSON
+//! last message that arrived would then meet the same message for ever. So after more than
+//! [`PATIENCE`] connections that ended without progress, the next message is asked for as JSON
 //! ([`Op::MessageGet`](super::api::Op::MessageGet)), which every message has, handed to the user
 //! from there, and passed.
 

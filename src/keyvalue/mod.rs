@@ -1,7 +1,16 @@
 //! The Key-Value store on top of `jetstream`.
 //!
-//! `object` is a bucket in Tcl; `buckets`, `watch`, `watcher` and `gather` are commands and know Tcl,
-//! `entry_dict` makes Tcl values. Everything else knows nothing of Tcl.
+//! | file | what it is |
+//! |---|---|
+//! | `buckets`, `config` | methods of `nats::jet_stream` that manage buckets; the table of their options |
+//! | `object`, `store`, `bucket`, `names` | `nats::key_value`; its reads and writes on the wire; the bucket; what names may be |
+//! | `entry`, `entry_dict` | one revision of one key; the same in Tcl |
+//! | `watch`, `watcher` | the method `watch`; `nats::kv_watcher` |
+//! | `gather` | the methods `keys` and `history` |
+//! | `consumer`, `watch_observer` | what watches and gatherings consume; a watch's part on the runtime thread |
+//! | `known` | the keys that a watch has reported, to find those that vanish |
+//!
+//! Files with methods, `watcher` and `entry_dict` know Tcl; everything else does not.
 
 pub mod bucket;
 mod buckets;

@@ -93,7 +93,7 @@ struct ServeEvent {
 
 /// How far a break has come.
 #[derive(Clone, Copy)]
-enum Pause {
+enum Break {
     None,
     /// Until Tcl is idle, but no longer than this.
     Until(Instant),
@@ -108,7 +108,7 @@ struct Local {
     turn: Cell<u64>,
     /// The time spent on work since there was none, or a break.
     worked: Cell<Duration>,
-    pause: Cell<Pause>,
+    idle_break: Cell<Break>,
     /// An answer may come until then.
     expecting_until: Cell<Option<Instant>>,
     at_exit: RefCell<Vec<Box<dyn FnOnce()>>>,
@@ -223,21 +223,21 @@ impl Local {
 impl Local {
     /// Whether Tcl shall find no event of ours this time.
     fn is_resting(&self) -> bool {
-        match self.pause.get() {
-            Pause::None if self.worked.get() > SHIFT => {
-                self.pause.set(Pause::Until(Instant::now() + BREAK));
+        match self.idle_break.get() {
+            Break::None if self.worked.get() > SHIFT => {
+                self.idle_break.set(Break::Until(Instant::now() + BREAK));
                 // SAFETY: a static function; Tcl calls it once on this thread, unless it is taken back.
                 unsafe { stubs::do_when_idle(idle, ptr::null_mut()) };
                 true
             }
-            Pause::None => false,
-            Pause::Until(end) if Instant::now() < end => true,
-            Pause::Until(_) => {
+            Break::None => false,
+            Break::Until(end) if Instant::now() < end => true,
+            Break::Until(_) => {
                 self.end_break();
                 false
             }
             // Once more: `update` goes on as long as there is something, idle scripts too.
-            Pause::Idle => {
+            Break::Idle => {
                 self.end_break();
                 true
             }
@@ -246,7 +246,7 @@ impl Local {
 
     fn end_break(&self) {
         self.worked.set(Duration::ZERO);
-        if let Pause::Until(_) = self.pause.replace(Pause::None) {
+        if let Break::Until(_) = self.idle_break.replace(Break::None) {
             // SAFETY: what was given to `do_when_idle`.
             unsafe { stubs::cancel_idle_call(idle, ptr::null_mut()) };
         }
@@ -257,7 +257,7 @@ impl Local {
 unsafe extern "C" fn idle(_data: *mut c_void) {
     reported(|| {
         if let Some(local) = existing() {
-            local.pause.set(Pause::Idle);
+            local.idle_break.set(Break::Idle);
         }
     });
 }
@@ -304,7 +304,7 @@ fn local() -> Rc<Local> {
                     event_queued: Cell::new(false),
                     turn: Cell::new(0),
                     worked: Cell::new(Duration::ZERO),
-                    pause: Cell::new(Pause::None),
+                    idle_break: Cell::new(Break::None),
                     expecting_until: Cell::new(None),
                     at_exit: RefCell::default(),
                 })

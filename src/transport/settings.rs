@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::inbox::DEFAULT_PREFIX;
 use super::login::{LoginCallback, LoginSettings};
 use super::server::ServerEntry;
-use super::tls::{TlsCallback, TlsOptions, TlsSettings};
+use super::tls::{TlsCallback, TlsOptions};
 
 /// Asks the user how long to wait before the next attempt at a server. `None` as the answer, or a
 /// dropped sender, means the usual wait.
@@ -18,10 +17,9 @@ pub type DelayCallback =
 
 /// Settings of a connection.
 ///
-/// Read at each use, so [`Link::update`](super::Link::update) changes them at any time:
-/// `reconnect_time_wait`, `max_reconnect_attempts`, `delay_callback`, `login`, and of `tls` all but
-/// protocol versions, cipher suites and ALPN. Fixed when the link is opened, because the engine
-/// copies them: everything else.
+/// What [`Settings::take_live`] takes over is read at each use and may change at any time, of `tls`
+/// all but protocol versions, cipher suites and ALPN. Everything else is fixed when the link is
+/// opened, because the engine copies it.
 #[derive(Clone)]
 pub struct Settings {
     /// The pool, already in the order in which it shall be tried.
@@ -49,6 +47,8 @@ pub struct Settings {
     pub tls_callback: Option<TlsCallback>,
 }
 
+/// For tests of links; a connection's options have defaults of their own.
+#[cfg(test)]
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -62,8 +62,8 @@ impl Default for Settings {
             login: LoginSettings::default(),
             secure: false,
             tls_first: false,
-            tls: Ok(TlsSettings::default()),
-            inbox_prefix: DEFAULT_PREFIX.to_owned(),
+            tls: Ok(super::tls::TlsSettings::default()),
+            inbox_prefix: super::inbox::DEFAULT_PREFIX.to_owned(),
             delay_callback: None,
             login_callback: None,
             tls_callback: None,
@@ -74,10 +74,28 @@ impl Default for Settings {
 impl Settings {
     /// Takes over what a program may change while the link is open.
     pub fn take_live(&mut self, new: Settings) {
-        self.reconnect_time_wait = new.reconnect_time_wait;
-        self.max_reconnect_attempts = new.max_reconnect_attempts;
-        self.login = new.login;
-        self.tls = new.tls;
+        let Settings {
+            reconnect_time_wait,
+            max_reconnect_attempts,
+            login,
+            tls,
+            // Fixed.
+            servers: _,
+            name: _,
+            echo: _,
+            connect_timeout: _,
+            ping_interval: _,
+            secure: _,
+            tls_first: _,
+            inbox_prefix: _,
+            delay_callback: _,
+            login_callback: _,
+            tls_callback: _,
+        } = new;
+        self.reconnect_time_wait = reconnect_time_wait;
+        self.max_reconnect_attempts = max_reconnect_attempts;
+        self.login = login;
+        self.tls = tls;
     }
 }
 

@@ -1,6 +1,13 @@
 //! The ordered consumer: every message of a stream once and in order, whatever happens between.
 //!
-//! `machine` decides and does nothing, `driver` does and decides nothing; `consumer` is the handle.
+//! | file | what it is |
+//! |---|---|
+//! | `machine` | decides and does nothing: no I/O, no clock |
+//! | `driver`, `perform` | do and decide nothing: inputs for the machine; what becomes of its actions |
+//! | `consumer` | the handle, and the task that runs all this |
+//! | `create` | the request that makes the consumer |
+//! | `object` | `nats::ordered_consumer` |
+//!
 //! Ordered consumers, watches, keys and histories are all served by this one.
 
 pub mod consumer;

@@ -119,7 +119,11 @@ impl Config {
             tls_first: self.tls_first,
             tls: self.tls_opts.settings.clone(),
             inbox_prefix: self.inbox_prefix.clone(),
-            ..Settings::default()
+            // Of the link that is opened.
+            servers: Vec::new(),
+            delay_callback: None,
+            login_callback: None,
+            tls_callback: None,
         }
     }
 
