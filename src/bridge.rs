@@ -6,7 +6,7 @@
 
 use crate::error::Error;
 use crate::lock::lock;
-use crate::tcl::mailbox::{Mailbox, Served, Source, at_thread_exit, expect_answer};
+use crate::tcl::mailbox::{Mailbox, Served, Work, at_thread_exit, expect_answer};
 use crate::tcl::wait::{Waiter, wait};
 use crate::tcl::{Interp, InterpHandle, Result, Return};
 use std::any::Any;
@@ -17,31 +17,31 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// How many items a channel delivers before other channels deliver theirs.
+/// How many items one turn of a channel delivers before others get theirs.
 const SLICE: usize = 64;
 
 type Key = u64;
 
 /// What waits on this thread: keys are never used twice, so a late delivery finds nothing.
 #[derive(Default)]
-struct Desk {
+struct Registry {
     waiters: RefCell<HashMap<Key, Rc<Waiter>>>,
     handlers: RefCell<HashMap<Key, Rc<dyn Any>>>,
     armed: Cell<bool>,
 }
 
-thread_local!(static DESK: Desk = Desk::default());
+thread_local!(static REGISTRY: Registry = Registry::default());
 static KEYS: AtomicU64 = AtomicU64::new(1);
 
 fn new_key() -> Key {
-    DESK.with(|desk| {
-        if !desk.armed.replace(true) {
+    REGISTRY.with(|registry| {
+        if !registry.armed.replace(true) {
             // Tcl values must go before Tcl does, not with the thread's storage.
             at_thread_exit(|| {
-                DESK.with(|desk| {
-                    let waiters = desk.waiters.take();
-                    let handlers = desk.handlers.take();
-                    desk.armed.set(false);
+                REGISTRY.with(|registry| {
+                    let waiters = registry.waiters.take();
+                    let handlers = registry.handlers.take();
+                    registry.armed.set(false);
                     drop((waiters, handlers));
                 });
             });
@@ -59,9 +59,9 @@ struct Slot<T> {
     value: Mutex<Option<T>>,
 }
 
-impl<T: Send> Source for Slot<T> {
+impl<T: Send> Work for Slot<T> {
     fn serve(&self, _deadline: Instant) -> Served {
-        let waiter = DESK.with(|desk| desk.waiters.borrow_mut().remove(&self.key));
+        let waiter = REGISTRY.with(|registry| registry.waiters.borrow_mut().remove(&self.key));
         waiter.map_or(Served::Done, |waiter| waiter.complete())
     }
 }
@@ -112,8 +112,8 @@ impl Drop for Abandoned {
 }
 
 fn forget_waiter(key: Key) {
-    let waiter = DESK.try_with(|desk| {
-        desk.waiters.try_borrow_mut().ok().and_then(|mut waiters| waiters.remove(&key))
+    let waiter = REGISTRY.try_with(|registry| {
+        registry.waiters.try_borrow_mut().ok().and_then(|mut waiters| waiters.remove(&key))
     });
     drop(waiter);
 }
@@ -122,7 +122,7 @@ pub fn promise<T: Send + 'static>(interp: Interp<'_>) -> (Promise<T>, Pending<T>
     let key = new_key();
     let slot = Arc::new(Slot { key, ready: AtomicBool::new(false), value: Mutex::new(None) });
     let waiter = Waiter::new(interp);
-    DESK.with(|desk| desk.waiters.borrow_mut().insert(key, waiter.clone()));
+    REGISTRY.with(|registry| registry.waiters.borrow_mut().insert(key, waiter.clone()));
     let promise = Promise { slot: Some(slot.clone()), mailbox: Mailbox::of_this_thread() };
     let abandoned = Abandoned { waiter: waiter.clone(), key, cancel: None, taken: false };
     (promise, Pending { slot, waiter, abandoned })
@@ -168,8 +168,8 @@ impl<T: Send + 'static> Pending<T> {
         let ready = move || {
             let ready = seen.ready.load(Ordering::Acquire);
             if ready {
-                DESK.with(|desk| desk.waiters.borrow_mut().remove(&seen.key));
-                let posted: Arc<dyn Source> = seen.clone();
+                REGISTRY.with(|registry| registry.waiters.borrow_mut().remove(&seen.key));
+                let posted: Arc<dyn Work> = seen.clone();
                 Mailbox::of_this_thread().withdraw(&posted);
             }
             ready
@@ -196,7 +196,7 @@ struct Queue<T> {
     last: bool,
 }
 
-struct Shared<T> {
+struct Channel<T> {
     key: Key,
     sent: AtomicU64,
     queue: Mutex<Queue<T>>,
@@ -204,19 +204,19 @@ struct Shared<T> {
 
 /// The sending end of an ordered stream of items. Clones send to the same handler.
 pub struct Sender<T: Send + 'static> {
-    shared: Arc<Shared<T>>,
+    channel: Arc<Channel<T>>,
     mailbox: Arc<Mailbox>,
 }
 
 impl<T: Send + 'static> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Sender { shared: self.shared.clone(), mailbox: self.mailbox.clone() }
+        Sender { channel: self.channel.clone(), mailbox: self.mailbox.clone() }
     }
 }
 
 type Take<T> = dyn Fn(T, &Rest<'_, T>);
 
-/// What a channel has on the Tcl thread. Items are taken over many at a time; a nested
+/// What the handler of a channel has on the Tcl thread. Items are taken over many at a time; a nested
 /// event loop goes on with the same ones, in order.
 struct Handler<T> {
     interp_handle: InterpHandle,
@@ -249,7 +249,7 @@ impl<T> Rest<'_, T> {
 
 /// The receiving end: items are delivered while it exists, and not after.
 pub struct Receiver<T: Send + 'static> {
-    shared: Arc<Shared<T>>,
+    channel: Arc<Channel<T>>,
     handler: Rc<Handler<T>>,
 }
 
@@ -267,15 +267,15 @@ pub fn channel<T: Send + 'static>(
         open: Cell::new(true),
         pauses: Cell::new(0),
     });
-    DESK.with(|desk| desk.handlers.borrow_mut().insert(key, handler.clone()));
+    REGISTRY.with(|registry| registry.handlers.borrow_mut().insert(key, handler.clone()));
     let queue =
         Queue { items: VecDeque::new(), posted: false, started: false, open: true, last: false };
-    let shared = Arc::new(Shared { key, sent: AtomicU64::new(0), queue: Mutex::new(queue) });
-    let sender = Sender { shared: shared.clone(), mailbox: Mailbox::of_this_thread() };
-    (sender, Receiver { shared, handler })
+    let channel = Arc::new(Channel { key, sent: AtomicU64::new(0), queue: Mutex::new(queue) });
+    let sender = Sender { channel: channel.clone(), mailbox: Mailbox::of_this_thread() };
+    (sender, Receiver { channel, handler })
 }
 
-impl<T: Send + 'static> Shared<T> {
+impl<T: Send + 'static> Channel<T> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue<T>> {
         lock(&self.queue)
     }
@@ -289,22 +289,22 @@ impl<T: Send + 'static> Sender<T> {
 
     /// Sends an item, and returns what [`Sender::sent`] is then.
     pub fn send_counted(&self, item: T) -> u64 {
-        let mut queue = self.shared.lock();
-        let sent = self.shared.sent.fetch_add(1, Ordering::Release) + 1;
+        let mut queue = self.channel.lock();
+        let sent = self.channel.sent.fetch_add(1, Ordering::Release) + 1;
         if !queue.open && !queue.last {
             return sent;
         }
         queue.items.push_back(item);
         if queue.started && !std::mem::replace(&mut queue.posted, true) {
             drop(queue);
-            self.mailbox.post(self.shared.clone(), false);
+            self.mailbox.post(self.channel.clone(), false);
         }
         sent
     }
 
     /// How many items were ever sent, by anybody.
     pub fn sent(&self) -> u64 {
-        self.shared.sent.load(Ordering::Acquire)
+        self.channel.sent.load(Ordering::Acquire)
     }
 }
 
@@ -317,10 +317,10 @@ impl<T> Handler<T> {
     }
 }
 
-impl<T: Send + 'static> Source for Shared<T> {
+impl<T: Send + 'static> Work for Channel<T> {
     fn serve(&self, deadline: Instant) -> Served {
-        let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
-        let handler = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
+        let known = REGISTRY.with(|registry| registry.handlers.borrow().get(&self.key).cloned());
+        let handler = known.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
         let Some(handler) = handler else {
             let dropped = std::mem::take(&mut self.lock().items);
             drop(dropped);
@@ -350,8 +350,8 @@ impl<T: Send + 'static> Source for Shared<T> {
     }
 
     fn retire(&self) -> bool {
-        let handler = DESK.with(|desk| desk.handlers.borrow().get(&self.key).cloned());
-        let handler = handler.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
+        let known = REGISTRY.with(|registry| registry.handlers.borrow().get(&self.key).cloned());
+        let handler = known.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
         if handler.is_some_and(|handler| !handler.taken.borrow().is_empty()) {
             return false;
         }
@@ -366,13 +366,13 @@ impl<T: Send + 'static> Source for Shared<T> {
 
 /// Takes a handler out; what it owns is dropped when nobody uses it any more.
 fn forget_handler(key: Key) {
-    let handler = DESK.try_with(|desk| {
-        desk.handlers.try_borrow_mut().ok().and_then(|mut handlers| handlers.remove(&key))
+    let handler = REGISTRY.try_with(|registry| {
+        registry.handlers.try_borrow_mut().ok().and_then(|mut handlers| handlers.remove(&key))
     });
     drop(handler);
 }
 
-impl<T: Send + 'static> Shared<T> {
+impl<T: Send + 'static> Channel<T> {
     /// The next item, while there is somebody to have it.
     fn next(&self, handler: &Handler<T>) -> Option<T> {
         if !handler.open.get() {
@@ -390,17 +390,17 @@ impl<T: Send + 'static> Shared<T> {
 impl<T: Send + 'static> Receiver<T> {
     /// Begins delivery, with what has been sent so far.
     pub fn start(&self) {
-        let mut queue = self.shared.lock();
+        let mut queue = self.channel.lock();
         queue.started = true;
         if !queue.items.is_empty() && !std::mem::replace(&mut queue.posted, true) {
             drop(queue);
-            Mailbox::of_this_thread().post(self.shared.clone(), false);
+            Mailbox::of_this_thread().post(self.channel.clone(), false);
         }
     }
 
     /// Lets what has been sent so far be delivered, and what is sent meanwhile.
     pub fn finish(self) {
-        let mut queue = self.shared.lock();
+        let mut queue = self.channel.lock();
         queue.open = false;
         // Not posted means that nothing is left.
         queue.last = queue.posted;
@@ -409,18 +409,18 @@ impl<T: Send + 'static> Receiver<T> {
 
 impl<T: Send + 'static> Drop for Receiver<T> {
     fn drop(&mut self) {
-        if self.shared.lock().last {
+        if self.channel.lock().last {
             return;
         }
         self.handler.open.set(false);
         let taken = self.handler.taken.take();
         drop(taken);
         let items = {
-            let mut queue = self.shared.lock();
+            let mut queue = self.channel.lock();
             queue.open = false;
             std::mem::take(&mut queue.items)
         };
         drop(items);
-        forget_handler(self.shared.key);
+        forget_handler(self.channel.key);
     }
 }

@@ -211,25 +211,28 @@ pub fn error_code(words: &[Cow<'static, str>]) -> Obj {
 /// A stored interpreter. It does not keep the interpreter, or that could never be deleted: its
 /// objects hold such handles. [`InterpHandle::enter`] does, for a while, if it is still there. Not `Send`.
 #[derive(Clone)]
-pub struct InterpHandle(Rc<House>);
+pub struct InterpHandle(Rc<KnownInterp>);
 
-struct House {
+struct KnownInterp {
     /// Null once the interpreter has gone.
     raw: Cell<*mut stubs::RawInterp>,
     /// How many [`InterpGuard`]s there are; together they hold the interpreter once.
-    guests: Cell<usize>,
+    guards: Cell<usize>,
 }
 
-thread_local!(static HOUSES: RefCell<HashMap<*mut stubs::RawInterp, InterpHandle>> = RefCell::default());
+thread_local!(static INTERPS: RefCell<HashMap<*mut stubs::RawInterp, InterpHandle>> = RefCell::default());
 
 impl InterpHandle {
     fn of(interp: Interp<'_>) -> InterpHandle {
-        HOUSES.with(|houses| {
-            let mut houses = houses.borrow_mut();
-            let interp_handle = houses.entry(interp.raw).or_insert_with(|| {
+        INTERPS.with(|known| {
+            let mut known = known.borrow_mut();
+            let interp_handle = known.entry(interp.raw).or_insert_with(|| {
                 // SAFETY: alive; called once, on this thread, before the memory goes.
                 unsafe { stubs::call_when_deleted(interp.raw, forget, ptr::null_mut()) };
-                InterpHandle(Rc::new(House { raw: Cell::new(interp.raw), guests: Cell::new(0) }))
+                InterpHandle(Rc::new(KnownInterp {
+                    raw: Cell::new(interp.raw),
+                    guards: Cell::new(0),
+                }))
             });
             interp_handle.clone()
         })
@@ -237,8 +240,8 @@ impl InterpHandle {
 
     /// Any interpreter of this thread that has a handle and is not being deleted.
     pub(super) fn of_this_thread() -> Option<InterpHandle> {
-        let all: Vec<InterpHandle> = HOUSES
-            .try_with(|houses| houses.try_borrow().ok().map(|all| all.values().cloned().collect()))
+        let all: Vec<InterpHandle> = INTERPS
+            .try_with(|known| known.try_borrow().ok().map(|all| all.values().cloned().collect()))
             .ok()??;
         all.into_iter().find(|handle| handle.enter().is_some())
     }
@@ -254,19 +257,19 @@ impl InterpHandle {
         if unsafe { Interp::from_raw(raw) }.deleted() {
             return None;
         }
-        let guests = self.0.guests.get();
-        if guests == 0 {
+        let guards = self.0.guards.get();
+        if guards == 0 {
             // SAFETY: alive; balanced by the release in `InterpGuard`.
             unsafe { stubs::preserve(raw.cast()) };
         }
-        self.0.guests.set(guests + 1);
-        Some(InterpGuard { house: &self.0, raw })
+        self.0.guards.set(guards + 1);
+        Some(InterpGuard { interp: &self.0, raw })
     }
 }
 
 unsafe extern "C" fn forget(_data: *mut c_void, raw: *mut stubs::RawInterp) {
     reported(|| {
-        let interp_handle = HOUSES.try_with(|houses| houses.try_borrow_mut().ok()?.remove(&raw));
+        let interp_handle = INTERPS.try_with(|known| known.try_borrow_mut().ok()?.remove(&raw));
         if let Ok(Some(interp_handle)) = interp_handle {
             interp_handle.0.raw.set(ptr::null_mut());
         }
@@ -275,7 +278,7 @@ unsafe extern "C" fn forget(_data: *mut c_void, raw: *mut stubs::RawInterp) {
 
 /// An interpreter that is held.
 pub struct InterpGuard<'a> {
-    house: &'a House,
+    interp: &'a KnownInterp,
     raw: *mut stubs::RawInterp,
 }
 
@@ -289,9 +292,9 @@ impl InterpGuard<'_> {
 
 impl Drop for InterpGuard<'_> {
     fn drop(&mut self) {
-        let guests = self.house.guests.get() - 1;
-        self.house.guests.set(guests);
-        if guests == 0 {
+        let guards = self.interp.guards.get() - 1;
+        self.interp.guards.set(guards);
+        if guards == 0 {
             // SAFETY: balances the preserve in `InterpHandle::enter`, on the same thread. An interpreter
             // that was deleted meanwhile goes now, with all that is in it.
             unsafe { stubs::release(self.raw.cast()) };

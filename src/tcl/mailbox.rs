@@ -1,17 +1,17 @@
 //! What other threads post to a Tcl thread: an event source, never one event per message.
 //!
 //! ```text
-//! post       (any thread)   push the source; if !alerted.swap(true) → Tcl_ThreadAlert
+//! post       (any thread)   push the work; if !alerted.swap(true) → Tcl_ThreadAlert
 //! setup      (Tcl thread)   alerted = false; something queued → alerted = true, do not sleep
 //! check      (Tcl thread)   something queued and no event in Tcl's queue → queue one, but for a
 //!                           break every SHIFT
-//! event      (Tcl thread)   serve sources, fairly in turn, until all are empty or TURN has gone
+//! event      (Tcl thread)   serve what is queued, fairly in turn, until all are empty or TURN has gone
 //! ```
 //! The flag is cleared only just before Tcl sleeps: clearing it anywhere else loses wake-ups or
 //! starves timers and files (both seen in experiments, both tested). The limit is a time and not
 //! a count because one poll of Tcl's notifier costs 57 µs on 8.6, more than many callbacks.
 //!
-//! A source may be served again from a nested event loop while one of its deliveries still runs,
+//! A piece of work may be served again from a nested event loop while one of its deliveries still runs,
 //! so it stays in the queue until it is found empty, and is served one slice at a time.
 
 use super::boundary::{caught, reported};
@@ -42,7 +42,7 @@ const BREAK: Duration = Duration::from_millis(5);
 pub const PATIENCE: Duration = Duration::from_micros(100);
 
 /// Something with work for the Tcl thread.
-pub trait Source: Send + Sync {
+pub trait Work: Send + Sync {
     /// Serves a slice of the work, until `deadline` at the latest, on the Tcl thread.
     fn serve(&self, deadline: Instant) -> Served;
 
@@ -53,12 +53,12 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// What a source says after a slice.
+/// What a piece of work says after a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
     /// There is more.
     More,
-    /// Nothing is left; see [`Source::retire`].
+    /// Nothing is left; see [`Work::retire`].
     Done,
     /// Done, and a command is waiting for the event loop to return to it.
     Leave,
@@ -69,17 +69,17 @@ pub enum Served {
 
 /// The mailbox of one Tcl thread.
 pub struct Mailbox {
-    state: Mutex<State>,
+    queues: Mutex<Queues>,
     queued: AtomicUsize,
     alerted: AtomicBool,
 }
 
-struct State {
+struct Queues {
     /// The thread, until it ends.
     thread: Option<ThreadId>,
     /// Answers that somebody waits for. They are served first.
-    urgent: VecDeque<Arc<dyn Source>>,
-    normal: VecDeque<Arc<dyn Source>>,
+    urgent: VecDeque<Arc<dyn Work>>,
+    normal: VecDeque<Arc<dyn Work>>,
 }
 
 struct ThreadId(*mut c_void);
@@ -124,72 +124,72 @@ impl Mailbox {
         local().mailbox.clone()
     }
 
-    /// Queues `source`, from any thread. After the end of the Tcl thread this does nothing.
-    pub fn post(&self, source: Arc<dyn Source>, urgent: bool) {
-        let mut state = self.lock();
-        if state.thread.is_none() {
+    /// Queues `work`, from any thread. After the end of the Tcl thread this does nothing.
+    pub fn post(&self, work: Arc<dyn Work>, urgent: bool) {
+        let mut queues = self.lock();
+        if queues.thread.is_none() {
             return;
         }
         if urgent {
-            state.urgent.push_back(source);
+            queues.urgent.push_back(work);
         } else {
-            state.normal.push_back(source);
+            queues.normal.push_back(work);
         }
         self.queued.fetch_add(1, Ordering::SeqCst);
         if !self.alerted.swap(true, Ordering::SeqCst)
-            && let Some(thread) = &state.thread
+            && let Some(thread) = &queues.thread
         {
             // SAFETY: the thread exists: it takes its id out under this lock when it ends.
             unsafe { stubs::thread_alert(thread.0) };
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        lock(&self.queues)
     }
 
-    /// The next source to serve: an urgent one is taken off, a normal one goes to the end of its
+    /// The next work to serve: an urgent one is taken off, a normal one goes to the end of its
     /// queue.
-    fn next(&self) -> Option<(Arc<dyn Source>, bool)> {
-        let mut state = self.lock();
-        if let Some(source) = state.urgent.pop_front() {
+    fn next(&self) -> Option<(Arc<dyn Work>, bool)> {
+        let mut queues = self.lock();
+        if let Some(work) = queues.urgent.pop_front() {
             self.queued.fetch_sub(1, Ordering::Relaxed);
-            return Some((source, true));
+            return Some((work, true));
         }
-        let source = state.normal.pop_front()?;
-        state.normal.push_back(source.clone());
-        Some((source, false))
+        let work = queues.normal.pop_front()?;
+        queues.normal.push_back(work.clone());
+        Some((work, false))
     }
 
-    /// Takes an urgent source back whose news has been found without the event loop. It may be
+    /// Takes urgent work back whose news has been found without the event loop. It may be
     /// still on its way in; it is served later then, which does no harm.
-    pub fn withdraw(&self, source: &Arc<dyn Source>) {
-        let mut state = self.lock();
-        if let Some(at) = state.urgent.iter().position(|other| Arc::ptr_eq(other, source)) {
-            state.urgent.remove(at);
+    pub fn withdraw(&self, work: &Arc<dyn Work>) {
+        let mut queues = self.lock();
+        if let Some(at) = queues.urgent.iter().position(|other| Arc::ptr_eq(other, work)) {
+            queues.urgent.remove(at);
             self.queued.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Puts a source to the head of the normal ones.
-    fn put_first(&self, source: &Arc<dyn Source>) {
-        let mut state = self.lock();
-        if let Some(at) = state.normal.iter().rposition(|other| Arc::ptr_eq(other, source))
-            && let Some(first) = state.normal.remove(at)
+    /// Puts a piece of work to the head of the normal ones.
+    fn put_first(&self, work: &Arc<dyn Work>) {
+        let mut queues = self.lock();
+        if let Some(at) = queues.normal.iter().rposition(|other| Arc::ptr_eq(other, work))
+            && let Some(first) = queues.normal.remove(at)
         {
-            state.normal.push_front(first);
+            queues.normal.push_front(first);
         }
     }
 
-    /// Takes a source off the queue that has found itself empty. It is asked again under the lock:
+    /// Takes a piece of work off the queue that has found itself empty. It is asked again under the lock:
     /// with nested event loops its place may be gone, and a post that has just come in is not to be
     /// lost.
-    fn remove(&self, source: &Arc<dyn Source>) {
-        let mut state = self.lock();
-        if source.retire() {
-            let before = state.normal.len();
-            state.normal.retain(|other| !Arc::ptr_eq(other, source));
-            self.queued.fetch_sub(before - state.normal.len(), Ordering::Relaxed);
+    fn remove(&self, work: &Arc<dyn Work>) {
+        let mut queues = self.lock();
+        if work.retire() {
+            let before = queues.normal.len();
+            queues.normal.retain(|other| !Arc::ptr_eq(other, work));
+            self.queued.fetch_sub(before - queues.normal.len(), Ordering::Relaxed);
         }
     }
 }
@@ -290,14 +290,14 @@ fn local() -> Rc<Local> {
                     stubs::create_thread_exit_handler(thread_exit, ptr::null_mut());
                     ThreadId(stubs::get_current_thread())
                 };
-                let state = State {
+                let queues = Queues {
                     thread: Some(thread),
                     urgent: VecDeque::new(),
                     normal: VecDeque::new(),
                 };
                 Rc::new(Local {
                     mailbox: Arc::new(Mailbox {
-                        state: Mutex::new(state),
+                        queues: Mutex::new(queues),
                         queued: AtomicUsize::new(0),
                         alerted: AtomicBool::new(false),
                     }),
@@ -328,11 +328,11 @@ unsafe extern "C" fn thread_exit(_data: *mut c_void) {
         reported(f);
     }
     reported(|| {
-        let mut state = local.mailbox.lock();
-        state.thread = None;
+        let mut queues = local.mailbox.lock();
+        queues.thread = None;
         local.mailbox.queued.store(0, Ordering::Relaxed);
-        let dropped = (std::mem::take(&mut state.urgent), std::mem::take(&mut state.normal));
-        drop(state);
+        let dropped = (std::mem::take(&mut queues.urgent), std::mem::take(&mut queues.normal));
+        drop(queues);
         drop(dropped);
     });
 }
@@ -390,11 +390,11 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
     if flags & stubs::FILE_EVENTS == 0 {
         return 0;
     }
-    reported(serve_sources);
+    reported(serve_queued);
     1
 }
 
-fn serve_sources() {
+fn serve_queued() {
     let Some(local) = existing() else { return };
     // Cleared first: a callback may run a nested event loop, which has to queue an event of its own.
     local.event_queued.set(false);
@@ -402,18 +402,18 @@ fn serve_sources() {
     let start = Instant::now();
     let deadline = start + TURN;
     loop {
-        let Some((source, urgent)) = local.mailbox.next() else {
+        let Some((work, urgent)) = local.mailbox.next() else {
             if local.await_answer(deadline) {
                 continue;
             }
             break;
         };
-        let served = reported(|| source.serve(deadline)).unwrap_or(Served::Done);
+        let served = reported(|| work.serve(deadline)).unwrap_or(Served::Done);
         match served {
             Served::More => {}
-            Served::Pause => local.mailbox.put_first(&source),
+            Served::Pause => local.mailbox.put_first(&work),
             Served::Done | Served::Leave if urgent => {}
-            Served::Done | Served::Leave => local.mailbox.remove(&source),
+            Served::Done | Served::Leave => local.mailbox.remove(&work),
         }
         let leave = matches!(served, Served::Leave | Served::Pause);
         if leave || Instant::now() >= deadline {
@@ -427,9 +427,9 @@ fn serve_sources() {
 mod tests {
     use super::*;
 
-    struct Work(AtomicUsize);
+    struct Counter(AtomicUsize);
 
-    impl Source for Work {
+    impl Work for Counter {
         fn serve(&self, _deadline: Instant) -> Served {
             Served::Done
         }
@@ -441,13 +441,13 @@ mod tests {
 
     /// A mailbox that needs no Tcl: its thread is taken to be awake.
     fn mailbox() -> Mailbox {
-        let state = State {
+        let queues = Queues {
             thread: Some(ThreadId(ptr::null_mut())),
             urgent: VecDeque::new(),
             normal: VecDeque::new(),
         };
         Mailbox {
-            state: Mutex::new(state),
+            queues: Mutex::new(queues),
             queued: AtomicUsize::new(0),
             alerted: AtomicBool::new(true),
         }
@@ -456,18 +456,18 @@ mod tests {
     #[test]
     fn a_post_between_the_last_look_and_the_removal_is_kept() {
         let mailbox = mailbox();
-        let work = Arc::new(Work(AtomicUsize::new(0)));
-        let source: Arc<dyn Source> = work.clone();
-        mailbox.post(source.clone(), false);
+        let counter = Arc::new(Counter(AtomicUsize::new(0)));
+        let work: Arc<dyn Work> = counter.clone();
+        mailbox.post(work.clone(), false);
         // A nested event loop has found it empty, and so does the outer one, but then:
-        mailbox.remove(&source);
-        work.0.store(1, Ordering::SeqCst);
-        mailbox.post(source.clone(), false);
-        mailbox.remove(&source);
+        mailbox.remove(&work);
+        counter.0.store(1, Ordering::SeqCst);
+        mailbox.post(work.clone(), false);
+        mailbox.remove(&work);
         assert_eq!(mailbox.queued.load(Ordering::SeqCst), 1);
         assert!(mailbox.next().is_some());
-        work.0.store(0, Ordering::SeqCst);
-        mailbox.remove(&source);
+        counter.0.store(0, Ordering::SeqCst);
+        mailbox.remove(&work);
         assert_eq!(mailbox.queued.load(Ordering::SeqCst), 0);
         assert!(mailbox.next().is_none());
     }
@@ -475,25 +475,25 @@ mod tests {
     #[test]
     fn a_source_that_pauses_is_served_first() {
         let mailbox = mailbox();
-        let sources: [Arc<dyn Source>; 3] =
-            std::array::from_fn(|_| Arc::new(Work(AtomicUsize::new(1))) as _);
-        for source in &sources {
-            mailbox.post(source.clone(), false);
+        let all: [Arc<dyn Work>; 3] =
+            std::array::from_fn(|_| Arc::new(Counter(AtomicUsize::new(1))) as _);
+        for work in &all {
+            mailbox.post(work.clone(), false);
         }
         mailbox.next();
-        mailbox.put_first(&sources[0]);
+        mailbox.put_first(&all[0]);
         for at in [0, 1, 2, 0] {
-            assert!(mailbox.next().is_some_and(|(next, _)| Arc::ptr_eq(&next, &sources[at])));
+            assert!(mailbox.next().is_some_and(|(next, _)| Arc::ptr_eq(&next, &all[at])));
         }
     }
 
     #[test]
     fn a_source_that_is_queued_twice_leaves_once_for_all() {
         let mailbox = mailbox();
-        let source: Arc<dyn Source> = Arc::new(Work(AtomicUsize::new(0)));
-        mailbox.post(source.clone(), false);
-        mailbox.post(source.clone(), false);
-        mailbox.remove(&source);
+        let work: Arc<dyn Work> = Arc::new(Counter(AtomicUsize::new(0)));
+        mailbox.post(work.clone(), false);
+        mailbox.post(work.clone(), false);
+        mailbox.remove(&work);
         assert_eq!(mailbox.queued.load(Ordering::SeqCst), 0);
     }
 }
