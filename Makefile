@@ -30,6 +30,7 @@ demo: build ## Watch a bucket being filled, mirrored and broken on a nats-server
 	@server="$$(scripts/nats-server)" && NATS_SERVER="$$server" $(TCLSH) examples/demo.tcl
 
 test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
+	@scripts/deps --quiet --test || echo "without these packages some tests are skipped" >&2
 	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' $(TCLSH) tests/all.tcl
 
 test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
