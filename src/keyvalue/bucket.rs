@@ -26,7 +26,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// From the reply of `stream_info` or `add_stream`, reached through `api_prefix`.
+    /// From the reply to `STREAM.INFO` or `STREAM.CREATE`, reached through `api_prefix`.
     pub fn from_info(name: &str, info: &Value, api_prefix: &str) -> Result<Self> {
         let config = info.get("config").unwrap_or(&Value::Null);
         let history = config.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or(0);
@@ -96,7 +96,7 @@ fn prefixed(api_prefix: &str, subject: &str) -> String {
     format!("{api_prefix}.{subject}")
 }
 
-/// The fields of `status`, in order, from a `stream_info` reply whose times are in ms already.
+/// The fields of `status`, in order, from the reply to `STREAM.INFO`, whose times are in ms already.
 pub fn status(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
     let empty = Value::Null;
     let config = info.get("config").unwrap_or(&empty);

@@ -63,7 +63,7 @@ pub fn bucket_stream(bucket: &str, options: Record) -> Result<Value> {
             Some(mirror)
         }
     };
-    let mut config = stream(stream_of(bucket), options)?;
+    let mut config = base_stream(stream_of(bucket), options)?;
     match mirror {
         Some(mirror) => mirrors(&mut config, mirror),
         None => config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]),
@@ -79,7 +79,7 @@ pub fn aggregate_stream(
     options: Record,
 ) -> Result<Value> {
     no_mirror_options(&options)?;
-    let mut config = stream(stream_of(bucket), options)?;
+    let mut config = base_stream(stream_of(bucket), options)?;
     if writable {
         config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]);
     }
@@ -97,7 +97,7 @@ pub fn aggregate_stream(
 /// The stream of `create_kv_mirror`, whose name has no `KV_` in front.
 pub fn mirror_stream(name: &str, origin: &Record, options: Record) -> Result<Value> {
     no_mirror_options(&options)?;
-    let mut config = stream(name.to_owned(), options)?;
+    let mut config = base_stream(name.to_owned(), options)?;
     let from = origin.text(origin::BUCKET).unwrap_or_default();
     mirrors(&mut config, taken_from(None, origin, transforms(&keys(origin), from, from)));
     Ok(config.into())
@@ -111,7 +111,7 @@ fn no_mirror_options(options: &Record) -> Result<()> {
 }
 
 /// What the streams of all kinds of buckets have.
-fn stream(name: String, mut options: Record) -> Result<Record> {
+fn base_stream(name: String, mut options: Record) -> Result<Record> {
     let history = options.get(HISTORY).and_then(Value::as_u64).unwrap_or_default();
     if !(1..=64).contains(&history) {
         return Err(Error::invalid("History must be between 1 and 64"));

@@ -99,8 +99,8 @@ fn create_key(call: &Call<'_>) -> Result<Return> {
     this.js.run(call.interp, |_| store.create(&key, out), written)
 }
 
-/// A write whose revision nobody wants to know.
-fn mark(call: &Call<'_>, headers: Headers) -> Result<Return> {
+/// Writes the entry that ends a key, whose revision nobody wants to know.
+fn write_marker(call: &Call<'_>, headers: Headers) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = call.arg(0)?.text();
     let (store, out) = this.writing(&key, headers, &Obj::empty())?;
@@ -116,11 +116,11 @@ fn delete(call: &Call<'_>) -> Result<Return> {
         Some(word) if !word.is_empty() => Some(revision_of(word)?).filter(|n| *n > 0),
         _ => None,
     };
-    mark(call, store::deleting(revision))
+    write_marker(call, store::deleting(revision))
 }
 
 fn purge(call: &Call<'_>) -> Result<Return> {
-    mark(call, store::purging())
+    write_marker(call, store::purging())
 }
 
 fn revert(call: &Call<'_>) -> Result<Return> {
