@@ -176,7 +176,7 @@ fn foreign(api: &str, deliver: Option<&str>) -> Record {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use crate::schema::Field;
+    use crate::schema::{Field, testing};
     use serde_json::json;
 
     fn refused(result: Result<Value>) -> String {
@@ -318,6 +318,14 @@ mod tests {
         );
         let stream = aggregate_stream("AG", true, &origins, plain()).expect("a stream");
         assert_eq!(stream["subjects"], json!(["$KV.AG.>"]));
+    }
+
+    #[test]
+    fn every_option_is_in_the_reference() {
+        let reference = include_str!("../../doc/kv.md");
+        for option in testing::options(&TABLE).chain(testing::options(&origin::TABLE)) {
+            assert!(reference.contains(&format!("`-{option}`")), "{option}");
+        }
     }
 
     #[test]

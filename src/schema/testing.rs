@@ -12,6 +12,11 @@ fn json(interp: Interp<'_>, given: Result<Given>) -> Result<String> {
     Ok(Value::from(given?.record(interp, NEW)?).to_string())
 }
 
+/// The options of a table.
+pub fn options(table: &'static Table) -> impl Iterator<Item = &'static str> {
+    table.0.iter().filter_map(|field| field.option)
+}
+
 /// The JSON of options in which unknown ones are errors.
 pub fn strict(table: &'static Table, options: &str, expected: &str) {
     interp(|interp| {
