@@ -36,7 +36,7 @@ fn construct(call: &Call<'_>) -> Result<Return> {
         config.set(interp, "log_level", Obj::new(level.get().word()))?;
     }
     let logger = Logger::new(interp.handle(), log_name(interp, object, name), target);
-    let variables = Variables::declare(interp, &object.namespace())?;
+    let variables = Variables::declare(interp, &object.namespace()?)?;
     let (delivery, arrivals, arrivals_end) = Delivery::start(interp.handle());
     object.attach(|handle| {
         Rc::new_cyclic(|weak| Connection {
@@ -57,7 +57,7 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             drains: Drains::default(),
             totals: Totals::default(),
         })
-    });
+    })?;
     Ok(Return::Empty)
 }
 

@@ -36,14 +36,22 @@ struct Data {
     value: OnceCell<Rc<dyn Native>>,
 }
 
+impl Data {
+    /// The object loses it. The value hears of that once, and code of the program may run then.
+    fn release(&self) {
+        if self.handle.0.take().is_some()
+            && let Some(value) = self.value.get()
+        {
+            value.gone();
+        }
+    }
+}
+
 unsafe extern "C" fn drop_data(data: *mut c_void) {
     // SAFETY: given by `attach`; TclOO calls this once.
     let data = unsafe { Rc::from_raw(data.cast::<Data>()) };
-    data.handle.0.set(None);
     reported(|| {
-        if let Some(value) = data.value.get() {
-            value.gone();
-        }
+        data.release();
         drop(data);
     });
 }
@@ -82,7 +90,15 @@ impl<'a> Object<'a> {
 
     /// Gives the object its data; earlier data is dropped. The data is made from the handle that
     /// is then valid.
-    pub fn attach<T: Native>(self, make: impl FnOnce(ObjectHandle) -> Rc<T>) -> Rc<T> {
+    ///
+    /// # Errors
+    /// If the object is destroyed, or was: nobody would take the data back then.
+    pub fn attach<T: Native>(self, make: impl FnOnce(ObjectHandle) -> Rc<T>) -> Result<Rc<T>> {
+        // Before Tcl exchanges the two: the program could destroy the object in the middle of that.
+        if let Some(earlier) = self.stored() {
+            earlier.release();
+        }
+        self.check_alive()?;
         let handle = ObjectHandle(Rc::new(Cell::new(Some(self.raw))));
         let data = Rc::new(Data { handle: handle.clone(), value: OnceCell::new() });
         let given = Rc::into_raw(data.clone()).cast_mut();
@@ -91,7 +107,32 @@ impl<'a> Object<'a> {
         // The object may go meanwhile: `handle` knows it then, and the data is nobody's.
         let value = make(handle);
         let _ = data.value.set(value.clone());
-        value
+        Ok(value)
+    }
+
+    fn stored(self) -> Option<Rc<Data>> {
+        // SAFETY: the object lives; what is stored under our metadata type comes from Rc::into_raw.
+        unsafe {
+            let raw = stubs::object_get_metadata(self.raw.as_ptr(), &METADATA).cast::<Data>();
+            if raw.is_null() {
+                return None;
+            }
+            Rc::increment_strong_count(raw);
+            Some(Rc::from_raw(raw))
+        }
+    }
+
+    /// Whether somebody destroys the object just now, or has done so.
+    fn is_deleted(self) -> bool {
+        // SAFETY: the memory of the object is there during the call that it was passed to.
+        unsafe { stubs::object_deleted(self.raw.as_ptr()) != 0 }
+    }
+
+    fn check_alive(self) -> Result<()> {
+        match self.is_deleted() {
+            true => Err(Fault::Argument.failure("The object was destroyed")),
+            false => Ok(()),
+        }
     }
 
     pub fn data<T: Any>(self) -> Option<Rc<T>> {
@@ -116,22 +157,27 @@ impl<'a> Object<'a> {
     }
 
     /// The absolute name of the object's namespace.
-    pub fn namespace(self) -> String {
-        // SAFETY: the object lives and so does its namespace; its name is a C string.
+    ///
+    /// # Errors
+    /// If the object was destroyed: it has none then.
+    pub fn namespace(self) -> Result<String> {
+        self.check_alive()?;
+        // SAFETY: nobody has destroyed the object, so its namespace is there; its name is a C string.
         unsafe {
             let namespace = stubs::get_object_namespace(self.raw.as_ptr());
-            CStr::from_ptr((*namespace).full_name).to_string_lossy().into_owned()
+            Ok(CStr::from_ptr((*namespace).full_name).to_string_lossy().into_owned())
         }
     }
 
     /// Destroys the object as `$obj destroy` does.
     pub fn destroy(self, interp: Interp<'_>) {
+        if self.is_deleted() {
+            return;
+        }
         // SAFETY: the object lives; deleting its command runs the destructors.
         unsafe {
-            if stubs::object_deleted(self.raw.as_ptr()) == 0 {
-                let command = stubs::get_object_command(self.raw.as_ptr());
-                stubs::delete_command_from_token(interp.raw(), command);
-            }
+            let command = stubs::get_object_command(self.raw.as_ptr());
+            stubs::delete_command_from_token(interp.raw(), command);
         }
     }
 }
@@ -144,9 +190,7 @@ impl ObjectHandle {
 
     /// Whether the object is there and nobody destroys it just now.
     pub fn is_alive(&self) -> bool {
-        // SAFETY: the object has its data, so its memory is there.
-        self.object()
-            .is_some_and(|object| unsafe { stubs::object_deleted(object.raw.as_ptr()) == 0 })
+        self.object().is_some_and(|object| !object.is_deleted())
     }
 
     /// The object's command by its present name; empty once the object has gone.
@@ -156,7 +200,7 @@ impl ObjectHandle {
 
     /// The absolute name of the object's namespace; empty once the object has gone.
     pub fn namespace(&self) -> String {
-        self.object().map(Object::namespace).unwrap_or_default()
+        self.object().and_then(|object| object.namespace().ok()).unwrap_or_default()
     }
 
     pub fn destroy(&self, interp: Interp<'_>) {
@@ -219,7 +263,7 @@ pub fn instantiate<T: Native>(
     let class = class(interp, class_name)?;
     // SAFETY: both live; nothing can destroy the new object before `attach` has given it data.
     let object = unsafe { Object::from_raw(stubs::new_object_instance(interp.raw(), class)) };
-    Ok(object.ok_or(Failure::Raised)?.attach(make))
+    object.ok_or(Failure::Raised)?.attach(make)
 }
 
 /// Adds native methods to a class that Tcl code has made.
