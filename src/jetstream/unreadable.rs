@@ -3,7 +3,7 @@
 //! Servers store and deliver messages that the engine cannot read (a header line without a colon, a
 //! subject that is no UTF-8): it drops the connection instead. A consumer that goes on behind the
 //! last message that arrived would then meet the same message for ever. So after more than
-//! [`PATIENCE`] connections that ended without progress, the next message is asked for as JSON
+//! [`LOSSES_TOLERATED`] connections that ended without progress, the next message is asked for as JSON
 //! ([`Op::MessageGet`](super::api::Op::MessageGet)), which every message has, handed to the user
 //! from there, and passed.
 
@@ -11,7 +11,7 @@ use super::stored::StoredMessage;
 use crate::error::{Error, Kind};
 
 /// Two losses may be bad luck.
-const PATIENCE: u32 = 2;
+const LOSSES_TOLERATED: u32 = 2;
 
 /// What one consumer knows of unreadable messages. Positions are sequences in the stream: that of
 /// the last message that arrived.
@@ -35,7 +35,7 @@ impl Unreadable {
 
     /// Whether the message behind this position has to be asked for.
     pub fn is_next(&self, position: u64) -> bool {
-        self.losses > PATIENCE && self.position == position
+        self.losses > LOSSES_TOLERATED && self.position == position
     }
 
     /// The answer to the question for that message: the message that is to be delivered and passed,
