@@ -17,7 +17,7 @@ use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
-use crate::transport::Message;
+use crate::transport::{Message, Task};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -36,6 +36,16 @@ struct Gathering {
     done: RefCell<Option<Promise<()>>>,
     consumer: RefCell<Option<OrderedConsumer>>,
     any: Cell<bool>,
+    /// Watches the silence of the server; not needed once this has gone.
+    timer: RefCell<Option<Task>>,
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+    }
 }
 
 impl Gathering {
@@ -168,6 +178,7 @@ fn gather(
         done: RefCell::new(Some(promise)),
         consumer: RefCell::new(None),
         any: Cell::new(false),
+        timer: RefCell::new(None),
     });
     let weak = Rc::downgrade(&gathering);
     let (sender, events) = bridge::channel(call.interp.handle(), move |event, _| {
@@ -180,7 +191,8 @@ fn gather(
         let bucket = &kv.bucket.name;
         let text = format!("Timeout while gathering {} in bucket {bucket}", wanted.what);
         let activity = Arc::downgrade(&activity);
-        api.link.spawn(watch_silence(activity, limit, sender.clone(), text));
+        let timer = api.link.spawn(watch_silence(activity, limit, sender.clone(), text));
+        *gathering.timer.borrow_mut() = Some(timer);
     }
     let (policy, heartbeat) = (wanted.policy, Duration::from_secs(5));
     let config = ordered_config(&kv, &wanted.pattern, policy, wanted.headers_only, heartbeat);
