@@ -5,13 +5,16 @@ CARGO   ?= cargo
 DESTDIR ?=
 prefix  ?= /usr/local
 libdir  ?= $(prefix)/lib
-
 docdir  ?= $(prefix)/share/doc/nats-tcl
 
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 package := $(DESTDIR)$(libdir)/tcltk/nats$(version)
 docs    := $(DESTDIR)$(docdir)
+# All that run outside of a checkout.
+examples := $(filter-out examples/demo.tcl, $(wildcard examples/*.tcl))
 library := target/release/libnats.so
+# Where the package and the scripts look, whatever cargo's own configuration says.
+release := build --release --locked --target-dir target
 
 .PHONY: help build demo test test-tcl9 test-rust bench check install uninstall clean
 
@@ -21,13 +24,16 @@ help: ## Show this list
 	@echo "Variables: TCLSH=tclsh9.0   the Tcl shell for demo, test and bench (scripts/tcl9 prints a 9.0 one)"
 	@echo "           FILE='kv*.test'  test: only these files      MATCH='kv-get-*'  SKIP='...'  test: only, or not, these cases"
 	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
-	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) docdir=$(docdir)   install"
+	@echo "           CARGO=cargo      the cargo to build with"
+	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) docdir=$(docdir)"
+	@echo "                            install, uninstall"
 
 build: ## Build the loadable library, target/release/libnats.so
-	$(CARGO) build --release --locked
+	@CARGO='$(CARGO)' scripts/check-rust
+	$(CARGO) $(release)
 
 demo: build ## Watch a bucket being filled, mirrored and broken on a nats-server of its own
-	@server="$$(scripts/nats-server)" && NATS_SERVER="$$server" $(TCLSH) examples/demo.tcl
+	@server="$$(scripts/nats-server)" && LC_ALL=C.UTF-8 NATS_SERVER="$$server" $(TCLSH) examples/demo.tcl
 
 test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
 	@scripts/deps --quiet --test || echo "without these packages some tests are skipped" >&2
@@ -37,33 +43,36 @@ test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
 	@tclsh="$$(scripts/tcl9)" && FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' "$$tclsh" tests/all.tcl
 
 test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-server and the headers of Tcl 9
+	@scripts/deps --quiet || echo "without these packages the tests may not be built" >&2
 	server="$$(scripts/nats-server)" && headers="$${TCL9_INCLUDE:-$$(scripts/tcl9 --headers)}" && \
 	    NATS_SERVER="$$server" TCL9_INCLUDE="$$headers" $(CARGO) test --locked --lib $(MATCH)
 
 bench: build ## Compare with a bare async-nats loop on the same server
-	@server="$$(scripts/nats-server)" && NATS_SERVER="$$server" $(TCLSH) benches/run.tcl && \
-	    NATS_SERVER="$$server" $(TCLSH) benches/growth.tcl
+	@server="$$(scripts/nats-server)" && export LC_ALL=C.UTF-8 NATS_SERVER="$$server" CARGO='$(CARGO)' && \
+	    $(TCLSH) benches/run.tcl && $(TCLSH) benches/growth.tcl
 
 check: build ## Format, lints, links and exports of the library, version numbers
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@scripts/deps --quiet || echo "without these packages the lints may not run" >&2
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	scripts/check-library $(library)
 	scripts/check-version
 
-install: ## Install what make build has built (DESTDIR, prefix, libdir, docdir)
+install: ## Install what make build has built, with licence and documentation; needs no cargo
 	@test -e $(library) || { echo "make install: nothing is built: run make build first" >&2; exit 1; }
 	install -d '$(package)' '$(docs)/doc' '$(docs)/examples'
 	install -m 644 $(library) pkgIndex.tcl '$(package)'
 	install -m 644 README.md CHANGELOG.md LICENSE '$(docs)'
 	install -m 644 doc/*.md '$(docs)/doc'
-	install -m 644 examples/*.tcl '$(docs)/examples'
+	install -m 644 $(examples) '$(docs)/examples'
 	@echo "installed $(package) and $(docs)"
-	@echo "If tclsh does not find it, put $(libdir)/tcltk on TCLLIBPATH."
+	@echo "If tclsh does not find it: export TCLLIBPATH='{$(libdir)/tcltk}'"
 
-uninstall: ## Remove what install put there
-	rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
-	rm -rf '$(docs)'
-	@rmdir '$(package)' 2>/dev/null || true
+# Only what install put there: docdir may be a folder that others use.
+uninstall: ## Remove what install put there, with the same variables
+	@rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
+	@for file in README.md CHANGELOG.md LICENSE doc/*.md $(examples); do rm -f '$(docs)'/"$$file"; done
+	@rmdir '$(package)' '$(docs)/doc' '$(docs)/examples' '$(docs)' 2>/dev/null || true
 
 clean: ## Remove everything built or fetched
 	rm -rf target

@@ -8,10 +8,9 @@ set here [file dirname [file normalize [info script]]]
 set largest [expr {$argc ? [lindex $argv 0] : 1000000}]
 set argv {}
 source [file join $here .. tests support.tcl]
+source -encoding utf-8 [file join $here bare.tcl]
 package require nats
-cd [file join $here ..]
-set build [exec cargo bench --locked --bench bare --no-run --message-format short 2>@1]
-if {![regexp {\((target/[^)]*)\)} $build -> bare]} { error "no benchmark in: $build" }
+set bare [bare_loop]
 
 set server [server::start]
 set port [server::port $server]

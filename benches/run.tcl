@@ -9,12 +9,10 @@ set here [file dirname [file normalize [info script]]]
 set options [dict merge {-rows all -repeat 3 -keys 100000 -size 128} $argv]
 set argv {}
 source [file join $here .. tests support.tcl]
+source -encoding utf-8 [file join $here bare.tcl]
 package require nats
 
-cd [file join $here ..]
-puts "building the bare loop …"
-set build [exec cargo bench --locked --bench bare --no-run --message-format short 2>@1]
-if {![regexp {\((target/[^)]*)\)} $build -> bare]} { error "no benchmark in: $build" }
+set bare [bare_loop]
 
 set keys [dict get $options -keys]
 set size [dict get $options -size]

@@ -76,7 +76,7 @@ proc run_file {path} {
     vwait run(end)
     after cancel $timer
     if {$run(end) eq "timeout"} {
-        exec sh -c "kill -s KILL [expr {$::group eq "" ? $pid : "-$pid"}]"
+        exec sh -c "kill -s KILL -- [expr {$::group eq "" ? $pid : "-$pid"}]"
         set problem "still running after $limit s, killed"
     }
     fconfigure $pipe -blocking 1

@@ -32,7 +32,7 @@ proc support::folder {name} {
 }
 
 # The shell's own kill: the program of that name is in a package that a small system does not have.
-proc support::kill {pid {signal TERM}} { exec sh -c "kill -s $signal $pid" }
+proc support::kill {pid {signal TERM}} { exec sh -c "kill -s $signal -- $pid" }
 
 foreach part {wait observe server child program protocol proxy fake raw responder cluster nkey certificates} {
     source [file join $::support::here support $part.tcl]

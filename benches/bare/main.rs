@@ -1,4 +1,4 @@
-//! The same work as `bench.tcl`, by a loop on bare async-nats: what the engine alone can do.
+//! The same work as `run.tcl`, by a loop on bare async-nats: what the engine alone can do.
 //!
 //! `bare PORT load BUCKET N SIZE` fills a bucket; `bare PORT ROW BUCKET N SIZE` does a row and
 //! prints its seconds. Rows: put get pipeline watch keys history live publish; without a bucket
@@ -13,7 +13,7 @@ use std::time::Instant;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let args: Vec<String> = std::env::args().skip(1).collect();
     let [port, row, bucket, n, size] = args.as_slice() else {
         eprintln!("usage: bare PORT ROW BUCKET N SIZE");
         return Ok(());
