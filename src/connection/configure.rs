@@ -113,6 +113,8 @@ impl Config {
             connect_timeout: self.connect_timeout,
             reconnect_time_wait: self.reconnect_time_wait,
             max_reconnect_attempts: self.max_reconnect_attempts,
+            retry: self.retry_on_failed_connect,
+            ignore_discovered: self.ignore_discovered_servers,
             ping_interval: self.ping_interval,
             login: self.login(),
             secure: self.secure,

@@ -5,9 +5,10 @@ use super::notification::{EventForwarder, ask_by};
 use super::{Connection, Status};
 use crate::bridge::{self, Promise};
 use crate::error::{Error, Kind};
+use crate::options::{Type, bare, boolean, check, missing_value};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Method, Obj, Result, Return};
-use crate::transport::Link;
+use crate::transport::{Link, masked};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,16 +51,35 @@ impl Lifecycle {
     }
 }
 
+/// What the words of `connect` say.
+struct How {
+    wait: bool,
+    /// In the place of `-retry_on_failed_connect` of the connection.
+    retry: Option<bool>,
+}
+
+fn how(call: &Call<'_>) -> Result<How> {
+    const RETRY: &str = "retry_on_failed_connect";
+    let mut how = How { wait: true, retry: None };
+    let mut words = call.args().iter();
+    while let Some(word) = words.next() {
+        if word.tcl_bytes() == b"-async" {
+            how.wait = false;
+        } else if bare(&word.text()) == RETRY {
+            let value = words.next().ok_or_else(|| missing_value(word))?;
+            let value = check(call.interp, RETRY, Type::Bool, value.clone())?;
+            how.retry = boolean(&value.text());
+        } else {
+            let words = call.args().iter().map(Obj::text).collect::<Vec<_>>().join(" ");
+            return Err(Error::invalid(format!("Unknown option {}", masked(&words))).into());
+        }
+    }
+    Ok(how)
+}
+
 fn connect(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
-    let wait = match call.args() {
-        [] => true,
-        [flag] if flag.tcl_bytes() == b"-async" => false,
-        words => {
-            let words = words.iter().map(Obj::text).collect::<Vec<_>>().join(" ");
-            return Err(Error::invalid(format!("Unknown option {words}")).into());
-        }
-    };
+    let How { wait, retry } = how(call)?;
     if !this.closed() {
         return Ok(Return::Empty);
     }
@@ -70,7 +90,7 @@ fn connect(call: &Call<'_>) -> Result<Return> {
     if wait {
         this.lifecycle.connecting.borrow_mut().push(promise);
     }
-    this.open_link()?;
+    this.open_link(retry)?;
     if !wait {
         return Ok(Return::Empty);
     }
@@ -96,8 +116,9 @@ fn force_reconnect(call: &Call<'_>) -> Result<Return> {
 }
 
 impl Connection {
-    fn open_link(&self) -> crate::error::Result<()> {
+    fn open_link(&self, retry: Option<bool>) -> crate::error::Result<()> {
         let mut settings = self.config.borrow().settings();
+        settings.retry = retry.unwrap_or(settings.retry);
         settings.servers = self.links.fresh_pool();
         let (notifications, receiver) = self.notification_channel();
         ask_by(&notifications, &mut settings);

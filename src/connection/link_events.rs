@@ -5,7 +5,7 @@ use super::log::Level;
 use super::{Connection, Status};
 use crate::error::Error;
 use crate::json;
-use crate::transport::{Event, Link, ServerEntry, ServerInfo};
+use crate::transport::{Event, Link, ServerEntry, ServerInfo, masked};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Connection {
                 self.logger.log(Level::Debug, &format!("Removed {address} from the server pool"));
             }
             Event::BadServerUrl(url) => {
-                self.logger.log(Level::Warn, &format!("Invalid URL {url}"));
+                self.logger.log(Level::Warn, &format!("Invalid URL {}", masked(&url)));
             }
         }
     }

@@ -103,6 +103,8 @@ connection_options! {
     tls_first: bool = Type::Bool, "false", AtConnect;
     inbox_prefix: String = Type::Checked("subject", subject::is_prefix), DEFAULT_PREFIX, AtConnect;
     event_callback: Obj = Type::Str, "", Here;
+    retry_on_failed_connect: bool = Type::Bool, "false", AtConnect;
+    ignore_discovered_servers: bool = Type::Bool, "false", Live;
     log_level: Level = Type::ValidStr, "warn", Here;
 }
 

@@ -37,7 +37,7 @@ fn server_info(call: &Call<'_>) -> Result<Return> {
 pub fn parse_pool(interp: Interp<'_>, list: &Obj, randomize: bool) -> Result<Vec<ServerEntry>> {
     let mut pool: Vec<ServerEntry> = Vec::new();
     for url in list.elements(interp)? {
-        pool.push(ServerEntry::parse(&url.text())?);
+        pool.extend(ServerEntry::parse_all(&url.text())?);
     }
     if pool.iter().any(ServerEntry::is_websocket) && !pool.iter().all(ServerEntry::is_websocket) {
         let text = "WebSocket and other servers cannot be mixed";
@@ -71,6 +71,9 @@ pub fn entry_dict(entry: &ServerEntry) -> Obj {
         if let Some(value) = value {
             dict.put(name, &Obj::new(value));
         }
+    }
+    if !entry.path.is_empty() {
+        dict.put("path", &Obj::new(&entry.path));
     }
     dict.into()
 }

@@ -53,7 +53,7 @@ pub use login::{
 pub use message::{Headers, Message, Outgoing};
 pub use packed::PackedMessage;
 pub use requests::{RequestError, RequestId, RequestResult};
-pub use server::ServerEntry;
+pub use server::{ServerEntry, masked};
 pub use settings::{DelayCallback, Settings};
 pub use source::{Sink, SubId};
 pub use tls::{Material, Review, TlsOptions, TlsQuestion, TlsSettings};

@@ -9,6 +9,18 @@ use std::time::Duration;
 
 use super::server::ServerEntry;
 
+/// Which servers are tried, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// That of `connect` itself: each server once.
+    First,
+    /// That of a `connect` which goes on: each server as often as after a loss, and none is thrown
+    /// out, so that a later `connect` finds them all.
+    Retry,
+    /// After a loss: a server that has failed too often is thrown out when its turn comes.
+    Again,
+}
+
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -17,6 +29,8 @@ pub(super) enum Next {
     /// Nobody is left; the text says why.
     GiveUp(&'static str),
 }
+
+const NO_SERVERS: &str = "No servers available for connection";
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -48,23 +62,37 @@ impl Pool {
         self.has_current = false;
     }
 
-    /// Chooses the server of the next attempt. `first_pass` is the pass of `connect` itself, which
-    /// tries each server once; `limit` is the number of failures after which a server is thrown
-    /// out when its turn comes (negative: never). Servers thrown out go to `removed`.
-    pub fn next(&mut self, first_pass: bool, limit: i64, removed: &mut Vec<ServerEntry>) -> Next {
+    /// Chooses the server of the next attempt. `limit` is the number of failures after which a server
+    /// is given up (negative: never). Servers thrown out go to `removed`.
+    pub fn next(&mut self, pass: Pass, limit: i64, removed: &mut Vec<ServerEntry>) -> Next {
         self.has_current = false;
+        // What has failed so often is not tried; in the passes of `connect` once is not too often.
+        let limit = match pass {
+            Pass::First => 1,
+            Pass::Retry if limit == 0 => 1,
+            Pass::Retry | Pass::Again => limit,
+        };
+        let mut spent = 0;
         while let Some(entry) = self.entries.pop_front() {
-            if first_pass && entry.reconnects > 0 {
-                self.entries.push_front(entry);
-                return Next::GiveUp("No servers available for connection");
+            if limit < 0 || i64::from(entry.reconnects) < limit {
+                self.entries.push_back(entry.clone());
+                self.has_current = true;
+                return Next::Try(entry);
             }
-            if !first_pass && limit >= 0 && i64::from(entry.reconnects) >= limit {
-                removed.push(entry);
-                continue;
+            match pass {
+                Pass::Again => removed.push(entry),
+                Pass::First => {
+                    self.entries.push_front(entry);
+                    return Next::GiveUp(NO_SERVERS);
+                }
+                Pass::Retry => {
+                    self.entries.push_back(entry);
+                    spent += 1;
+                    if spent == self.entries.len() {
+                        return Next::GiveUp(NO_SERVERS);
+                    }
+                }
             }
-            self.entries.push_back(entry.clone());
-            self.has_current = true;
-            return Next::Try(entry);
         }
         Next::GiveUp("Server pool is empty")
     }
@@ -105,10 +133,14 @@ impl Pool {
         fresh
     }
 
-    /// Puts discovered servers at the head, each before the one that came before it.
+    /// Puts discovered servers behind those that the user has named, each before the one that came
+    /// before it. The current server stays the last.
     pub fn insert(&mut self, fresh: impl IntoIterator<Item = ServerEntry>) {
+        let candidates = self.entries.len() - usize::from(self.current().is_some());
+        let named = self.entries.iter().take(candidates).rposition(|entry| !entry.discovered);
+        let place = named.map_or(0, |last| last + 1);
         for entry in fresh {
-            self.entries.push_front(entry);
+            self.entries.insert(place, entry);
         }
     }
 }
@@ -138,7 +170,8 @@ mod tests {
     /// The host of the next attempt, or the reason to give up; then the servers thrown out.
     fn step(pool: &mut Pool, first: bool, limit: i64) -> (String, usize) {
         let mut removed = Vec::new();
-        match pool.next(first, limit, &mut removed) {
+        let pass = if first { Pass::First } else { Pass::Again };
+        match pool.next(pass, limit, &mut removed) {
             Next::Try(entry) => (entry.host, removed.len()),
             Next::GiveUp(why) => (why.to_owned(), removed.len()),
         }
@@ -238,7 +271,34 @@ mod tests {
     }
 
     #[test]
-    fn discovered_servers_come_to_the_head() {
+    fn a_connect_that_goes_on_tries_each_up_to_the_limit_and_throws_out_none() {
+        for (limit, tried) in [(0, "a b"), (1, "a b"), (2, "a b a b")] {
+            let mut pool = pool(&["a", "b"]);
+            let mut hosts = Vec::new();
+            let why = loop {
+                match pool.next(Pass::Retry, limit, &mut Vec::new()) {
+                    Next::Try(entry) => hosts.push(entry.host),
+                    Next::GiveUp(why) => break why,
+                }
+                pool.failed(1);
+            };
+            assert_eq!((hosts.join(" ").as_str(), why), (tried, NO_SERVERS));
+            assert_eq!(order(&pool), "a b");
+            assert_eq!(pool.current(), None);
+        }
+        let mut pool = pool(&["a", "b"]);
+        for host in ["a", "b"].repeat(100) {
+            let Next::Try(entry) = pool.next(Pass::Retry, -1, &mut Vec::new()) else { panic!() };
+            assert_eq!(entry.host, host);
+            pool.failed(1);
+        }
+        pool.clear();
+        let next = pool.next(Pass::Retry, -1, &mut Vec::new());
+        assert_eq!(next, Next::GiveUp("Server pool is empty"));
+    }
+
+    #[test]
+    fn discovered_servers_come_behind_those_that_were_named() {
         let mut pool = pool(&["a:1", "b:2"]);
         step(&mut pool, true, 1);
         let urls = ["b:02", "c:3", "bad url", "d:4", "c:3"].map(str::to_owned);
@@ -247,7 +307,23 @@ mod tests {
         assert_eq!(bad, ["bad url"]);
         assert!(fresh.iter().all(|e| e.discovered && e.scheme == "nats"));
         pool.insert(fresh);
-        assert_eq!(order(&pool), "d c b a");
+        assert_eq!(order(&pool), "b d c a");
         assert_eq!(pool.current().map(|e| e.host.as_str()), Some("a"));
+        // The turn of "b" comes, then one more is told.
+        step(&mut pool, true, 1);
+        let fresh = pool.unknown(&["e:5".to_owned()], |_| ());
+        pool.insert(fresh);
+        assert_eq!(order(&pool), "d c a e b");
+    }
+
+    #[test]
+    fn beside_the_only_server_discovered_ones_are_all_candidates() {
+        let mut pool = pool(&["a"]);
+        step(&mut pool, true, 1);
+        for url in ["b", "c"] {
+            let fresh = pool.unknown(&[url.to_owned()], |_| ());
+            pool.insert(fresh);
+        }
+        assert_eq!(order(&pool), "c b a");
     }
 }

@@ -1,9 +1,13 @@
 //! One server of the pool: its URL syntax and what is remembered about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::error::{Error, Result};
+
+/// What is shown in the place of user and password.
+const MASK: &str = "********";
 
 /// The schemes of a URL, and the port of one that names none.
 const SCHEMES: [(&str, &str); 4] =
@@ -27,6 +31,8 @@ pub struct ServerEntry {
     pub user: Option<String>,
     pub password: Option<String>,
     pub auth_token: Option<String>,
+    /// What a WebSocket asks for behind the port: empty, or a path with its query.
+    pub path: String,
 }
 
 impl fmt::Debug for ServerEntry {
@@ -38,12 +44,37 @@ impl fmt::Debug for ServerEntry {
 }
 
 impl ServerEntry {
-    /// Reads `[nats://|tls://|ws://|wss://][user[:password]@]host[:port][/]`.
+    /// Reads `[nats://|tls://|ws://|wss://][user[:password]@]host[:port][/]`; behind the port of a
+    /// WebSocket may stand a path.
     ///
     /// # Errors
-    /// `ErrInvalidArg`, `Invalid URL <url>`.
+    /// `ErrInvalidArg`, `Invalid URL <url>`, without what may be a secret.
     pub fn parse(url: &str) -> Result<ServerEntry> {
-        read(url).ok_or_else(|| Error::invalid(format!("Invalid URL {url}")))
+        read(url).ok_or_else(|| invalid(url))
+    }
+
+    /// Reads one URL, or several with commas between them. What is a URL as a whole is one: user and
+    /// password may have commas, and keep them.
+    ///
+    /// # Errors
+    /// As [`ServerEntry::parse`], with the whole text.
+    pub fn parse_all(urls: &str) -> Result<Vec<ServerEntry>> {
+        if let Some(entry) = read(urls) {
+            return Ok(vec![entry]);
+        }
+        if !urls.contains(',') {
+            return Err(invalid(urls));
+        }
+        let mut entries = Vec::new();
+        let mut rest = urls;
+        while !rest.is_empty() {
+            let (url, after) = first_url(rest);
+            rest = after;
+            if !url.is_empty() {
+                entries.push(read(url).ok_or_else(|| invalid(urls))?);
+            }
+        }
+        Ok(entries)
     }
 
     /// `host:port`, the way error texts name a server.
@@ -85,7 +116,39 @@ impl ServerEntry {
             && self.user == other.user
             && self.password == other.password
             && self.auth_token == other.auth_token
+            && self.path == other.path
     }
+}
+
+/// The first of several URLs, without the blanks around it, and what follows its comma. A comma that
+/// stands before an `@` is part of user and password, if that makes a URL.
+fn first_url(urls: &str) -> (&str, &str) {
+    let (mut end, rest) = urls.split_once(',').map_or((urls.len(), ""), |(url, _)| {
+        let end = url.len();
+        (end, &urls[end + 1..])
+    });
+    if let Some(at) = urls.find('@').filter(|at| *at > end) {
+        let longer = urls[at..].find(',').map_or(urls.len(), |comma| at + comma);
+        if read(urls[..longer].trim()).is_some() {
+            end = longer;
+            return (urls[..end].trim(), urls.get(end + 1..).unwrap_or_default());
+        }
+    }
+    (urls[..end].trim(), rest)
+}
+
+fn invalid(url: &str) -> Error {
+    Error::invalid(format!("Invalid URL {}", masked(url)))
+}
+
+/// A URL as it may be shown: without what stands before the last `@`, but for its scheme.
+pub fn masked(url: &str) -> Cow<'_, str> {
+    let Some((secret, place)) = url.rsplit_once('@') else { return url.into() };
+    let scheme = match secret.split_once("://") {
+        Some((scheme, _)) if scheme.bytes().all(|c| c.is_ascii_alphabetic()) => scheme,
+        _ => return format!("{MASK}@{place}").into(),
+    };
+    format!("{scheme}://{MASK}@{place}").into()
 }
 
 fn read(url: &str) -> Option<ServerEntry> {
@@ -96,16 +159,21 @@ fn read(url: &str) -> Option<ServerEntry> {
         None => ("nats", url),
     };
     let usual_port = SCHEMES.iter().find(|(known, _)| *known == scheme)?.1;
-    // `?` and `#` end the URL. Before an `@` they would silently turn a user into a host.
-    let rest = match rest.split_once(['?', '#']) {
-        Some((_, ignored)) if ignored.contains('@') => return None,
-        Some((kept, _)) => kept,
-        None => rest,
-    };
-    let authority = match rest.split_once('/') {
-        Some((authority, "")) => authority,
-        Some(_) => return None,
-        None => rest,
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    // Before an `@`, `/`, `?` and `#` would silently turn a user into a host.
+    if behind.contains('@') {
+        return None;
+    }
+    let behind = behind.split('#').next().unwrap_or_default();
+    let path = match scheme {
+        "ws" | "wss" if is_path(behind) => Some(behind).filter(|path| *path != "/").unwrap_or(""),
+        "ws" | "wss" => return None,
+        // Elsewhere `?` ends the URL.
+        _ => match behind.split('?').next() {
+            Some("" | "/") => "",
+            _ => return None,
+        },
     };
     let (credentials, place) = match authority.split_once('@') {
         Some((credentials, place)) => (credentials, place),
@@ -116,7 +184,7 @@ fn read(url: &str) -> Option<ServerEntry> {
         return None;
     }
     let (host, port) = split_port(place, usual_port)?;
-    let some = |text: &str| Some(text.to_owned());
+    let some = |text: &str| Some(decoded(text));
     let (user, password, auth_token) = match (user, password) {
         ("", _) => (None, None, None),
         (token, "") => (None, None, some(token)),
@@ -132,6 +200,7 @@ fn read(url: &str) -> Option<ServerEntry> {
         user,
         password,
         auth_token,
+        path: path.to_owned(),
     })
 }
 
@@ -155,32 +224,47 @@ fn split_port<'a>(place: &'a str, usual_port: &'a str) -> Option<(&'a str, &'a s
     Some((host, if port.is_empty() { usual_port } else { port }))
 }
 
-/// A DNS name or a dotted IPv4 address; a trailing dot is fine.
+/// A DNS name or a dotted IPv4 address; a trailing dot is fine, and so are the underscores that
+/// containers and service records have in their names: whether there is such a host the resolver
+/// says.
 fn is_host(host: &str) -> bool {
     host.strip_suffix('.').unwrap_or(host).split('.').all(|label| {
         !label.is_empty()
-            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     })
 }
 
-/// Letters, digits, some punctuation and `%XX`, which is sent to the server as written.
+/// Letters, digits and some punctuation.
 fn is_credential(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    while let Some(c) = bytes.next() {
-        let good = match c {
-            b'%' => {
-                let mut hex = || bytes.next().is_some_and(|c| c.is_ascii_hexdigit());
-                hex() && hex()
+    text.bytes().all(|c| c.is_ascii_alphanumeric() || b"$_.+!*'(),;&=-%".contains(&c))
+}
+
+/// What a request for a WebSocket may name: nothing that would end it.
+fn is_path(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&c))
+}
+
+/// A part of user and password with each `%XX` as the byte that it stands for. A `%` without two
+/// hexadecimal digits is one; and so is each of them if the result would be no text.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digit = |at: usize| after.get(at).and_then(|c| char::from(*c).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &after[2..];
             }
-            _ => c.is_ascii_alphanumeric() || b"$_.+!*'(),;&=-".contains(&c),
-        };
-        if !good {
-            return false;
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
         }
     }
-    true
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 #[cfg(test)]
@@ -220,6 +304,7 @@ mod tests {
             ("h/", want("nats", "h", "4222")),
             ("nats://h:7/", want("nats", "h", "7")),
             ("a.b-c.d9:1", want("nats", "a.b-c.d9", "1")),
+            ("_nats._tcp.my_host_:1", want("nats", "_nats._tcp.my_host_", "1")),
             ("h.:1", want("nats", "h.", "1")),
             ("10.1.2.3:5", want("nats", "10.1.2.3", "5")),
             ("nats://[::1]:5", want("nats", "[::1]", "5")),
@@ -244,7 +329,13 @@ mod tests {
             (":p@h", (None, None, None)),
             (":@h", (None, None, None)),
             ("h", (None, None, None)),
-            ("%41b:%2f@h", (some("%41b"), some("%2f"), None)),
+            ("%41b:%2f@h", (some("Ab"), some("/"), None)),
+            ("dev%20team:p%40ss%2Fw%3Ard%231@h", (some("dev team"), some("p@ss/w:rd#1"), None)),
+            ("%C3%A4:%25@h", (some("ä"), some("%"), None)),
+            ("t%3Ak@h", (None, None, some("t:k"))),
+            // What is no escape, and what is no text.
+            ("5%:%zz%4@h", (some("5%"), some("%zz%4"), None)),
+            ("%FF%41:%e4@h", (some("%FF%41"), some("%e4"), None)),
             ("$_.+!*'(),;&=-:x@h", (some("$_.+!*'(),;&=-"), some("x"), None)),
         ] {
             assert_eq!(login(url), wanted, "{url}");
@@ -264,7 +355,11 @@ mod tests {
             "tls://",
             "NATS://h",
             "WS://h",
-            "ws://h/path",
+            "ws://h/a b",
+            "ws://h/ä",
+            "ws://u/x:p@h",
+            "ws://h/p@th",
+            "ws://h?a@b",
             "http://h",
             "nats:h",
             "://h",
@@ -278,7 +373,6 @@ mod tests {
             "h:2a20",
             "h: 1",
             "h:1:2",
-            "under_score",
             ".h",
             "a..b",
             "h..",
@@ -299,20 +393,80 @@ mod tests {
             "u^@h",
             "u x:p@h",
             "ö:p@h",
-            "u:%4@h",
-            "u:%zz@h",
             "u?x:p@h",
             "u:p?x@h",
             "u#x@h",
             "a,b",
             "nats://a:1,nats://b:2",
             "a:1,b:2",
+            "%@h%",
             "{h}",
             "nats://nats://h",
         ] {
             let error = ServerEntry::parse(url).expect_err(url);
             assert_eq!(error.kind, Kind::InvalidArg, "{url}");
-            assert_eq!(error.message, format!("Invalid URL {url}"));
+            assert_eq!(error.message, format!("Invalid URL {}", masked(url)));
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        for (url, shown) in [
+            ("nats://u:S3cret^@h:1", "nats://********@h:1"),
+            ("u:S3cret^@h", "********@h"),
+            ("tok#en@h", "********@h"),
+            ("nats://u:p@ss@h", "nats://********@h"),
+            ("nats:/u:p/w@h", "********@h"),
+            ("u:p://x@h", "********@h"),
+            ("HTTP://u:p@h/", "HTTP://********@h/"),
+            ("nats://a,nats://u:p^@b,c", "nats://********@b,c"),
+            ("http://h", "http://h"),
+        ] {
+            let error = ServerEntry::parse_all(url).expect_err(url);
+            assert_eq!(error.message, format!("Invalid URL {shown}"));
+        }
+    }
+
+    #[test]
+    fn several_urls_with_commas() {
+        for (urls, wanted) in [
+            ("a,b:2", "nats://a:4222 nats://b:2"),
+            ("nats://a:1, tls://b ,\tws://c/x,", "nats://a:1 tls://b:4222 ws://c:80/x"),
+            (",", ""),
+            ("u:p,q@a", "u/p,q@nats://a:4222"),
+            ("u:p,q@a,b", "u/p,q@nats://a:4222 nats://b:4222"),
+            ("nats://u:p,q@a, nats://t,u@b", "u/p,q@nats://a:4222 t,u@nats://b:4222"),
+            ("a:1,nats://u:p@b", "nats://a:1 u/p@nats://b:4222"),
+            ("a,b,nats://u:p@c", "nats://a:4222 nats://b:4222 u/p@nats://c:4222"),
+        ] {
+            let entries = ServerEntry::parse_all(urls).unwrap_or_else(|e| panic!("{urls}: {e}"));
+            let shown = entries.iter().map(|e| {
+                let login = match (&e.user, &e.password, &e.auth_token) {
+                    (Some(user), Some(password), _) => format!("{user}/{password}@"),
+                    (_, _, Some(token)) => format!("{token}@"),
+                    _ => String::new(),
+                };
+                format!("{login}{}://{}{}", e.scheme, e.address(), e.path)
+            });
+            assert_eq!(shown.collect::<Vec<_>>().join(" "), wanted, "{urls}");
+        }
+        for urls in ["a,b c", "a,http://b", "a,-b"] {
+            assert!(ServerEntry::parse_all(urls).is_err(), "{urls}");
+        }
+    }
+
+    #[test]
+    fn what_a_websocket_asks_for() {
+        for (url, path) in [
+            ("ws://h", ""),
+            ("ws://h/", ""),
+            ("ws://h:8080/nats", "/nats"),
+            ("wss://u:p@h/a/b/", "/a/b/"),
+            ("ws://h/a?x=y&z#f", "/a?x=y&z"),
+            ("ws://h?x=y", "?x=y"),
+            ("h?x=y", ""),
+        ] {
+            assert_eq!(ServerEntry::parse(url).expect(url).path, path, "{url}");
         }
     }
 

@@ -33,6 +33,10 @@ pub struct Settings {
     pub reconnect_time_wait: Duration,
     /// Failures after which a server leaves the pool; negative = never.
     pub max_reconnect_attempts: i64,
+    /// Whether the first connection is tried again and again as well, like those after a loss.
+    pub retry: bool,
+    /// Whether the pool has only the servers that the user has named.
+    pub ignore_discovered: bool,
     pub ping_interval: Duration,
     pub login: LoginSettings,
     /// Demand TLS from every server, not only from those with `tls://` and `wss://`.
@@ -58,6 +62,8 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(2),
             reconnect_time_wait: Duration::from_secs(2),
             max_reconnect_attempts: 60,
+            retry: false,
+            ignore_discovered: false,
             ping_interval: Duration::from_secs(120),
             login: LoginSettings::default(),
             secure: false,
@@ -77,6 +83,7 @@ impl Settings {
         let Settings {
             reconnect_time_wait,
             max_reconnect_attempts,
+            ignore_discovered,
             login,
             tls,
             // Fixed.
@@ -84,6 +91,7 @@ impl Settings {
             name: _,
             echo: _,
             connect_timeout: _,
+            retry: _,
             ping_interval: _,
             secure: _,
             tls_first: _,
@@ -94,6 +102,7 @@ impl Settings {
         } = new;
         self.reconnect_time_wait = reconnect_time_wait;
         self.max_reconnect_attempts = max_reconnect_attempts;
+        self.ignore_discovered = ignore_discovered;
         self.login = login;
         self.tls = tls;
     }

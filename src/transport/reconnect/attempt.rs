@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::lock::lock;
 use crate::transport::event::Event;
 use crate::transport::failure::{self, Attempt};
-use crate::transport::pool::{self, Next};
+use crate::transport::pool::{self, Next, Pass};
 use crate::transport::server::ServerEntry;
 
 /// How long the user's delay callback may take before the usual wait is taken instead.
@@ -53,10 +53,14 @@ impl Reconnector {
     /// The next server, after the wait for it; `None` if all is over.
     async fn next_server(&self) -> Option<ServerEntry> {
         loop {
-            let first_pass = lock(&self.progress).generation == 0;
-            let limit = self.core.setting(|s| s.max_reconnect_attempts);
+            let (limit, retry) = self.core.setting(|s| (s.max_reconnect_attempts, s.retry));
+            let pass = match lock(&self.progress).generation {
+                0 if retry => Pass::Retry,
+                0 => Pass::First,
+                _ => Pass::Again,
+            };
             let mut removed = Vec::new();
-            let next = self.core.pool().next(first_pass, limit, &mut removed);
+            let next = self.core.pool().next(pass, limit, &mut removed);
             for server in removed {
                 self.core.tell(Event::PoolRemoved(server.address()));
             }

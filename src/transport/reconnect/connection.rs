@@ -174,7 +174,7 @@ impl Reconnector {
     /// Adds servers that the pool does not know. The engine must know them first, or it would not
     /// take them from [`Reconnector::choose`]; it hears of them one list after the other.
     fn discover(self: &Arc<Self>, client: Client, from: &ServerEntry, urls: &[String]) {
-        if urls.is_empty() {
+        if urls.is_empty() || self.core.setting(|s| s.ignore_discovered) {
             return;
         }
         let (reconnector, from, urls) = (self.clone(), from.clone(), urls.to_vec());

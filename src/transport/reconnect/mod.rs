@@ -140,7 +140,7 @@ impl Reconnector {
 /// The engine's form of a server, if its port is one.
 pub(super) fn server_addr(server: &ServerEntry) -> Option<ServerAddr> {
     let port = server.port_number()?;
-    format!("{}://{}:{port}", server.scheme, server.host).parse().ok()
+    format!("{}://{}:{port}{}", server.scheme, server.host, server.path).parse().ok()
 }
 
 /// Milliseconds since the epoch.
