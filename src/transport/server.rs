@@ -241,9 +241,9 @@ fn is_credential(text: &str) -> bool {
     text.bytes().all(|c| c.is_ascii_alphanumeric() || b"$_.+!*'(),;&=-%".contains(&c))
 }
 
-/// What a request for a WebSocket may name: nothing that would end it.
+/// What a request for a WebSocket may name: nothing that would end it, or the URL among others.
 fn is_path(text: &str) -> bool {
-    text.bytes().all(|c| c.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&c))
+    text.bytes().all(|c| c.is_ascii_graphic() && !br#"",<>\^`{|}"#.contains(&c))
 }
 
 /// A part of user and password with each `%XX` as the byte that it stands for. A `%` without two
