@@ -6,15 +6,16 @@
 
 use crate::error::Error;
 use crate::lock::lock;
+use crate::tcl::coroutine::{self, Busy};
 use crate::tcl::mailbox::{Mailbox, Served, Work, at_thread_exit, expect_answer};
 use crate::tcl::wait::{Waiter, wait};
-use crate::tcl::{Interp, InterpHandle, Result, Return};
+use crate::tcl::{Interp, InterpHandle, Obj, Result, Return};
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 /// How many items one turn of a channel delivers before others get theirs.
@@ -101,8 +102,9 @@ impl Drop for Abandoned {
         if self.taken {
             return;
         }
-        // A deleted coroutine is reported when its operation has ended, which cancelling brings on.
-        if !self.waiter.is_orphaned() {
+        // That a coroutine has left is reported when its operation has ended, which cancelling brings
+        // on.
+        if !self.waiter.is_left() {
             forget_waiter(self.key);
         }
         if let Some(cancel) = self.cancel.take() {
@@ -131,6 +133,14 @@ pub fn promise<T: Send + 'static>(interp: Interp<'_>) -> (Promise<T>, Pending<T>
 impl<T: Send + 'static> Promise<T> {
     pub fn complete(mut self, value: crate::error::Result<T>) {
         self.send(value);
+    }
+
+    /// Whether this coroutine waits for the answer. On the thread that made the promise.
+    pub fn is_awaited_by(&self, busy: &Busy) -> bool {
+        let Some(slot) = &self.slot else { return false };
+        REGISTRY.with(|registry| {
+            registry.waiters.borrow().get(&slot.key).is_some_and(|waiter| busy.waits_for(waiter))
+        })
     }
 
     fn send(&mut self, value: crate::error::Result<T>) {
@@ -225,18 +235,105 @@ struct Handler<T> {
     open: Cell<bool>,
     /// Counts the pauses, up to as many as a slice has items.
     pauses: Cell<usize>,
+    channel: OnceCell<Weak<Channel<T>>>,
+    /// Lanes that are closed: what is in them comes back to the channel.
+    closed_lanes: Cell<usize>,
 }
+
+/// A part of what a channel carries that goes to one callback. While a coroutine that gets it waits in
+/// a command of ours, the lane is closed: what comes for it is held back, and what comes for others
+/// passes.
+pub struct Lane<T> {
+    held: RefCell<VecDeque<T>>,
+    /// The coroutines that close it.
+    closed_by: RefCell<Vec<Rc<Busy>>>,
+}
+
+impl<T> Default for Lane<T> {
+    fn default() -> Self {
+        Lane { held: RefCell::default(), closed_by: RefCell::default() }
+    }
+}
+
+impl<T> Lane<T> {
+    pub fn is_closed(&self) -> bool {
+        !self.closed_by.borrow().is_empty()
+    }
+
+    /// Puts an item behind those that are held back, if the lane is closed by a coroutine of which
+    /// `counts` is true; else gives it back.
+    pub fn hold_behind(&self, item: T, counts: impl Fn(&Busy) -> bool) -> Option<T> {
+        if !self.closed_by.borrow().iter().any(|busy| counts(busy)) {
+            return Some(item);
+        }
+        self.held.borrow_mut().push_back(item);
+        None
+    }
+}
+
+/// A place for the lane of a callback, which few ever need.
+pub type LanePlace<T> = OnceCell<Rc<Lane<T>>>;
 
 /// The place of the item that a handler has just got.
 pub struct Rest<'a, T> {
-    taken: &'a RefCell<VecDeque<T>>,
+    handler: &'a Rc<Handler<T>>,
     pause: Cell<bool>,
 }
 
-impl<T> Rest<'_, T> {
+impl<T: Send + 'static> Rest<'_, T> {
     /// Puts what is left of it back there. To be called before anything of the program runs.
     pub fn put_back(&self, item: T) {
-        self.taken.borrow_mut().push_front(item);
+        self.handler.taken.borrow_mut().push_front(item);
+    }
+
+    /// Gives the item back if it can be delivered to the callback that has this lane; else it is
+    /// held back.
+    pub fn admit(
+        &self,
+        interp: Interp<'_>,
+        lane: &LanePlace<T>,
+        callback: &[Obj],
+        item: T,
+    ) -> Option<T> {
+        if let Some(lane) = lane.get().filter(|lane| lane.is_closed()) {
+            lane.held.borrow_mut().push_back(item);
+            return None;
+        }
+        let busy = callback.first().and_then(|word| coroutine::busy(interp, word));
+        let Some(busy) = busy else { return Some(item) };
+        self.close(lane, busy).held.borrow_mut().push_back(item);
+        None
+    }
+
+    /// What was delivered has been kept by coroutines: what follows in this lane waits for them.
+    pub fn delivered(&self, lane: &LanePlace<T>) {
+        for busy in coroutine::kept() {
+            self.close(lane, busy);
+        }
+    }
+
+    fn close<'a>(&self, lane: &'a LanePlace<T>, busy: Rc<Busy>) -> &'a Rc<Lane<T>> {
+        let lane = lane.get_or_init(Rc::default);
+        let mut closed_by = lane.closed_by.borrow_mut();
+        if closed_by.iter().any(|other| Rc::ptr_eq(other, &busy)) {
+            return lane;
+        }
+        if closed_by.is_empty() {
+            self.handler.closed_lanes.set(self.handler.closed_lanes.get() + 1);
+        }
+        closed_by.push(busy.clone());
+        let (held, handler, opener) = (lane.clone(), self.handler.clone(), Rc::downgrade(&busy));
+        // Kept until then: whoever sends may be gone.
+        let channel = handler.channel.get().and_then(Weak::upgrade);
+        busy.when_free(move || {
+            held.closed_by
+                .borrow_mut()
+                .retain(|busy| !std::ptr::eq(Rc::as_ptr(busy), opener.as_ptr()));
+            if !held.is_closed() {
+                handler.lane_opened(channel, held.held.take());
+            }
+        });
+        lane
     }
 
     /// Puts the item back, and lets it and those behind it wait for the next turn of the event
@@ -266,11 +363,15 @@ pub fn channel<T: Send + 'static>(
         taken: RefCell::default(),
         open: Cell::new(true),
         pauses: Cell::new(0),
+        channel: OnceCell::new(),
+        closed_lanes: Cell::new(0),
     });
     REGISTRY.with(|registry| registry.handlers.borrow_mut().insert(key, handler.clone()));
     let queue =
         Queue { items: VecDeque::new(), posted: false, started: false, open: true, last: false };
     let channel = Arc::new(Channel { key, sent: AtomicU64::new(0), queue: Mutex::new(queue) });
+    // Empty until now.
+    let _ = handler.channel.set(Arc::downgrade(&channel));
     let sender = Sender { channel: channel.clone(), mailbox: Mailbox::of_this_thread() };
     (sender, Receiver { channel, handler })
 }
@@ -317,11 +418,22 @@ impl<T> Handler<T> {
     }
 }
 
+impl<T: Send + 'static> Handler<T> {
+    /// What was held back has its turn now.
+    fn lane_opened(&self, channel: Option<Arc<Channel<T>>>, mut held: VecDeque<T>) {
+        self.closed_lanes.set(self.closed_lanes.get() - 1);
+        let Some(channel) = channel.filter(|_| self.open.get()) else { return };
+        let mut taken = self.taken.borrow_mut();
+        held.append(&mut taken);
+        *taken = held;
+        drop(taken);
+        channel.wake();
+    }
+}
+
 impl<T: Send + 'static> Work for Channel<T> {
     fn serve(&self, deadline: Instant) -> Served {
-        let known = REGISTRY.with(|registry| registry.handlers.borrow().get(&self.key).cloned());
-        let handler = known.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
-        let Some(handler) = handler else {
+        let Some(handler) = self.handler() else {
             let dropped = std::mem::take(&mut self.lock().items);
             drop(dropped);
             return Served::Done;
@@ -329,15 +441,17 @@ impl<T: Send + 'static> Work for Channel<T> {
         // Once for all items of the slice: that costs something.
         let guard = handler.interp_handle.enter();
         for _ in 0..SLICE {
-            let Some(item) = self.next(handler) else {
-                if std::mem::take(&mut self.lock().last) {
+            let Some(item) = self.next(&handler) else {
+                if handler.closed_lanes.get() == 0 && std::mem::take(&mut self.lock().last) {
                     forget_handler(self.key);
                 }
                 return Served::Done;
             };
             if let Some(guard) = &guard {
-                let rest = Rest { taken: &handler.taken, pause: Cell::new(false) };
-                guard.interp().deliver(|| (handler.take)(item, &rest));
+                let rest = Rest { handler: &handler, pause: Cell::new(false) };
+                coroutine::delivering(|| {
+                    guard.interp().deliver(|| (handler.take)(item, &rest));
+                });
                 if rest.pause.get() {
                     return handler.paused();
                 }
@@ -350,9 +464,7 @@ impl<T: Send + 'static> Work for Channel<T> {
     }
 
     fn retire(&self) -> bool {
-        let known = REGISTRY.with(|registry| registry.handlers.borrow().get(&self.key).cloned());
-        let handler = known.as_ref().and_then(|any| any.downcast_ref::<Handler<T>>());
-        if handler.is_some_and(|handler| !handler.taken.borrow().is_empty()) {
+        if self.handler().is_some_and(|handler| !handler.taken.borrow().is_empty()) {
             return false;
         }
         let mut queue = self.lock();
@@ -373,6 +485,18 @@ fn forget_handler(key: Key) {
 }
 
 impl<T: Send + 'static> Channel<T> {
+    fn handler(&self) -> Option<Rc<Handler<T>>> {
+        let known = REGISTRY.with(|registry| registry.handlers.borrow().get(&self.key).cloned());
+        known.and_then(|any| any.downcast::<Handler<T>>().ok())
+    }
+
+    /// There is something to serve again, on this thread.
+    fn wake(self: Arc<Self>) {
+        if !std::mem::replace(&mut self.lock().posted, true) {
+            Mailbox::of_this_thread().post(self, false);
+        }
+    }
+
     /// The next item, while there is somebody to have it.
     fn next(&self, handler: &Handler<T>) -> Option<T> {
         if !handler.open.get() {
@@ -402,8 +526,8 @@ impl<T: Send + 'static> Receiver<T> {
     pub fn finish(self) {
         let mut queue = self.channel.lock();
         queue.open = false;
-        // Not posted means that nothing is left.
-        queue.last = queue.posted;
+        // Not posted means that nothing is left, but for what is held back.
+        queue.last = queue.posted || self.handler.closed_lanes.get() > 0;
     }
 }
 

@@ -53,7 +53,7 @@ impl Delivery {
             Arrival::Ended(id) => self.subscribers.ended(id),
             Arrival::Reply(id, outcome) => {
                 if let Some(guard) = self.interp_handle.enter() {
-                    self.requests.deliver(guard.interp(), &self.format, id, &outcome);
+                    self.requests.deliver(guard.interp(), &self.format, id, outcome, rest);
                 }
             }
             Arrival::Call(run) => run(),

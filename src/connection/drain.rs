@@ -1,8 +1,8 @@
 //! `drain`: ending subscriptions, or the connection, without losing what has been sent.
 //!
 //! A drain is a row of steps on the Tcl thread, so that it goes on without the command that began
-//! it: a round trip, UNSUB (on the runtime thread, at once), delivery of what has arrived, and for
-//! the whole connection another round trip and `disconnect`.
+//! it: UNSUB and a round trip, delivery of what has arrived until its answer, and for the whole
+//! connection another round trip and `disconnect`.
 
 use super::Connection;
 use super::arrival::Arrival;
@@ -12,6 +12,7 @@ use crate::bridge::{self, Pending, Promise};
 use crate::error::{Error, Kind};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
+use crate::tcl::coroutine::Busy;
 use crate::tcl::{Call, Interp, Method, Result, Return};
 use crate::transport::Task;
 use std::cell::{Cell, RefCell};
@@ -165,8 +166,20 @@ impl Connection {
             return self.end_drain(number, Ok(()));
         }
         let mut left = false;
+        // A coroutine that waits for the drain gets the rest after it.
+        let waits_for_us =
+            |busy: &Busy| drain.waiting.iter().any(|(_, promise)| promise.is_awaited_by(busy));
+        let mut step = Arrival::Call(Box::new(self.drain_step(number)));
         for subscriber in &drain.subscribers {
-            if !subscriber.backlog.is_empty() {
+            let Some(lane) = subscriber.lane.get() else { continue };
+            match lane.hold_behind(step, |busy| !waits_for_us(busy)) {
+                Some(back) => step = back,
+                None => return,
+            }
+        }
+        for subscriber in &drain.subscribers {
+            let lane = subscriber.lane.get();
+            if !subscriber.backlog.is_empty() && !lane.is_some_and(|lane| lane.is_closed()) {
                 left = true;
                 // Somebody may wait inside a callback that has the turn.
                 self.arrivals.send(Arrival::Messages(subscriber.backlog.clone()));

@@ -3,7 +3,7 @@
 //! The events have a channel of their own, which outlives the object like that of the messages: the
 //! last one, `closed`, is delivered after `destroy`.
 
-use crate::bridge::{self, Receiver, Sender};
+use crate::bridge::{self, LanePlace, Receiver, Rest, Sender};
 use crate::error::Error;
 use crate::error_code::error_code;
 use crate::tcl::{Dict, InterpHandle, Obj};
@@ -27,9 +27,10 @@ impl EventCallback {
     pub fn start(interp_handle: InterpHandle) -> EventCallback {
         let prefix = Rc::new(RefCell::new(Obj::empty()));
         let (asked, inside) = (prefix.clone(), interp_handle.clone());
-        let (sender, receiver) = bridge::channel(interp_handle, move |report, _| {
+        let lane = LanePlace::new();
+        let (sender, receiver) = bridge::channel(interp_handle, move |report, rest| {
             let prefix = asked.borrow().clone();
-            deliver(&inside, &prefix, report);
+            deliver(&inside, &prefix, report, &lane, rest);
         });
         receiver.start();
         EventCallback { prefix, sender, receiver: RefCell::new(Some(receiver)) }
@@ -65,12 +66,23 @@ impl EventCallback {
     }
 }
 
-fn deliver(interp_handle: &InterpHandle, prefix: &Obj, report: Report) {
+fn deliver(
+    interp_handle: &InterpHandle,
+    prefix: &Obj,
+    report: Report,
+    lane: &LanePlace<Report>,
+    rest: &Rest<'_, Report>,
+) {
     let Some(guard) = interp_handle.enter() else { return };
     let interp = guard.interp();
     if prefix.is_empty() {
         return;
     }
+    let mut words = match prefix.elements(interp) {
+        Ok(words) => words,
+        Err(failure) => return interp.background(&failure),
+    };
+    let Some(report) = rest.admit(interp, lane, &words, report) else { return };
     let mut dict = Dict::new();
     dict.put("event", &Obj::new(report.name));
     for (key, value) in &report.fields {
@@ -80,11 +92,7 @@ fn deliver(interp_handle: &InterpHandle, prefix: &Obj, report: Report) {
         dict.put("code", &error_code(error));
         dict.put("errorMessage", &Obj::new(&error.message));
     }
-    match prefix.elements(interp) {
-        Ok(mut words) => {
-            words.push(dict.into());
-            interp.call_back(&mut words);
-        }
-        Err(failure) => interp.background(&failure),
-    }
+    words.push(dict.into());
+    interp.call_back(&mut words);
+    rest.delivered(lane);
 }

@@ -1,7 +1,8 @@
 //! Asynchronous requests, and the way of their replies to the callbacks.
 
-use super::arrival::RequestOutcome;
+use super::arrival::{Arrival, RequestOutcome};
 use super::backlog::{Backlog, Counts};
+use crate::bridge::{LanePlace, Rest};
 use crate::message::MessageFormat;
 use crate::tcl::{Interp, Obj};
 use crate::transport::{Link, PackedMessage, RequestId};
@@ -20,6 +21,7 @@ pub struct AsyncRequest {
     pub sent: Cell<Option<RequestId>>,
     /// Its connection was closed: it cannot be cancelled any more, and its end is on the way.
     pub over: Cell<bool>,
+    pub lane: LanePlace<Arrival>,
 }
 
 /// What a request for several replies has more.
@@ -109,17 +111,26 @@ impl AsyncRequests {
         interp: Interp<'_>,
         format: &MessageFormat,
         id: i64,
-        outcome: &RequestOutcome,
+        outcome: RequestOutcome,
+        rest: &Rest<'_, Arrival>,
     ) {
         let pending = self.pending.borrow();
         let Some(request) = pending.get(&id) else { return };
-        let call = request.call(format, outcome);
+        let arrival = Arrival::Reply(id, outcome);
+        let admitted = rest.admit(interp, &request.lane, &request.callback, arrival);
+        let Some(Arrival::Reply(_, outcome)) = admitted else { return };
+        let call = request.call(format, &outcome);
         // The callback may cancel requests and make new ones, so nothing is borrowed during it.
         drop(pending);
         match call {
             Call::None => {}
             Call::Silent => self.remove(id),
-            Call::Words(mut words) => interp.call_back(&mut words),
+            Call::Words(mut words) => {
+                interp.call_back(&mut words);
+                if let Some(request) = self.pending.borrow().get(&id) {
+                    rest.delivered(&request.lane);
+                }
+            }
             Call::Last(mut words) => {
                 self.remove(id);
                 interp.call_back(&mut words);

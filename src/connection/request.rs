@@ -8,7 +8,7 @@ use super::limits::{LIMIT_OPTIONS, Limits, SlowConsumer};
 use super::log::Level;
 use super::outgoing::MessageArgs;
 use super::replies::{AsyncRequest, SeveralReplies};
-use crate::bridge;
+use crate::bridge::{self, LanePlace};
 use crate::error::Error;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
@@ -142,6 +142,7 @@ impl Connection {
             several,
             sent: Cell::new(None),
             over: Cell::new(false),
+            lane: LanePlace::new(),
         };
         self.delivery.requests.add(id, request);
         let arrivals = self.arrivals.clone();

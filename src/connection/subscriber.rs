@@ -2,7 +2,7 @@
 
 use super::arrival::Arrival;
 use super::backlog::{Backlog, Counts};
-use crate::bridge::Rest;
+use crate::bridge::{LanePlace, Rest};
 use crate::message::MessageFormat;
 use crate::tcl::{Interp, List, Obj};
 use crate::transport::{PackedMessage, SubId};
@@ -39,6 +39,7 @@ pub struct Subscriber {
     pub subject_word: RefCell<Obj>,
     /// The words of the callback, kept from one call to the next; empty while a call runs.
     pub words: Cell<Vec<Obj>>,
+    pub lane: LanePlace<Arrival>,
 }
 
 impl Subscriber {
@@ -201,6 +202,11 @@ impl Subscribers {
     ) {
         let subscriber = self.all.borrow().get(&backlog.id).cloned();
         let Some(subscriber) = subscriber else { return };
+        let (lane, callback) = (&subscriber.lane, &subscriber.callback);
+        let arrival = Arrival::Messages(backlog);
+        let Some(Arrival::Messages(backlog)) = rest.admit(interp, lane, callback, arrival) else {
+            return;
+        };
         if subscriber.batch {
             subscriber.deliver_batch(interp, format, rest);
         } else {
@@ -212,6 +218,7 @@ impl Subscribers {
                 subscriber.deliver_one(interp, format, &message);
             }
         }
+        rest.delivered(lane);
         if subscriber.ended.get() && subscriber.backlog.is_empty() {
             self.remove(subscriber.id);
         }

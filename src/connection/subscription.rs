@@ -5,6 +5,7 @@ use super::arrival::SubscriptionSink;
 use super::backlog::Backlog;
 use super::limits::{LIMIT_OPTIONS, Limits, Overflow, SlowConsumer};
 use super::subscriber::Subscriber;
+use crate::bridge::LanePlace;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::subject;
@@ -99,6 +100,7 @@ impl Connection {
             ended: Cell::new(false),
             id_word: Obj::int(id),
             words: Cell::default(),
+            lane: LanePlace::new(),
         })
     }
 

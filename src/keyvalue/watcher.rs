@@ -6,7 +6,7 @@ use super::entry_dict::{EntryWords, value_obj};
 use super::known::Known;
 use super::object::KeyValue;
 use super::watch_observer::{WatchEvent, WatchObserver};
-use crate::bridge::{self, Receiver};
+use crate::bridge::{self, LanePlace, Receiver, Rest};
 use crate::jetstream::api::Api;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::OrderedConfig;
@@ -38,6 +38,8 @@ pub struct Watcher {
     /// Nothing to remember for a watch that is not interested in deletions.
     known: Option<RefCell<Known>>,
     running: OnceCell<Running>,
+    /// All that comes for it.
+    lane: LanePlace<WatchEvent>,
 }
 
 /// What a watcher has once its consumer is being made.
@@ -71,6 +73,7 @@ impl Watcher {
                 ignore_deletes,
                 known: (!ignore_deletes).then(|| RefCell::new(Known::new(to_array))),
                 running: OnceCell::new(),
+                lane: LanePlace::new(),
             })
         })?;
         kv.js.adopt(interp, &watcher.handle)?;
@@ -88,9 +91,9 @@ impl Watcher {
         done: Done,
     ) -> Result<()> {
         let weak = Rc::downgrade(self);
-        let (sender, events) = bridge::channel(interp.handle(), move |event, _| {
+        let (sender, events) = bridge::channel(interp.handle(), move |event, rest| {
             if let Some(watcher) = weak.upgrade() {
-                watcher.event(event);
+                watcher.event(event, rest);
             }
         });
         let observer = WatchObserver { events: sender, bucket: self.bucket.clone(), meta_only };
@@ -121,13 +124,15 @@ impl Watcher {
         }
     }
 
-    fn event(&self, event: WatchEvent) {
+    fn event(&self, event: WatchEvent, rest: &Rest<'_, WatchEvent>) {
         // Destroyed in a callback further up the stack: nothing more comes.
         if !self.handle.is_alive() {
             return;
         }
         let Some(guard) = self.interp_handle.enter() else { return };
         let interp = guard.interp();
+        let callback = self.callback.as_deref().unwrap_or_default();
+        let Some(event) = rest.admit(interp, &self.lane, callback, event) else { return };
         match event {
             WatchEvent::Entry(entry) => {
                 self.entry(interp, &entry);
@@ -147,6 +152,7 @@ impl Watcher {
                 }
             }
         }
+        rest.delivered(&self.lane);
     }
 
     fn consumed(&self) {

@@ -11,11 +11,13 @@
 //! | `failure` | why a command fails |
 //! | `oo` | classes, objects and the Rust data in them |
 //! | `wait` | waiting in coroutines and in the event loop |
+//! | `coroutine` | what is delivered to coroutines that wait |
 //! | `mailbox` | what other threads post to a Tcl thread |
 #![allow(unsafe_code)]
 
 mod boundary;
 pub mod call;
+pub mod coroutine;
 mod failure;
 pub mod interp;
 pub mod load;

@@ -7,6 +7,7 @@
 
 use super::boundary::caught;
 use super::call::{Return, conclude};
+use super::coroutine::Busy;
 use super::mailbox::{PATIENCE, Served};
 use super::{Failure, Fault, Interp, InterpHandle, Obj, Result, stubs};
 use std::cell::{Cell, RefCell};
@@ -22,9 +23,16 @@ const BREATHER: Duration = Duration::from_millis(5);
 pub struct Waiter {
     interp_handle: InterpHandle,
     done: Cell<bool>,
-    parked: Cell<*mut stubs::Command>,
-    /// The coroutine's name, once it was unwound before completion.
-    orphan: RefCell<Option<Obj>>,
+    parked: RefCell<Option<Rc<Busy>>>,
+    /// A coroutine that left before completion.
+    left: RefCell<Option<Left>>,
+}
+
+/// A coroutine that has left a wait: it was deleted, or somebody threw an error into it.
+struct Left {
+    busy: Rc<Busy>,
+    name: Obj,
+    deleted: bool,
 }
 
 impl Waiter {
@@ -32,31 +40,40 @@ impl Waiter {
         Rc::new(Waiter {
             interp_handle: interp.handle(),
             done: Cell::new(false),
-            parked: Cell::new(ptr::null_mut()),
-            orphan: RefCell::new(None),
+            parked: RefCell::new(None),
+            left: RefCell::new(None),
         })
     }
 
-    /// Whether the coroutine that waited was deleted, which is still to be reported.
-    pub fn is_orphaned(&self) -> bool {
-        self.orphan.borrow().is_some()
+    /// Whether the coroutine that waited has left, which others are still to hear of.
+    pub fn is_left(&self) -> bool {
+        self.left.borrow().is_some()
     }
 
     /// Ends the wait: called from the event loop, on the Tcl thread.
     pub fn complete(&self) -> Served {
         self.done.set(true);
-        let Some(guard) = self.interp_handle.enter() else { return Served::Leave };
+        let (parked, left) = (self.parked.take(), self.left.take());
+        let Some(guard) = self.interp_handle.enter() else {
+            if let Some(left) = left {
+                left.busy.abandon();
+            }
+            return Served::Leave;
+        };
         let interp = guard.interp();
-        let command = self.parked.replace(ptr::null_mut());
-        if !command.is_null() {
+        if let Some(busy) = parked {
             let name = Obj::empty();
             // SAFETY: the token is valid: a coroutine that goes clears `parked` first.
-            unsafe { stubs::get_command_full_name(interp.raw(), command, name.raw()) };
-            interp.call_back(&mut [name]);
+            unsafe { stubs::get_command_full_name(interp.raw(), busy.token(), name.raw()) };
+            interp.call_back(&mut [name.clone()]);
+            busy.settle(interp, &name, false);
             Served::Done
-        } else if let Some(name) = self.orphan.take() {
-            let text = format!("Invalid coroutine {}", name.text());
-            interp.background(&Fault::CoroutineDeleted.failure(text));
+        } else if let Some(Left { busy, name, deleted }) = left {
+            if deleted {
+                let text = format!("Invalid coroutine {}", name.text());
+                interp.background(&Fault::CoroutineDeleted.failure(text));
+            }
+            busy.settle(interp, &name, deleted);
             Served::Done
         } else {
             Served::Leave
@@ -69,7 +86,7 @@ type Finish = Box<dyn FnOnce(Interp<'_>) -> Result<Return>>;
 struct Parked {
     waiter: Rc<Waiter>,
     coroutine: Obj,
-    command: *mut stubs::Command,
+    busy: Rc<Busy>,
     finish: Finish,
 }
 
@@ -90,7 +107,8 @@ pub fn wait(
         }
         return finish(interp);
     };
-    let parked = Parked { waiter: waiter.clone(), coroutine, command, finish: Box::new(finish) };
+    let (waiter, busy) = (waiter.clone(), Busy::of(command));
+    let parked = Parked { waiter, coroutine, busy, finish: Box::new(finish) };
     Ok(Return::Suspended(park(interp, Box::new(parked))))
 }
 
@@ -131,7 +149,8 @@ fn current_coroutine(interp: Interp<'_>) -> Result<Option<(Obj, *mut stubs::Comm
 }
 
 fn park(interp: Interp<'_>, parked: Box<Parked>) -> c_int {
-    parked.waiter.parked.set(parked.command);
+    parked.busy.waits(&parked.waiter);
+    parked.waiter.parked.replace(Some(parked.busy.clone()));
     let data: *mut c_void = Box::into_raw(parked).cast();
     let yield_now = Obj::list(&[Obj::new("::yield")]);
     // SAFETY: alive; `resumed` takes the box back, and Tcl runs it exactly once, also when the
@@ -158,22 +177,32 @@ unsafe extern "C" fn resumed(
 /// The coroutine goes on, or is unwound.
 fn resume(interp: Interp<'_>, parked: Box<Parked>, code: c_int) -> c_int {
     let waiter = parked.waiter.clone();
-    waiter.parked.set(ptr::null_mut());
+    waiter.parked.take();
+    parked.busy.goes_on();
     if code == stubs::OK && !waiter.done.get() {
         // Somebody else resumed the coroutine: not our completion, so wait on.
+        parked.busy.resumed_by_other(interp.result());
         return park(interp, parked);
     }
     if code != stubs::OK {
         // The error code alone could be an older one, left over when the coroutine is unwound.
-        let unwound = !runs(interp, parked.command);
-        if !unwound && cannot_yield(interp) {
+        let deleted = !runs(interp, parked.busy.token());
+        if !deleted && cannot_yield(interp) {
             interp.reset_result();
+            parked.busy.goes_on_unseen();
             let outcome = run_event_loop(interp, &waiter).and_then(|()| (parked.finish)(interp));
             return conclude(interp, outcome);
         }
+        if deleted {
+            parked.busy.forget();
+            if interp.deleted() {
+                parked.busy.abandon();
+            }
+        }
         // If it lives, somebody threw an error into it, and has its answer.
-        if unwound && !waiter.done.get() {
-            waiter.orphan.replace(Some(parked.coroutine));
+        if !waiter.done.get() {
+            let (busy, name) = (parked.busy.clone(), parked.coroutine.clone());
+            waiter.left.replace(Some(Left { busy, name, deleted }));
         }
         return code;
     }

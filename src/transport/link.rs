@@ -225,8 +225,9 @@ impl Link {
         self.0.core.flush(timeout, done)
     }
 
-    /// Ends subscriptions as soon as all that the server had sent for them until now has arrived,
-    /// or after the timeout; calls `done` on the runtime thread if it was in time.
+    /// Lets the server end subscriptions now, behind everything that is queued, and ends them here as
+    /// soon as all that it had sent for them until then has arrived, or after the timeout; calls
+    /// `done` on the runtime thread if it was in time.
     ///
     /// # Errors
     /// As [`Link::barrier`].
@@ -236,6 +237,9 @@ impl Link {
         timeout: Option<Duration>,
         done: impl FnOnce() + Send + 'static,
     ) -> Result<RequestId> {
+        for id in &ids {
+            self.0.core.push(QueueEntry::Drain(*id))?;
+        }
         // Not a handle: it would keep the link open.
         let core = Arc::downgrade(&self.0.core);
         self.0.core.barrier(timeout, move |outcome| {

@@ -20,6 +20,8 @@ pub(super) enum QueueEntry {
     Subscribe(SubId),
     /// End a subscription, at once or after this many messages.
     Unsubscribe(SubId, Option<u64>),
+    /// Let the server end a subscription, and go on to receive what it has sent for it.
+    Drain(SubId),
     /// Tells that everything before it has been handed to the engine.
     Marker(oneshot::Sender<()>),
     /// Give up the connection of this number, if it still is that one, and make another one.

@@ -67,6 +67,8 @@ pub(super) struct SubscriptionSource {
     hidden: Option<Arc<str>>,
     /// Cleared by whoever unsubscribes, from any thread, also from inside the sink.
     active: AtomicBool,
+    /// The server is told of the end; what it has sent still comes.
+    draining: AtomicBool,
     limit: AtomicU64,
     received: AtomicU64,
     /// What had been received when the engine's subscription began, which counts from there.
@@ -97,6 +99,7 @@ impl SubscriptionSource {
             queue,
             hidden,
             active: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
             limit: AtomicU64::new(limit.unwrap_or(UNLIMITED)),
             received: AtomicU64::new(0),
             before: AtomicU64::new(0),
@@ -113,6 +116,15 @@ impl SubscriptionSource {
     /// Stops the delivery now; the runtime thread drops the rest later, by `end`.
     pub fn stop(&self) {
         self.active.store(false, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// From now on no other engine subscribes.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
     /// Sets the total number of messages; tells whether as many have come already.

@@ -20,6 +20,13 @@ use crate::error::{Error, Kind};
 /// takes part in the memory of a burst, so this is only as large as throughput wants it.
 pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
 
+/// A number of messages that the engine never sees, and that has more digits than the server reads:
+/// it takes `UNSUB <sid> <number>` for one without a number, and ends the subscription at once, while
+/// the engine keeps it. The engine's own ways, `unsubscribe` and `drain`, drop what the server
+/// sends until it has read the line. After a reconnect the engine says both, SUB and this UNSUB. If a
+/// server reads the number after all, the subscription ends by the UNSUB behind the round trip.
+const NEVER_REACHED: u64 = u64::MAX;
+
 /// Moves entries into the engine that there is.
 pub(super) async fn run(
     core: Arc<LinkCore>,
@@ -65,6 +72,7 @@ async fn hand_over(
         },
         QueueEntry::Subscribe(id) => subscribe(core, client, id).await,
         QueueEntry::Unsubscribe(id, max) => unsubscribe(core, id, max).await,
+        QueueEntry::Drain(id) => drain(core, id).await,
         QueueEntry::Reconnect(number) => {
             // It may have been lost before this had its turn, or left for an earlier wish.
             let meant = || *core.state.borrow() == ConnState::Connected(number);
@@ -105,7 +113,9 @@ fn refused(core: &LinkCore, error: &PublishError) -> bool {
 async fn subscribe(core: &LinkCore, client: &Client, id: SubId) -> bool {
     // Gone already: unsubscribed before there was a connection.
     // Done already: it was queued when another engine took over.
-    let wanted = |source: &Arc<SubscriptionSource>| source.is_active() && !source.is_attached();
+    let wanted = |source: &Arc<SubscriptionSource>| {
+        source.is_active() && !source.is_attached() && !source.is_draining()
+    };
     let Some(source) = core.source(id).filter(wanted) else { return true };
     let subscribed = match &source.queue {
         None => client.subscribe(source.subject.clone()).await,
@@ -141,6 +151,18 @@ async fn attach_limited(source: &Arc<SubscriptionSource>, mut subscriber: Subscr
         Ok(()) => source.attach(subscriber),
         Err(_) => source.pass_rest(subscriber),
     }
+}
+
+async fn drain(core: &LinkCore, id: SubId) -> bool {
+    let Some(source) = core.source(id).filter(|source| source.is_active()) else { return true };
+    source.set_draining();
+    if let Some(mut subscriber) = source.take_subscriber() {
+        match unconstrained(subscriber.unsubscribe_after(NEVER_REACHED)).await {
+            Ok(()) => source.attach(subscriber),
+            Err(_) => source.pass_rest(subscriber),
+        }
+    }
+    true
 }
 
 async fn unsubscribe(core: &LinkCore, id: SubId, limit: Option<u64>) -> bool {
