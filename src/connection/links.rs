@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Something that goes on when a closed connection is opened again.
 pub trait Follower {
+    /// The link is about to be closed; what is sent now still goes through it.
+    fn leave(&self, link: &Link);
     fn resume(&self, link: &Link);
 }
 
@@ -67,6 +69,9 @@ impl Links {
     pub fn close(&self, flush: Duration) -> Option<Traffic> {
         let open = self.open.borrow_mut().take()?;
         *self.pool.borrow_mut() = open.link.servers();
+        for follower in self.followers.borrow().iter().filter_map(Weak::upgrade) {
+            follower.leave(&open.link);
+        }
         open.link.close(flush);
         Some(open.link.traffic())
     }

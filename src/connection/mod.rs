@@ -179,6 +179,11 @@ impl Connection {
         }
     }
 
+    /// What the program has called this connection; empty without a name.
+    pub fn name(&self) -> String {
+        self.config.borrow().name.clone()
+    }
+
     pub fn server_info(&self) -> Option<Arc<ServerInfo>> {
         self.variables.server_info().clone()
     }

@@ -1,6 +1,6 @@
 //! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
-use super::api::{Api, Op, Trace};
+use super::api::{Api, Op, Trace, Undeletable};
 use crate::bridge::{self, Pending, Promise};
 use crate::connection::Connection;
 use crate::connection::log::Level;
@@ -24,6 +24,7 @@ pub struct JetStream {
     pub prefix: Arc<str>,
     timeout_ms: i64,
     trace: Option<Trace>,
+    undeletable: Undeletable,
     children: Children,
 }
 
@@ -40,7 +41,8 @@ impl JetStream {
 
     pub fn api(&self) -> crate::error::Result<Api> {
         let (link, prefix) = (self.connection.link()?, self.prefix.clone());
-        Ok(Api { link, prefix, timeout: self.timeout(), trace: self.trace.clone() })
+        let (trace, undeletable) = (self.trace.clone(), self.undeletable.clone());
+        Ok(Api { link, prefix, timeout: self.timeout(), trace, undeletable })
     }
 
     /// Logs what was asked and answered since the last time.
@@ -162,6 +164,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
             prefix,
             timeout_ms: given.int("timeout").unwrap_or(5000),
             trace: given.flag("trace").then(Trace::default),
+            undeletable: Undeletable::default(),
             children: Children::default(),
         })
     })?;

@@ -1,7 +1,7 @@
 //! The ordered consumer of a watch, of `keys` or of `history`.
 
 use super::object::KeyValue;
-use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
+use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
 use crate::jetstream::ordered::{OrderedConfig, Resume};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ pub fn ordered_config(
     idle_heartbeat: Duration,
 ) -> OrderedConfig {
     let action = kv.js.serves((2, 10, 0));
+    let named = kv.js.serves((2, 9, 0));
     OrderedConfig {
         config: ConsumerConfig {
             stream: kv.bucket.stream.clone(),
@@ -21,7 +22,7 @@ pub fn ordered_config(
             description: Some("KV watcher".into()),
             headers_only: Some(headers_only),
             idle_heartbeat,
-            name_prefix: None,
+            name_prefix: named.then(|| name_prefix(&kv.js.connection.name())),
             action,
         },
         policy,

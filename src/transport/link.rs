@@ -34,6 +34,16 @@ const END_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Link(Arc<OpenLink>);
 
+/// A handle that does not keep its link open.
+pub struct WeakLink(Weak<OpenLink>);
+
+impl WeakLink {
+    /// The link, while somebody else has it.
+    pub fn upgrade(&self) -> Option<Link> {
+        self.0.upgrade().map(Link)
+    }
+}
+
 /// What [`Link::spawn`] has started. It goes on when this is dropped.
 #[derive(Debug)]
 pub struct Task(AbortHandle);
@@ -75,6 +85,10 @@ impl Link {
         let weak: Weak<OpenLink> = Arc::downgrade(&open);
         runtime::register(weak);
         Ok(Link(open))
+    }
+
+    pub fn downgrade(&self) -> WeakLink {
+        WeakLink(Arc::downgrade(&self.0))
     }
 
     /// Changes settings; see [`Settings`] for those that have an effect.

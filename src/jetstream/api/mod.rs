@@ -1,5 +1,6 @@
 //! Requests to the JetStream API. No Tcl here: replies come on the runtime thread.
 
+mod discard;
 mod op;
 mod pages;
 pub mod reply;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::discard::Undeletable;
 pub use self::op::Op;
 pub use self::trace::Trace;
 use crate::error::{Error, Kind, Result};
@@ -25,6 +27,7 @@ pub struct Api {
     /// Of every request; `None` is no limit.
     pub timeout: Option<Duration>,
     pub trace: Option<Trace>,
+    pub undeletable: Undeletable,
 }
 
 impl Api {

@@ -32,6 +32,10 @@ pub enum Op<'a> {
         stream: &'a str,
         consumer: &'a str,
     },
+    ConsumerDelete {
+        stream: &'a str,
+        consumer: &'a str,
+    },
 }
 
 impl Op<'_> {
@@ -68,7 +72,9 @@ impl Op<'_> {
             | Op::DirectGet(stream)
             | Op::DirectGetLast { stream, .. } => [Some(stream), None],
             Op::ConsumerCreate { stream, name, .. } => [Some(stream), name],
-            Op::ConsumerInfo { stream, consumer } => [Some(stream), Some(consumer)],
+            Op::ConsumerInfo { stream, consumer } | Op::ConsumerDelete { stream, consumer } => {
+                [Some(stream), Some(consumer)]
+            }
         }
     }
 }
@@ -96,6 +102,9 @@ impl fmt::Display for Op<'_> {
             Op::ConsumerInfo { stream, consumer } => {
                 write!(f, "CONSUMER.INFO.{stream}.{consumer}")
             }
+            Op::ConsumerDelete { stream, consumer } => {
+                write!(f, "CONSUMER.DELETE.{stream}.{consumer}")
+            }
         }
     }
 }
@@ -121,6 +130,7 @@ mod tests {
             (create(Some("C"), None), "CONSUMER.CREATE.S.C"),
             (create(Some("C"), Some("a.*.>")), "CONSUMER.CREATE.S.C.a.*.>"),
             (Op::ConsumerInfo { stream: "S", consumer: "C" }, "CONSUMER.INFO.S.C"),
+            (Op::ConsumerDelete { stream: "S", consumer: "C" }, "CONSUMER.DELETE.S.C"),
         ] {
             assert_eq!(op.checked_subject("$JS.hub.API"), Ok(format!("$JS.hub.API.{subject}")));
         }

@@ -48,6 +48,9 @@ pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 pub struct OrderedConsumer {
     signals: Arc<Signals>,
     driver: SharedDriver,
+    /// To delete the consumer on the server, over the link that it has now.
+    api: Mutex<Api>,
+    stream: String,
 }
 
 /// What handle and driver tell each other.
@@ -64,6 +67,10 @@ pub(super) struct Signals {
 #[derive(Default)]
 pub(super) struct Public {
     pub name: String,
+    /// What there is on the server, or soon will be, and is to be deleted in the end.
+    pub consumer: Option<String>,
+    /// The one that the handle has deleted.
+    pub discarded: Option<String>,
     pub info: Option<Arc<Value>>,
 }
 
@@ -79,9 +86,10 @@ impl OrderedConsumer {
             new_inbox: link.inboxes(),
             seed: rand::random(),
         };
+        let (stream, later) = (config.config.stream.clone(), Mutex::new(api.clone()));
         let machine = Machine::new(config, around, Instant::now());
         let driver = Driver::new(api, machine, observer, done, signals.clone());
-        let this = OrderedConsumer { signals, driver };
+        let this = OrderedConsumer { signals, driver, api: later, stream };
         this.drive(&link, |machine, connection, now, out| {
             machine.connection(connection, now, out);
             machine.start(now, out);
@@ -96,6 +104,7 @@ impl OrderedConsumer {
             return;
         }
         lock(&self.driver).use_link(link);
+        lock(&self.api).link = link.clone();
         let inboxes = link.inboxes();
         self.drive(link, |machine, connection, now, out| {
             machine.use_inboxes(inboxes);
@@ -122,10 +131,26 @@ impl OrderedConsumer {
         }
     }
 
-    /// Ends it. The observer is told nothing more.
+    /// Ends it. The observer is told nothing more. The consumer is deleted from here, in front of
+    /// all that the program sends from now on, and while the link is still open.
     pub fn stop(&self) {
         self.signals.stopped.store(true, Ordering::Release);
+        let link = lock(&self.api).link.clone();
+        self.leave(&link);
         self.signals.wake.notify_one();
+    }
+
+    /// Has the server delete its consumer.
+    pub fn leave(&self, link: &Link) {
+        if link.check_process().is_err() {
+            return;
+        }
+        let mut public = lock(&self.signals.public);
+        let Some(consumer) = public.consumer.take() else { return };
+        public.discarded = Some(consumer.clone());
+        drop(public);
+        let api = lock(&self.api).clone();
+        api.discard_consumer(link, &self.stream, &consumer);
     }
 
     /// The last creation's consumer info, times in ms.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::jetstream::consumer::config::{self as consumer, request};
 use crate::schema::{Record, table};
+use crate::subject;
 
 /// Where a consumer begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +44,24 @@ pub struct ConsumerConfig {
     /// Not sent when `None`.
     pub headers_only: Option<bool>,
     pub idle_heartbeat: Duration,
-    /// `None` lets the server choose the name.
+    /// What names of consumers begin with; `None` lets the server choose them.
     pub name_prefix: Option<String>,
     /// Servers before 2.10 do not know the field `action`.
     pub action: bool,
 }
+
+/// What may have to be left out where a server, an account or a user has no use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The subject of the request names the consumer and its filter, and permissions can be given
+    /// by that.
+    pub named: bool,
+    /// The server waits for an answer after so much that it has sent.
+    pub flow_control: bool,
+}
+
+/// A filter beyond this stands in the body alone: a subject has to fit into a line of the protocol.
+const LONGEST_FILTER: usize = 3000;
 
 /// A create request: what its subject says, and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +79,6 @@ table! {
     ACK_POLICY:         consumer::ACK_POLICY.fixed().or("none");
     ACK_WAIT:           consumer::ACK_WAIT.fixed().or_int(22 * 3600 * SECOND);
     MAX_DELIVER:        consumer::MAX_DELIVER.fixed().or_int(1);
-    FLOW_CONTROL:       consumer::FLOW_CONTROL.fixed().or_flag(true);
     INACTIVE_THRESHOLD: consumer::INACTIVE_THRESHOLD.fixed().or_int(2 * SECOND);
     NUM_REPLICAS:       consumer::NUM_REPLICAS.fixed().or_int(1);
     MEM_STORAGE:        consumer::MEM_STORAGE.fixed().or_flag(true);
@@ -73,10 +86,14 @@ table! {
 
 impl ConsumerConfig {
     /// The request for a consumer that starts by `policy` and delivers to `inbox`.
-    pub fn create_request(&self, policy: &DeliverPolicy, inbox: &str) -> CreateRequest {
+    pub fn create_request(&self, policy: &DeliverPolicy, inbox: &str, form: Form) -> CreateRequest {
         let mut config = Record::new(&consumer::TABLE);
         config.merge(Record::new(&TABLE));
-        let name = self.name_prefix.as_ref().map(|prefix| format!("{prefix}_{}", tail(inbox)));
+        if form.flow_control {
+            config.set(consumer::FLOW_CONTROL, true);
+        }
+        let prefix = self.name_prefix.as_ref().filter(|_| form.named && self.fits_a_subject());
+        let name = prefix.map(|prefix| format!("{prefix}_{}", tail(inbox)));
         if let Some(name) = &name {
             config.set(consumer::NAME, name.as_str());
         }
@@ -113,11 +130,28 @@ impl ConsumerConfig {
         };
         CreateRequest { name, filter, body: Value::from(request).to_string().into_bytes() }
     }
+
+    /// Whether the request can name the filter. A bad one the server has to see, and to refuse.
+    fn fits_a_subject(&self) -> bool {
+        let fits = |filter: &String| {
+            filter.len() <= LONGEST_FILTER && subject::check_subscribe(filter).is_ok()
+        };
+        self.filters.len() != 1 || self.filters.iter().all(fits)
+    }
+}
+
+/// What names of consumers begin with that belong to a connection of this name. Names are one token
+/// of a subject and a file name of the server.
+pub fn name_prefix(connection: &str) -> String {
+    const LONGEST: usize = 40;
+    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String = connection.chars().take(LONGEST).map(legal).collect();
+    if name.is_empty() { "tcl".to_owned() } else { name }
 }
 
 /// An inbox is unique, and so is a name made from its end.
 fn tail(inbox: &str) -> &str {
-    let start = inbox.len().saturating_sub(8);
+    let start = inbox.len().saturating_sub(12);
     inbox.get(start..).unwrap_or(inbox)
 }
 
@@ -128,6 +162,8 @@ fn nanoseconds(duration: Duration) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FULL: Form = Form { named: true, flow_control: true };
 
     fn watcher() -> ConsumerConfig {
         ConsumerConfig {
@@ -142,7 +178,7 @@ mod tests {
     }
 
     fn body(config: &ConsumerConfig, policy: &DeliverPolicy) -> String {
-        String::from_utf8(config.create_request(policy, "_INBOX.abcdefghijklmn").body)
+        String::from_utf8(config.create_request(policy, "_INBOX.abcdefghijklmn", FULL).body)
             .expect("text")
     }
 
@@ -159,7 +195,7 @@ mod tests {
                 r#""num_replicas":1,"mem_storage":true},"action":"create"}"#
             )
         );
-        let request = watcher().create_request(&DeliverPolicy::All, "_INBOX.x");
+        let request = watcher().create_request(&DeliverPolicy::All, "_INBOX.x", FULL);
         assert_eq!((request.name, request.filter), (None, None));
     }
 
@@ -184,13 +220,40 @@ mod tests {
     fn a_chosen_name_goes_into_the_subject() {
         let mut config = watcher();
         config.name_prefix = Some("w".into());
-        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn");
-        assert_eq!(request.name.as_deref(), Some("w_ghijklmn"));
+        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", FULL);
+        assert_eq!(request.name.as_deref(), Some("w_cdefghijklmn"));
         assert_eq!(request.filter.as_deref(), Some("$KV.B.>"));
         let text = String::from_utf8(request.body).expect("text");
-        assert!(text.contains(r#""config":{"name":"w_ghijklmn","#));
+        assert!(text.contains(r#""config":{"name":"w_cdefghijklmn","#));
         config.filters = vec![">".into()];
-        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn");
-        assert_eq!((request.name.as_deref(), request.filter), (Some("w_ghijklmn"), None));
+        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", FULL);
+        assert_eq!((request.name.as_deref(), request.filter), (Some("w_cdefghijklmn"), None));
+        config.filters = vec!["a".into(), "b".into()];
+        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", FULL);
+        assert_eq!((request.name.as_deref(), request.filter), (Some("w_cdefghijklmn"), None));
+        let plain = Form { named: false, flow_control: false };
+        config.filters = vec!["a".into()];
+        let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", plain);
+        assert_eq!((request.name, request.filter), (None, None));
+        let text = String::from_utf8(request.body).expect("text");
+        assert!(!text.contains(r#""name""#) && !text.contains("flow_control"));
+        // Too long for the line of a subject, or no subject at all.
+        for filter in ["a".repeat(3001), "a..b".into(), "a b".into()] {
+            config.filters = vec![filter];
+            let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", FULL);
+            assert_eq!((request.name, request.filter), (None, None));
+        }
+    }
+
+    #[test]
+    fn names_say_whose_they_are() {
+        for (connection, prefix) in [
+            ("", "tcl"),
+            ("billing", "billing"),
+            ("a.b c>*/\u{e9}-1", "a_b_c_____-1"),
+            (&"x".repeat(50), &"x".repeat(40)),
+        ] {
+            assert_eq!(name_prefix(connection), prefix);
+        }
     }
 }

@@ -36,7 +36,10 @@ pub(super) type SharedDriver = Arc<Mutex<Driver>>;
 /// What the server has been asked last, one of each kind.
 #[derive(Default)]
 pub(super) struct Questions {
-    pub create: Option<RequestId>,
+    /// For what the reply to the create request would have said.
+    pub created: Option<RequestId>,
+    /// A create request that may take for ever. The others end by themselves; see `perform`.
+    pub unlimited: Option<RequestId>,
     pub consumer: Option<RequestId>,
     pub stream: Option<RequestId>,
     pub message: Option<RequestId>,
@@ -45,7 +48,7 @@ pub(super) struct Questions {
 
 impl Questions {
     fn cancel(self, link: &Link) {
-        let requests = [self.create, self.consumer, self.stream, self.message];
+        let requests = [self.created, self.unlimited, self.consumer, self.stream, self.message];
         for id in requests.into_iter().flatten() {
             link.cancel(id);
         }
@@ -113,6 +116,11 @@ impl Driver {
 
     pub(super) fn timer(&self) -> Option<Instant> {
         self.timer
+    }
+
+    /// Whether the reply to the create request of this incarnation is still waited for.
+    pub(super) fn is_creating(&self, incarnation: u64) -> bool {
+        !self.signals.stopped.load(Ordering::Acquire) && self.machine.is_creating(incarnation)
     }
 
     pub(super) fn is_stopped(&self) -> bool {

@@ -24,6 +24,7 @@ mod action;
 mod connection;
 mod creation;
 mod credit;
+mod leaving;
 mod probe;
 mod renewal;
 mod resume;
@@ -38,15 +39,15 @@ use serde_json::Value;
 
 pub use self::action::{Action, Surroundings};
 use self::credit::Credit;
-use self::probe::{Probe, Suspicion};
+use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;
-use self::resume::SHORTEST_PAUSE;
+use self::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
 use self::rollcall::RollCall;
 use self::watchdog::QUIET;
 use super::{ConsumerState, OrderedConfig};
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
-use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::ordered::create::{DeliverPolicy, Form};
 use crate::jetstream::unreadable::Unreadable;
 use crate::rfc3339;
 use crate::transport::ConnState;
@@ -92,6 +93,13 @@ pub struct Machine {
     incarnation: u64,
     listening: bool,
     tokens: u64,
+    form: Form,
+    /// Why the consumer could not be made by its name, while it is tried without.
+    refused: Option<Error>,
+    /// The name that the present consumer was asked for by.
+    asked_name: Option<String>,
+    /// Consumers that the server has perhaps kept while there was no connection.
+    left_behind: Vec<String>,
     name: String,
     /// The name in the first message, if that came before the create reply.
     seen: String,
@@ -122,13 +130,22 @@ pub struct Machine {
     quiet_since: Instant,
     quiet_pause: Duration,
     quiet_seq: u64,
+    /// The last traffic before the silence about which the server was asked.
+    silence_asked: Option<Instant>,
+    /// When the stream was there, beside what the last traffic says.
+    stream_seen: Instant,
     suspicion: Option<Suspicion>,
     silent_until: Option<Instant>,
     pause: Duration,
+    /// For how long the next creation may wait for its reply.
+    patience: Duration,
+    /// When the last failed attempt was reported.
+    reported: Option<Instant>,
 
     check_stream: bool,
     roll_call: RollCall,
     may_ask_stream: bool,
+    may_ask_consumer: bool,
     stream_created: Option<i128>,
     consumer_created: Option<i128>,
 }
@@ -141,6 +158,10 @@ impl Machine {
         };
         let deadline = around.timeout.map(|timeout| now + timeout);
         Machine {
+            form: Form { named: spec.config.name_prefix.is_some(), flow_control: true },
+            refused: None,
+            asked_name: None,
+            left_behind: Vec::new(),
             stream_created: spec.stream_created.as_deref().and_then(rfc3339::nanoseconds),
             random: around.seed,
             spec,
@@ -179,12 +200,17 @@ impl Machine {
             quiet_since: now,
             quiet_pause: QUIET,
             quiet_seq: 0,
+            silence_asked: None,
+            stream_seen: now,
             suspicion: None,
             silent_until: None,
             pause: SHORTEST_PAUSE,
+            patience: SHORTEST_PATIENCE,
+            reported: None,
             check_stream: false,
             roll_call: RollCall::NotNeeded,
             may_ask_stream: true,
+            may_ask_consumer: true,
             consumer_created: None,
         }
     }
@@ -201,6 +227,11 @@ impl Machine {
     /// Nothing will happen any more.
     pub fn is_stopped(&self) -> bool {
         matches!(self.phase, Phase::Stopped)
+    }
+
+    /// Whether the reply to the create request of this incarnation is still waited for.
+    pub fn is_creating(&self, incarnation: u64) -> bool {
+        matches!(self.phase, Phase::Creating) && incarnation == self.incarnation
     }
 
     pub fn start(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -245,7 +276,7 @@ impl Machine {
         if self.gap {
             return;
         }
-        if self.probe_retry.is_some() || self.probe.as_ref().is_some_and(|p| p.after_reconnect) {
+        if self.probe_retry.is_some() || self.is_doubtful() {
             self.probe = None;
             self.probe_retry = None;
             self.settle(now, out);
@@ -299,7 +330,7 @@ impl Machine {
             Some(_) => {
                 self.suspicion = None;
                 self.probe_retry = None;
-                self.probe = self.probe.take().filter(|probe| !probe.after_reconnect);
+                self.probe.take_if(|probe| probe.reason == Reason::Reconnect);
                 self.settle(now, out);
             }
             None => {}

@@ -193,6 +193,12 @@ impl World {
             match action {
                 Action::Subscribe { incarnation, .. } => self.subscribed = Some(incarnation),
                 Action::Unsubscribe => self.subscribed = None,
+                Action::Discard { consumer } => {
+                    let present = |c: &mut Consumer| format!("C{}", c.incarnation) == consumer;
+                    if self.arrives() {
+                        self.consumer.take_if(present);
+                    }
+                }
                 Action::Create { incarnation, request, .. } => {
                     self.create(incarnation, &request.body)
                 }

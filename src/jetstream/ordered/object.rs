@@ -25,6 +25,10 @@ impl Native for ConsumerData {
 }
 
 impl Follower for OrderedConsumer {
+    fn leave(&self, link: &Link) {
+        OrderedConsumer::leave(self, link);
+    }
+
     fn resume(&self, link: &Link) {
         OrderedConsumer::resume(self, link);
     }

@@ -50,6 +50,7 @@ impl Driver {
                     failed = subscribed.err().map(|error| (incarnation, error)).or(failed);
                 }
                 Action::Unsubscribe => self.unsubscribe(),
+                Action::Discard { consumer } => self.discard(&consumer),
                 Action::Create { incarnation, request, timeout } => {
                     let sent = self.create(incarnation, request, timeout);
                     failed = sent.err().map(|error| (incarnation, error)).or(failed);
@@ -99,7 +100,12 @@ impl Driver {
     }
 
     fn publish_name(&self) {
-        self.machine.name().clone_into(&mut lock(&self.signals.public).name);
+        let name = self.machine.name();
+        let mut public = lock(&self.signals.public);
+        name.clone_into(&mut public.name);
+        if !name.is_empty() {
+            public.consumer = Some(name.to_owned());
+        }
     }
 
     // ------------------------------------------------------------------- the consumer's deliveries
@@ -160,12 +166,39 @@ impl Driver {
         timeout: Option<Duration>,
     ) -> Result<()> {
         let (name, filter) = (request.name.as_deref(), request.filter.as_deref());
+        lock(&self.signals.public).consumer = name.map(str::to_owned);
         let op = Op::ConsumerCreate { stream: self.machine.stream(), name, filter };
-        let asked = self.ask(op, request.body, timeout, move |driver, answer| {
-            create_answer(driver, incarnation, answer);
+        let me = self.me.clone();
+        let discard = self.api.discard_later(self.machine.stream());
+        // Not cancelled when another one follows: what was made then has to be deleted.
+        let asked = self.api.request(op, request.body, timeout, move |answer| {
+            let driver = me.upgrade().filter(|driver| lock(driver).is_creating(incarnation));
+            match (driver, answer) {
+                (Some(driver), answer) => create_answer(&driver, incarnation, answer),
+                // Too late for anybody to use it.
+                (None, Ok(info)) => {
+                    if let Some(name) = info.get("name").and_then(Value::as_str) {
+                        discard(name);
+                    }
+                }
+                (None, Err(_)) => {}
+            }
         });
-        self.asked(|questions| &mut questions.create, Some(asked?));
+        let asked = asked?;
+        self.asked(|questions| &mut questions.created, None);
+        self.questions.unlimited = timeout.is_none().then_some(asked);
         Ok(())
+    }
+
+    /// Deletes a consumer, unless the handle was faster.
+    fn discard(&mut self, consumer: &str) {
+        let mut public = lock(&self.signals.public);
+        if public.discarded.as_deref() == Some(consumer) {
+            return;
+        }
+        public.consumer.take_if(|present| present == consumer);
+        drop(public);
+        self.api.discard_consumer(&self.api.link, self.machine.stream(), consumer);
     }
 
     fn ask_created(&mut self, incarnation: u64, consumer: &str, timeout: Duration) {
@@ -173,7 +206,7 @@ impl Driver {
         let asked = self.ask(op, String::new(), Some(timeout), move |driver, answer| {
             create_answer(driver, incarnation, answer);
         });
-        self.asked(|questions| &mut questions.create, asked.ok());
+        self.asked(|questions| &mut questions.created, asked.ok());
     }
 
     fn ask_consumer(&mut self, token: u64, consumer: &str) {

@@ -16,6 +16,10 @@ pub enum Action {
         inbox: String,
     },
     Unsubscribe,
+    /// Have a consumer deleted that is not needed any more; nobody waits for it.
+    Discard {
+        consumer: String,
+    },
     Create {
         incarnation: u64,
         request: CreateRequest,

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::resume::SHORTEST_PAUSE;
-use super::{Action, Machine, Phase};
+use super::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
+use super::{Action, Machine, Phase, Reason};
 use crate::error::Kind;
 use crate::jetstream::ordered::ConsumerState;
 use crate::transport::ConnState;
@@ -70,10 +70,13 @@ impl Machine {
 
     fn reconnected(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.connected = true;
+        self.stream_seen = now;
+        self.discard(out);
         self.unreadable.connection_lost(self.stream_seq);
         self.check_stream = true;
         self.silent_until = Some(now + SETTLING);
         self.pause = SHORTEST_PAUSE;
+        self.patience = SHORTEST_PATIENCE;
         // Each attempt has a timer of its own; connections may be lost faster than it runs.
         let late = self.first && self.deadline.is_some_and(|deadline| now >= deadline);
         if late && !self.is_stopped() {
@@ -82,7 +85,7 @@ impl Machine {
         match self.phase {
             Phase::Running => {
                 self.suspicion = None;
-                self.ask_consumer(true, out);
+                self.ask_consumer(Reason::Reconnect, out);
             }
             // Nobody knows whether that request got through. One that waits for its first connection
             // is in good hands.

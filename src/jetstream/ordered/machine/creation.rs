@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::probe::Delivered;
-use super::resume::SHORTEST_PAUSE;
+use super::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
 use super::watchdog::QUIET;
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
@@ -34,17 +34,20 @@ impl Machine {
         self.seen.clear();
         self.phase = Phase::Creating;
         let inbox = (self.around.new_inbox)();
+        let (config, form) = (&self.spec.config, self.form);
         let request = match self.asked_from {
             Some(from) => {
-                self.spec.config.create_request(&DeliverPolicy::ByStartSequence(from), &inbox)
+                config.create_request(&DeliverPolicy::ByStartSequence(from), &inbox, form)
             }
-            None => self.spec.config.create_request(&self.spec.policy, &inbox),
+            None => config.create_request(&self.spec.policy, &inbox, form),
         };
+        self.asked_name.clone_from(&request.name);
         let incarnation = self.incarnation;
         out.push(Action::Subscribe { incarnation, inbox });
-        let timeout = match self.deadline.filter(|_| self.first) {
+        let timeout = match self.deadline {
+            _ if !self.first => Some(self.next_patience()),
             Some(deadline) => Some(deadline.saturating_duration_since(now)),
-            None => self.around.timeout,
+            None => None,
         };
         out.push(Action::Create { incarnation, request, timeout });
     }
@@ -62,7 +65,7 @@ impl Machine {
         now: Instant,
         out: &mut Vec<Action>,
     ) {
-        if !matches!(self.phase, Phase::Creating) || incarnation != self.incarnation {
+        if !self.is_creating(incarnation) {
             return;
         }
         let Some(name) = info.get("name").and_then(Value::as_str).filter(|name| !name.is_empty())
@@ -77,6 +80,10 @@ impl Machine {
         self.quiet_since = now;
         self.quiet_pause = QUIET;
         self.pause = SHORTEST_PAUSE;
+        self.patience = SHORTEST_PATIENCE;
+        self.reported = None;
+        self.refused = None;
+        self.stream_seen = now;
         self.check_stream = false;
         self.consumer_created = created(info);
         let expected = delivered.consumer_seq + delivered.pending;
@@ -115,7 +122,7 @@ impl Machine {
         now: Instant,
         out: &mut Vec<Action>,
     ) {
-        if !matches!(self.phase, Phase::Creating) || incarnation != self.incarnation {
+        if !self.is_creating(incarnation) {
             return;
         }
         // On a slow link the reply waits behind the data, which is as good as a reply.
@@ -127,6 +134,22 @@ impl Machine {
             out.push(Action::AskCreated { incarnation, consumer, timeout });
             return;
         }
+        if self.first && self.form.named && self.asked_name.is_some() && may_be_the_name(&error) {
+            self.consumer_is_gone();
+            self.forget_consumer(out);
+            self.form.named = false;
+            self.refused = Some(error);
+            self.create(now, out);
+            return self.settle(now, out);
+        }
+        // It was not the name.
+        let error = self.refused.take().unwrap_or(error);
         self.attempt_failed(error, now, out);
     }
+}
+
+/// Whether this can mean that the account or the user may ask for consumers in the old form only,
+/// `CONSUMER.CREATE.<stream>`, or that the server knows no other.
+fn may_be_the_name(error: &Error) -> bool {
+    matches!(error.kind, Kind::Permissions | Kind::JetStreamNotEnabled)
 }

@@ -11,7 +11,18 @@ use crate::error::{Error, Kind};
 /// A question about the consumer that is on its way.
 pub(super) struct Probe {
     pub token: u64,
-    pub after_reconnect: bool,
+    pub reason: Reason,
+}
+
+/// Why it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The connection is a new one: does the consumer still exist?
+    Reconnect,
+    /// There were no messages for a while: have all been sent?
+    Quiet,
+    /// A heartbeat is late. The answer does not stand for the heartbeat.
+    Silence,
 }
 
 /// The server says it has sent more than has arrived.
@@ -41,10 +52,15 @@ impl Delivered {
 }
 
 impl Machine {
-    pub(super) fn ask_consumer(&mut self, after_reconnect: bool, out: &mut Vec<Action>) {
+    /// Whether the consumer may not have survived the loss of its connection.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.reason == Reason::Reconnect)
+    }
+
+    pub(super) fn ask_consumer(&mut self, reason: Reason, out: &mut Vec<Action>) {
         self.tokens += 1;
         self.probe_retry = None;
-        self.probe = Some(Probe { token: self.tokens, after_reconnect });
+        self.probe = Some(Probe { token: self.tokens, reason });
         let consumer = self.name.clone();
         out.push(Action::AskConsumer { token: self.tokens, consumer });
     }
@@ -58,13 +74,17 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         let Some(probe) = self.probe.take_if(|probe| probe.token == token) else { return };
+        let after_reconnect = probe.reason == Reason::Reconnect;
         match answer {
             Ok(info) => {
                 let delivered = Delivered::of(info);
-                self.last_traffic = now;
+                self.stream_seen = now;
+                if probe.reason != Reason::Silence {
+                    self.last_traffic = now;
+                }
                 if delivered.consumer_seq > self.consumer_seq {
                     // They may be on their way; only when they stay away, they are lost.
-                    let patience = if probe.after_reconnect { CROSSING } else { IN_FLIGHT };
+                    let patience = if after_reconnect { CROSSING } else { IN_FLIGHT };
                     let consumer_seq = delivered.consumer_seq;
                     self.suspicion = Some(Suspicion { consumer_seq, since: now, patience });
                 } else if delivered.pending == 0 && delivered.consumer_seq == self.consumer_seq {
@@ -74,18 +94,18 @@ impl Machine {
                     }
                 } else if self.catching_up && self.is_stuck() {
                     return self.renew(now, out);
-                } else if probe.after_reconnect
-                    && let Some(subject) = self.credit.paid()
-                {
+                } else if after_reconnect && let Some(subject) = self.credit.paid() {
                     // The server may be waiting for an answer that went with the connection.
                     out.push(Action::Publish { subject: subject.to_owned() });
                 }
             }
             Err(error) => match error.kind {
                 Kind::ConsumerNotFound | Kind::StreamNotFound => {
+                    self.consumer_is_gone();
                     return self.reset(Kind::ConsumerNotActive, now, out);
                 }
-                _ if probe.after_reconnect && self.is_settling(error, now) => {
+                Kind::Permissions => self.may_ask_consumer = false,
+                _ if after_reconnect && self.is_settling(error, now) => {
                     self.probe_retry = Some(now + self.next_pause());
                 }
                 // The heartbeats will tell.

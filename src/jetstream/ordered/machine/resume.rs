@@ -7,9 +7,17 @@ use crate::error::{Error, Kind};
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::create::DeliverPolicy;
 
+/// So often the user hears of attempts that fail, and so long the next one waits after an error
+/// that will not pass by itself.
 const RETRY: Duration = Duration::from_secs(10);
 pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long an attempt waits for its reply at first: a server without a leader does not say no, it
+/// says nothing, and will be ready in a moment. On a slow link the growing patience is needed.
+pub(super) const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
+/// "maximum consumers limit reached": perhaps because of consumers that are just being deleted.
+const TOO_MANY_CONSUMERS: u64 = 10026;
 /// A consumer must not wait long for an account that may not ask about streams.
 const STREAM_CHECK: Duration = Duration::from_secs(1);
 
@@ -58,6 +66,9 @@ impl Machine {
     }
 
     pub(super) fn attempt_failed(&mut self, error: Error, now: Instant, out: &mut Vec<Action>) {
+        if error.kind != Kind::Timeout {
+            self.consumer_is_gone();
+        }
         self.forget_consumer(out);
         if self.first {
             self.phase = Phase::Stopped;
@@ -65,18 +76,28 @@ impl Machine {
             return;
         }
         match error.kind {
+            // Perhaps it is just being made again.
+            Kind::StreamNotFound if self.stream_deadline().is_some_and(|end| now < end) => {
+                let pause = now + self.next_pause();
+                let retry_at = self.stream_deadline().map_or(pause, |end| pause.min(end));
+                self.phase = Phase::Waiting { retry_at, silent: true };
+            }
             Kind::StreamNotFound => {
                 self.give_up(Kind::StreamNotFound, "stopped due to stream not found", out);
             }
             Kind::ConnectionClosed => self.give_up(Kind::ConnectionClosed, "stopped", out),
-            _ if self.is_settling(&error, now) => {
+            _ if self.is_settling(&error, now) || self.was_reported(&error, now) => {
                 self.phase = Phase::Waiting { retry_at: now + self.next_pause(), silent: true };
             }
             kind => {
                 let text = format!("failed to reset: {}", error.message);
                 out.push(Action::LastError(kind, text));
-                let retry_at = now + RETRY + self.random_part(RETRY / 10);
-                self.phase = Phase::Waiting { retry_at, silent: false };
+                self.reported = Some(now);
+                let pause = match is_passing(&error) {
+                    true => self.next_pause(),
+                    false => RETRY + self.random_part(RETRY / 10),
+                };
+                self.phase = Phase::Waiting { retry_at: now + pause, silent: false };
             }
         }
         self.settle(now, out);
@@ -87,19 +108,6 @@ impl Machine {
         self.phase = Phase::Stopped;
         out.push(Action::LastError(kind, text.to_owned()));
         self.change_state(ConsumerState::Stopped, out);
-    }
-
-    pub(super) fn forget_consumer(&mut self, out: &mut Vec<Action>) {
-        if self.listening {
-            self.listening = false;
-            out.push(Action::Unsubscribe);
-        }
-        self.name.clear();
-        self.credit.forget();
-        self.probe = None;
-        self.probe_retry = None;
-        self.suspicion = None;
-        self.gap = false;
     }
 
     pub(super) fn recreated(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -116,12 +124,28 @@ impl Machine {
 
     /// A server that has just come back may need a moment for JetStream.
     pub(super) fn is_settling(&self, error: &Error, now: Instant) -> bool {
-        let transient = match error.kind {
-            Kind::JetStreamNotEnabled | Kind::JetStreamNotEnabledForAccount | Kind::Timeout => true,
-            Kind::JsResponse => matches!(error.api, Some((503, _))),
-            _ => false,
-        };
-        transient && self.silent_until.is_some_and(|until| now < until)
+        is_passing(error) && self.silent_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether the user has just heard of a failure like this one. What passes is tried again soon,
+    /// but not reported more often than what does not.
+    fn was_reported(&self, error: &Error, now: Instant) -> bool {
+        is_passing(error) && self.reported.is_some_and(|at| now < at + RETRY)
+    }
+
+    /// Until when a stream that is not there may be made again and is followed: three heartbeats
+    /// from when it could last be seen.
+    fn stream_deadline(&self) -> Option<Instant> {
+        let seen = self.last_traffic.max(self.stream_seen);
+        self.silence_limit().map(|limit| seen + limit)
+    }
+
+    /// For how long the next creation may wait.
+    pub(super) fn next_patience(&mut self) -> Duration {
+        let limit = self.around.timeout.unwrap_or(LONGEST_PATIENCE);
+        let patience = self.patience.min(limit);
+        self.patience = (self.patience * 3 / 2).min(LONGEST_PATIENCE);
+        patience
     }
 
     /// Growing pauses, each one different, so that a thousand consumers do not ask at once.
@@ -139,5 +163,16 @@ impl Machine {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
         of * u32::try_from(z % 1000).unwrap_or(0) / 1000
+    }
+}
+
+/// What a server answers, or does not, while a cluster chooses its leaders.
+fn is_passing(error: &Error) -> bool {
+    match error.kind {
+        Kind::JetStreamNotEnabled | Kind::JetStreamNotEnabledForAccount | Kind::Timeout => true,
+        Kind::JsResponse => {
+            error.api.is_some_and(|(code, number)| code == 503 || number == TOO_MANY_CONSUMERS)
+        }
+        _ => false,
     }
 }

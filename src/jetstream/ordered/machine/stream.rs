@@ -24,6 +24,7 @@ impl Machine {
         }
         match answer {
             Ok(info) => {
+                self.stream_seen = now;
                 if self.is_another_stream(info) {
                     return self.recreated(now, out);
                 }
@@ -34,7 +35,7 @@ impl Machine {
             Err(error) if error.kind == Kind::StreamNotFound => {
                 return self.attempt_failed(error.clone(), now, out);
             }
-            Err(error) => self.may_ask_stream = error.kind != Kind::Timeout,
+            Err(error) => self.may_ask_stream = error.kind != Kind::Permissions,
         }
         self.go_on(now, out);
         self.settle(now, out);

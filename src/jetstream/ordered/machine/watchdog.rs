@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Machine, Phase, Suspicion};
+use super::{Action, Machine, Phase, Reason, Suspicion};
 use crate::error::Kind;
 use crate::jetstream::ordered::ConsumerState;
 
@@ -59,20 +59,38 @@ impl Machine {
             self.call_roll(out);
         }
         if self.probe_retry.is_some_and(|at| now >= at) {
-            self.ask_consumer(true, out);
+            self.ask_consumer(Reason::Reconnect, out);
+        } else if self.silence_deadline().is_some_and(|at| now >= at) {
+            self.silence_asked = Some(self.last_traffic);
+            self.ask_consumer(Reason::Silence, out);
         } else if self.quiet_deadline().is_some_and(|deadline| now >= deadline) {
             let progress = self.consumer_seq != self.quiet_seq;
             self.quiet_pause =
                 if progress { QUIET } else { (self.quiet_pause * 2).min(LONGEST_QUIET) };
             self.quiet_seq = self.consumer_seq;
             self.quiet_since = now;
-            self.ask_consumer(false, out);
+            self.ask_consumer(Reason::Quiet, out);
         }
     }
 
     fn heartbeat_deadline(&self) -> Option<Instant> {
+        self.silence_limit().map(|limit| self.last_traffic + limit)
+    }
+
+    /// For how long there may be nothing to hear.
+    pub(super) fn silence_limit(&self) -> Option<Duration> {
         let interval = self.spec.config.idle_heartbeat;
-        (!interval.is_zero()).then(|| self.last_traffic + interval * HEARTBEATS)
+        (!interval.is_zero()).then(|| interval * HEARTBEATS)
+    }
+
+    /// When to ask why a heartbeat is late, once in each silence. It tells a consumer that has gone
+    /// before the others are missing, and a stream that is deleted from one that was made again.
+    fn silence_deadline(&self) -> Option<Instant> {
+        let asks = self.connected
+            && self.probe.is_none()
+            && self.may_ask_consumer
+            && self.silence_asked != Some(self.last_traffic);
+        self.silence_limit().filter(|_| asks).map(|limit| self.last_traffic + limit / 2)
     }
 
     /// When to ask whether the initial data is over. Not while the server waits for our credit.
@@ -97,6 +115,7 @@ impl Machine {
                     arrival,
                     self.probe_retry,
                     self.quiet_deadline(),
+                    self.silence_deadline(),
                     self.roll_call_due(),
                 ];
                 deadlines.into_iter().flatten().min()
@@ -116,9 +135,7 @@ impl Machine {
     }
 
     pub(super) fn present_state(&self) -> ConsumerState {
-        let doubtful = self.suspicion.is_some()
-            || self.probe_retry.is_some()
-            || self.probe.as_ref().is_some_and(|probe| probe.after_reconnect);
+        let doubtful = self.suspicion.is_some() || self.probe_retry.is_some() || self.is_doubtful();
         match self.phase {
             Phase::Stopped => ConsumerState::Stopped,
             _ if self.first => ConsumerState::Initial,

@@ -18,8 +18,8 @@ fn a_failed_reset_is_tried_again_after_ten_seconds() {
     let mut rig = Rig::live(all(), 3);
     rig.message(9, 9, 0);
     rig.take();
-    rig.create_failed(error(Kind::JetStreamNotEnabled));
-    rig.expect(&["ErrJetStreamNotEnabled failed to reset: why"]);
+    rig.create_failed(error(Kind::Protocol));
+    rig.expect(&["ErrProtocol failed to reset: why"]);
     rig.pass(9_999);
     rig.expect(&[]);
     rig.pass(1_001);
@@ -31,6 +31,57 @@ fn a_failed_reset_is_tried_again_after_ten_seconds() {
             "create by_start_sequence 4",
         ]
     );
+}
+
+/// The user sees the same sequence as if it were tried every ten seconds.
+#[test]
+fn what_passes_is_tried_again_soon() {
+    let busy = Error { api: Some((503, 10008)), ..error(Kind::JsResponse) };
+    let full = Error { api: Some((400, 10026)), ..error(Kind::JsResponse) };
+    let mismatch = "ErrConsumerSequenceMismatch reset with opt_start_seq = 4 due to \
+                    ErrConsumerSequenceMismatch";
+    for (failure, code) in [
+        (error(Kind::Timeout), "ErrTimeout"),
+        (error(Kind::JetStreamNotEnabled), "ErrJetStreamNotEnabled"),
+        (busy, "ErrJSResponse"),
+        (full, "ErrJSResponse"),
+    ] {
+        let mut rig = Rig::live(all(), 3);
+        rig.message(9, 9, 0);
+        let (mut attempts, mut pause, mut longest) = (0, 0, 0);
+        for _ in 0..1200 {
+            if rig.subscribed {
+                attempts += 1;
+                rig.create_failed(failure.clone());
+                pause = 0;
+            }
+            rig.pass(10);
+            pause += 10;
+            longest = longest.max(pause);
+        }
+        assert!((10..30).contains(&attempts), "{attempts}");
+        assert!((800..=1510).contains(&longest), "{longest}");
+        let report = format!("{code} failed to reset: why");
+        let reports: Vec<_> = rig.take().into_iter().filter(|l| l.starts_with("Err")).collect();
+        assert_eq!(reports, [mismatch, &report, mismatch, &report, mismatch]);
+    }
+}
+
+#[test]
+fn attempts_are_given_more_and_more_time() {
+    let mut around = surroundings(ConnState::Connected(1));
+    around.timeout = Some(Duration::from_secs(3));
+    let mut rig = Rig::with(all(), around);
+    assert_eq!(rig.timeout, Some(Duration::from_secs(3)));
+    rig.created(0, 0);
+    rig.message(9, 9, 0);
+    let mut given = Vec::new();
+    for _ in 0..5 {
+        given.extend(rig.timeout.map(|timeout| timeout.as_millis()));
+        rig.create_failed(error(Kind::Timeout));
+        rig.pass(1500);
+    }
+    assert_eq!(given, [1000, 1500, 2250, 3000, 3000]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod creation;
 mod initial;
+mod leaving;
 mod outage;
 mod stream;
 mod traffic;
@@ -57,6 +58,9 @@ struct Rig {
     timeout: Option<Duration>,
     asked: Vec<(u64, String)>,
     timer: Option<Instant>,
+    discarded: Vec<String>,
+    /// The name and the filter in the subject of the last create request.
+    named: (Option<String>, Option<String>),
     /// Everything else, in short form.
     log: Vec<String>,
 }
@@ -77,6 +81,8 @@ impl Rig {
             timeout: None,
             asked: Vec::new(),
             timer: None,
+            discarded: Vec::new(),
+            named: (None, None),
             log: Vec::new(),
         };
         rig.run(|machine, now, out| machine.start(now, out));
@@ -109,11 +115,12 @@ impl Rig {
                     assert!(self.subscribed, "not subscribed");
                     self.subscribed = false;
                 }
+                Action::Discard { consumer } => self.discarded.push(consumer),
                 Action::Create { incarnation, request, timeout } => {
                     self.timeout = timeout;
                     assert!(self.subscribed, "listens before it asks");
                     assert_eq!(incarnation, self.incarnation);
-                    assert_eq!((request.name, request.filter), (None, None));
+                    self.named = (request.name, request.filter);
                     let body: Value = serde_json::from_slice(&request.body).expect("JSON");
                     self.request = body["config"].clone();
                     let policy = self.request["deliver_policy"].as_str().expect("a policy");

@@ -8,6 +8,7 @@ fn the_stream_is_deleted() {
     rig.pass(1500);
     rig.take();
     rig.answer(Err(error(Kind::StreamNotFound)));
+    assert_eq!(rig.discarded, ["C1"]);
     rig.expect(&["ErrStreamNotFound stopped due to stream not found", "Stopped"]);
     rig.connection(ConnState::Disconnected);
     rig.connection(ConnState::Connected(2));
@@ -17,10 +18,70 @@ fn the_stream_is_deleted() {
     // Without the right to ask about streams.
     let mut rig = Rig::live(all(), 3);
     rig.pass(1500);
-    rig.answer(Err(error(Kind::Timeout)));
+    rig.answer(Err(error(Kind::Permissions)));
     rig.take();
     rig.create_failed(error(Kind::StreamNotFound));
     rig.expect(&["ErrStreamNotFound stopped due to stream not found", "Stopped"]);
+}
+
+/// The reference promises three heartbeats for a stream to be made again.
+#[test]
+fn a_stream_that_is_not_there_is_waited_for() {
+    // After a reconnection the consumer is known to have gone long before heartbeats are missing.
+    let mut rig = Rig::live(all(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    assert!(rig.discarded.is_empty(), "there is nothing to delete");
+    rig.take();
+    let mut asked = 0;
+    for _ in 0..14 {
+        while !rig.asked.is_empty() {
+            rig.answer(Err(error(Kind::StreamNotFound)));
+            asked += 1;
+        }
+        rig.pass(100);
+    }
+    assert!((3..14).contains(&asked), "{asked}");
+    assert!(!rig.take().iter().any(|line| line.starts_with("Err")), "silent");
+    rig.pass(100);
+    rig.answer_stream("2026-01-01T00:00:12Z", 1);
+    rig.expect(&["ask STREAM.INFO.S", "Recreated", "create last_per_subject", "Resuming"]);
+}
+
+#[test]
+fn a_late_heartbeat_is_asked_about() {
+    let mut rig = Rig::live(watch(), 3);
+    rig.pass(749);
+    rig.expect(&[]);
+    rig.pass(1);
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
+    // The consumer is there; the heartbeats are what counts.
+    let info = rig.info(3, 3, 0);
+    rig.answer(Ok(info));
+    rig.pass(749);
+    rig.expect(&[]);
+    rig.pass(1);
+    let reset = "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive";
+    rig.expect(&[reset, "ask STREAM.INFO.S", "Resuming"]);
+    // The stream was there when it was asked about the consumer, and may be made again.
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.pass(300);
+    rig.expect(&["ask STREAM.INFO.S"]);
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.pass(450);
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.take();
+    rig.pass(10);
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.expect(&["ErrStreamNotFound stopped due to stream not found", "Stopped"]);
+    // It has gone.
+    let mut rig = Rig::live(watch(), 3);
+    rig.pass(750);
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.expect(&["ask CONSUMER.INFO.S.C1", reset, "ask STREAM.INFO.S", "Resuming"]);
+    rig.answer(Err(error(Kind::StreamNotFound)));
+    rig.expect(&[]);
 }
 
 #[test]
