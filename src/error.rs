@@ -63,6 +63,8 @@ kinds! {
     NoServers: "ErrNoServers";
     /// The server is too old.
     NotSupported: "ErrNotSupported";
+    /// Too much waits to be sent.
+    OutboundFull: "ErrOutboundFull";
     Permissions: "ErrPermissions";
     Protocol: "ErrProtocol";
     SecureConnWanted: "ErrSecureConnWanted";

@@ -185,17 +185,45 @@ pub fn integer(value: &Obj) -> Option<i64> {
         Some(b'+') => (false, &trimmed[1..]),
         _ => (false, trimmed),
     };
-    let huge =
-        || {
-            (digits.len() > 18 && digits.bytes().all(|b| b.is_ascii_digit()))
-                .then_some(if negative { i64::MIN } else { i64::MAX })
-        };
+    let huge = || is_huge(digits).then_some(if negative { i64::MIN } else { i64::MAX });
     match value.as_int() {
         // Tcl 8.6 lets numbers between 2^63 and 2^64 wrap.
         Some(n) if (n < 0) != negative && n != 0 => huge(),
         Some(n) => Some(n),
         None => huge(),
     }
+}
+
+/// Whether these digits, perhaps behind a prefix, are a number that does not fit 63 bits.
+fn is_huge(digits: &str) -> bool {
+    let lower = digits.to_ascii_lowercase();
+    let (digits, radix, longest) = match lower.get(..2) {
+        Some("0x") => (&lower[2..], 16, 15),
+        Some("0o") => (&lower[2..], 8, 20),
+        Some("0b") => (&lower[2..], 2, 62),
+        Some("0d") => (&lower[2..], 10, 18),
+        _ => (&*lower, 10, 18),
+    };
+    digits.len() > longest && digits.chars().all(|c| c.is_digit(radix))
+}
+
+/// An integer ≥ 0 as the server counts, in unsigned 64 bits; what does not fit is cut to the largest
+/// that does.
+pub fn unsigned(value: &Obj) -> Option<u64> {
+    let small = integer(value)?;
+    if small < i64::MAX {
+        return u64::try_from(small).ok();
+    }
+    let text = value.text();
+    let digits = text.trim().trim_start_matches('+');
+    let (digits, radix) = match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
+        Some("0x") => (&digits[2..], 16),
+        Some("0o") => (&digits[2..], 8),
+        Some("0b") => (&digits[2..], 2),
+        Some("0d") => (&digits[2..], 10),
+        _ => (digits, 10),
+    };
+    Some(u64::from_str_radix(digits, radix).unwrap_or(u64::MAX))
 }
 
 /// Milliseconds with a fraction, as nanoseconds.

@@ -54,8 +54,13 @@ proc ::nats::DateSeconds {date usual} {
 }
 
 proc ::nats::msec_to_isotime {msec {timezone :UTC}} {
-    if {![string is entier -strict $msec]} {
+    # From the year 1 on, since years before have no sign here, up to where `clock` would wrap without a word.
+    if {![string is entier -strict $msec] || $msec < -62135769600000 || $msec >= 2 ** 31 * 86400 * 1000} {
         return -code error -errorcode {NATS ErrInvalidArg} "Invalid time $msec"
+    }
+    # Depending on its version, `clock` takes such a zone for one of its options.
+    if {[string match {-[a-z]*} $timezone]} {
+        return -code error -errorcode [list CLOCK badTimeZone $timezone] "time zone \"$timezone\" not found"
     }
     # Division and remainder round down, so that times before 1970 are right as well.
     set date [clock format [expr {$msec / 1000}] -format %Y-%m-%dT%H:%M:%S -timezone $timezone]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::options::{self, bare};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return};
-use crate::transport::{LoginSettings, ServerEntry, Settings};
+use crate::transport::{LoginSettings, Room, ServerEntry, Settings};
 
 pub const METHODS: &[Method] = &[
     Method { name: "cget", usage: "option", min: 1, max: 1, body: cget },
@@ -115,6 +115,7 @@ impl Config {
             max_reconnect_attempts: self.max_reconnect_attempts,
             retry: self.retry_on_failed_connect,
             ignore_discovered: self.ignore_discovered_servers,
+            room: Room::of_options(self.pending_out_msgs, self.pending_out_bytes),
             ping_interval: self.ping_interval,
             login: self.login(),
             secure: self.secure,

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tcl::call::create;
 use crate::tcl::{Interp, InterpHandle, Method, Obj};
+use std::borrow::Cow;
 use std::cell::Cell;
 
 /// From the most severe to the least.
@@ -72,9 +73,11 @@ impl Logger {
         }
         let Some(guard) = self.interp_handle.enter() else { return };
         let interp = guard.interp();
+        let text = &*one_line(text);
         match &self.target {
             Target::Channel { name, .. } => {
-                let line = format!("[{} {} {}] {text}\n", timestamp(), self.name, level.word());
+                let line =
+                    format!("[{} {} {}] {text}\n", timestamp(), one_line(&self.name), level.word());
                 interp.write_line(name, &line);
             }
             Target::Service(service) => {
@@ -84,6 +87,26 @@ impl Logger {
             }
         }
     }
+}
+
+/// A text as it stands in a line: what would begin another one, or tell a terminal what to do, is
+/// shown as an escape sequence of Tcl.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if !text.contains(breaks) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            c if breaks(c) => line.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => line.push(c),
+        }
+    }
+    line.into()
 }
 
 /// The command that a `logger` service has; its absence is the user's error.

@@ -105,6 +105,8 @@ connection_options! {
     event_callback: Obj = Type::Str, "", Here;
     retry_on_failed_connect: bool = Type::Bool, "false", AtConnect;
     ignore_discovered_servers: bool = Type::Bool, "false", Live;
+    pending_out_msgs: i64 = Type::PosInt, "2097152", Live;
+    pending_out_bytes: i64 = Type::PosInt, "67108864", Live;
     log_level: Level = Type::ValidStr, "warn", Here;
 }
 

@@ -61,7 +61,7 @@ impl Connection {
             subject::check_reply(reply)?;
         }
         let reply = args.reply.map(|reply| Subject::from(&*reply));
-        Ok(Outgoing { subject, reply, headers, payload })
+        Ok(Outgoing { subject, reply, headers, payload, refusable: true })
     }
 
     /// A write to a stream: the subject is ours, and so are the headers.
@@ -69,7 +69,7 @@ impl Connection {
         let payload = self.payload(data)?;
         subject::check_publish(subject)?;
         let subject = self.outgoing_memory.subject(subject);
-        Ok(Outgoing { subject, reply: None, headers, payload })
+        Ok(Outgoing { subject, reply: None, headers, payload, refusable: true })
     }
 
     /// As it goes over the wire, if the server takes it, as far as its INFO is known.

@@ -26,6 +26,7 @@ impl Totals {
 fn statistics(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let traffic = this.traffic();
+    let (out_msgs, out_bytes) = this.links.with(Link::waiting).unwrap_or_default();
     let mut subscriptions = Dict::new();
     let replies = this.delivery.requests.counts();
     let (mut pending, mut bytes) = (replies.pending as u64, replies.pending_bytes as u64);
@@ -48,6 +49,8 @@ fn statistics(call: &Call<'_>) -> Result<Return> {
         ("pending", pending),
         ("pending_bytes", bytes),
         ("dropped", dropped),
+        ("pending_out_msgs", out_msgs),
+        ("pending_out_bytes", out_bytes),
     ] {
         dict.put(name, &count_obj(count));
     }
@@ -69,7 +72,7 @@ fn subscription_dict(subscriber: &Subscriber) -> Obj {
 }
 
 fn count_obj(count: u64) -> Obj {
-    Obj::int(i64::try_from(count).unwrap_or(i64::MAX))
+    Obj::uint(count)
 }
 
 impl Connection {

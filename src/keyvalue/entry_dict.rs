@@ -34,9 +34,9 @@ impl EntryWords {
     /// The dict of an entry.
     pub fn dict(&self, entry: &Entry, key: &Obj, value: &Obj) -> Obj {
         let [k_bucket, k_key, k_value, k_revision, k_created, k_delta, k_operation] = &self.keys;
-        let revision = Obj::int(entry.revision as i64);
+        let revision = Obj::uint(entry.revision);
         let created = Obj::int(entry.created_ms);
-        let delta = Obj::int(entry.delta as i64);
+        let delta = Obj::uint(entry.delta);
         Obj::list_of([
             k_bucket,
             &self.bucket,

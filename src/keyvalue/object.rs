@@ -60,7 +60,7 @@ pub fn create(interp: Interp<'_>, js: &Rc<JetStream>, bucket: Bucket) -> Result<
 }
 
 fn revision_of(word: &Obj) -> Result<u64> {
-    options::integer(word).and_then(|n| u64::try_from(n).ok()).ok_or_else(|| {
+    options::unsigned(word).ok_or_else(|| {
         let text = format!("Invalid value for the pos_int option revision : {}", word.text());
         Error::invalid(text).into()
     })
@@ -68,7 +68,7 @@ fn revision_of(word: &Obj) -> Result<u64> {
 
 /// The result of a write: the number of the new revision.
 fn written(_: Interp<'_>, revision: crate::error::Result<u64>) -> Result<Return> {
-    Ok(Obj::int(revision? as i64).into())
+    Ok(Obj::uint(revision?).into())
 }
 
 /// Waits for the number of a new revision.

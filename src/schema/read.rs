@@ -196,9 +196,8 @@ fn plain(interp: Interp<'_>, name: &str, kind: Type, is_ms: bool, value: &Obj) -
 
 /// As Tcl reads it; unsigned 64 bits fit, too.
 fn number(value: &Obj) -> Value {
-    match options::integer(value) {
-        // Perhaps cut to that.
-        Some(i64::MAX) => value.text().trim().parse::<u64>().unwrap_or(i64::MAX as u64).into(),
-        number => number.unwrap_or_default().into(),
+    match options::unsigned(value) {
+        Some(number) => number.into(),
+        None => options::integer(value).unwrap_or_default().into(),
     }
 }

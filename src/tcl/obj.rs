@@ -81,6 +81,14 @@ impl Obj {
         unsafe { Obj::made(stubs::new_wide_int_obj(value)) }
     }
 
+    /// Unsigned 64 bits, as the server counts: what Tcl's wide integers do not hold is a big one.
+    pub fn uint(value: u64) -> Obj {
+        match i64::try_from(value) {
+            Ok(value) => Obj::int(value),
+            Err(_) => Obj::from_tcl(value.to_string().as_bytes()),
+        }
+    }
+
     /// The words `true` and `false`, as the contracts want booleans.
     pub fn word(value: bool) -> Obj {
         Obj::from_tcl(if value { b"true" } else { b"false" })

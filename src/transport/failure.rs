@@ -113,10 +113,12 @@ pub(super) fn unresolved(server: &ServerEntry, reason: &str) -> Error {
     refused(server, &format!("couldn't open socket: {reason}"))
 }
 
-/// There is nothing to log in with.
-pub(super) fn no_credentials(server: &ServerEntry) -> Error {
+/// There is nothing to log in with, perhaps because something lacks its other half.
+pub(super) fn no_credentials(server: &ServerEntry, half: Option<&str>) -> Error {
     let place = server.address();
-    Error::new(Kind::Authorization, format!("No credentials known for NATS server at {place}"))
+    let why = half.map(|half| format!(": {half}")).unwrap_or_default();
+    let text = format!("No credentials known for NATS server at {place}{why}");
+    Error::new(Kind::Authorization, text)
 }
 
 /// What there is to log in with is of no use.
@@ -172,6 +174,12 @@ pub(super) fn closed(server: &ServerEntry) -> Error {
 /// as an `-ERR` without a text.
 pub(super) fn unreadable() -> Error {
     Error::new(Kind::Server, "error without a text")
+}
+
+/// The server has sent so much that neither a message nor a line of it ends.
+pub(super) fn endless(limit: u64) -> Error {
+    let text = format!("Invalid protocol: no end of a message or a line within {limit} bytes");
+    Error::new(Kind::Protocol, text)
 }
 
 /// The one error of the engine's parser that has a kind of its own.

@@ -93,13 +93,18 @@ impl Link {
 
     /// Changes settings; see [`Settings`] for those that have an effect.
     pub fn update(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut lock(&self.0.core.settings));
+        let mut settings = lock(&self.0.core.settings);
+        change(&mut settings);
+        let room = settings.room;
+        drop(settings);
+        self.0.core.outgoing.set_room(room);
     }
 
     /// Queues a message.
     ///
     /// # Errors
     /// `ErrBadSubject`, `ErrInvalidArg` for text that would break the protocol;
+    /// `ErrOutboundFull` if it may be refused and too much waits;
     /// `ErrConnectionClosed` after the end of the link.
     pub fn publish(&self, out: Outgoing) -> Result<()> {
         self.0.core.publish(out)
@@ -296,6 +301,12 @@ impl Link {
     pub fn inboxes(&self) -> Box<dyn FnMut() -> String + Send> {
         let prefix = self.0.core.setting(|settings| settings.inbox_prefix.clone());
         Box::new(move || new_inbox(&prefix))
+    }
+
+    /// What waits in the outgoing queue: messages, and the bytes of their headers and payloads.
+    pub fn waiting(&self) -> (u64, u64) {
+        let waiting = self.0.core.outgoing.waiting();
+        (waiting.messages, waiting.bytes)
     }
 
     /// Messages that were published and not sent.

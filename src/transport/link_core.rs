@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_nats::client::Statistics;
+use async_nats::message::OutboundMessage;
 use tokio::sync::watch;
 
 use super::event::{ConnState, Event, EventSink};
 use super::info::ServerInfo;
-use super::outgoing::{OutgoingQueue, QueueEntry};
+use super::outgoing::{OutgoingQueue, Pushed, QueueEntry};
 use super::pool::Pool;
 use super::requests::{LinkEnd, RequestTable};
 use super::settings::Settings;
 use super::source::{SubId, SubscriptionSource};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 use crate::runtime::Process;
 
@@ -56,9 +57,10 @@ pub struct Traffic {
 impl LinkCore {
     pub fn new(settings: Settings, events: Arc<dyn EventSink>, inbox: &str) -> LinkCore {
         let pool = Pool::new(settings.servers.iter().cloned());
+        let outgoing = OutgoingQueue::new(settings.room);
         LinkCore {
             settings: Mutex::new(settings),
-            outgoing: OutgoingQueue::default(),
+            outgoing,
             requests: Arc::new(RequestTable::new(inbox)),
             pool: Mutex::new(pool),
             state: watch::Sender::new(ConnState::Disconnected),
@@ -129,10 +131,27 @@ impl LinkCore {
     /// # Errors
     /// `ErrConnectionClosed` after the end, and in a fork of the process.
     pub fn push(&self, entry: QueueEntry) -> Result<()> {
-        if self.outgoing.push(entry, || self.process.check())? {
-            return Ok(());
+        self.pushed(self.outgoing.push(entry, false, || self.process.check())?)
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// As [`LinkCore::push`], and `ErrOutboundFull` if it may be refused and too much waits.
+    pub fn push_message(&self, message: OutboundMessage, refusable: bool) -> Result<()> {
+        let entry = QueueEntry::Publish(message);
+        self.pushed(self.outgoing.push(entry, refusable, || self.process.check())?)
+    }
+
+    fn pushed(&self, pushed: Pushed) -> Result<()> {
+        match pushed {
+            Pushed::Queued => Ok(()),
+            Pushed::Sealed => Err(Error::no_connection()),
+            Pushed::NoRoom(limit) => {
+                let text = format!("Too much waits to be sent: no room beyond {limit}");
+                Err(Error::new(Kind::OutboundFull, text))
+            }
         }
-        Err(Error::no_connection())
     }
 
     /// A message was counted that will never reach the engine.

@@ -121,6 +121,15 @@ impl LoginSettings {
             || self.nkey_seed_file.is_some()
     }
 
+    /// What is set and of no use without something else.
+    pub(super) fn half(&self) -> Option<&'static str> {
+        match (self.user.is_empty(), self.password.is_empty()) {
+            (false, true) => Some("-user is set without -password"),
+            (true, false) => Some("-password is set without -user"),
+            _ => None,
+        }
+    }
+
     /// The login without the callback; `None` if there is none. Reads files.
     ///
     /// # Errors

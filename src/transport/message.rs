@@ -113,6 +113,9 @@ pub struct Outgoing {
     pub reply: Option<Subject>,
     pub headers: Headers,
     pub payload: Bytes,
+    /// Whether it may be refused because too much waits to be sent: a message of the program, rather
+    /// than one without which something stops.
+    pub refusable: bool,
 }
 
 impl Outgoing {
@@ -122,6 +125,7 @@ impl Outgoing {
             reply: None,
             headers: Headers::new(),
             payload: payload.into(),
+            refusable: false,
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `reconnect`, `pool`, `failure` | which server, when, and what went wrong |
 //! | `settings`, `server`, `login`, `tls` | options, a server's URL, credentials, certificates |
 //! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
+//! | `inflow` | how much a server may send without an end |
 //! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
 
 mod block;
@@ -19,6 +20,7 @@ mod engine;
 mod event;
 mod failure;
 mod inbox;
+mod inflow;
 mod info;
 mod link;
 mod link_core;
@@ -51,6 +53,7 @@ pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
 };
 pub use message::{Headers, Message, Outgoing};
+pub use outgoing::Room;
 pub use packed::PackedMessage;
 pub use requests::{RequestError, RequestId, RequestResult};
 pub use server::{ServerEntry, masked};

@@ -14,7 +14,8 @@ use crate::error::{Error, Kind, Result};
 
 impl LinkCore {
     pub fn publish(&self, out: Outgoing) -> Result<()> {
-        self.push(QueueEntry::Publish(out.into_wire()?))
+        let refusable = out.refusable;
+        self.push_message(out.into_wire()?, refusable)
     }
 
     pub fn subscribe(
@@ -69,12 +70,13 @@ impl LinkCore {
         again: Option<Resend>,
         handler: ReplyHandler,
     ) -> Result<RequestId> {
+        let refusable = out.refusable;
         let mut wire = out.into_wire()?;
         self.open_inbox()?;
         let (id, reply) =
             self.requests.add(timeout, again, handler).map_err(|_| Error::no_connection())?;
         wire.reply = Some(reply.into());
-        if let Err(error) = self.push(QueueEntry::Publish(wire)) {
+        if let Err(error) = self.push_message(wire, refusable) {
             self.requests.cancel(id);
             return Err(error);
         }

@@ -1,13 +1,17 @@
 //! The queue of what goes out, in front of the engine's own.
 //!
 //! The engine's queue is bounded and its senders wait, for ever while there is no connection; ours
-//! takes everything at once from any thread. One task, the writer ([`super::writer`]), moves
+//! takes everything at once from any thread, or refuses it at once if there is no more room. Only
+//! messages of the program are refused: without the others something would stop for good, and they
+//! are small and few. One task, the writer ([`super::writer`]), moves
 //! entries into the engine while there is a connection, so the order on the wire is the order of calls.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
+use async_nats::header::{HeaderName, HeaderValue};
 use async_nats::message::OutboundMessage;
 use tokio::sync::oneshot;
 
@@ -26,6 +30,83 @@ pub(super) enum QueueEntry {
     Marker(oneshot::Sender<()>),
     /// Give up the connection of this number, if it still is that one, and make another one.
     Reconnect(u64),
+}
+
+impl QueueEntry {
+    /// A message and its size; nothing for other entries.
+    pub fn amount(&self) -> Amount {
+        let QueueEntry::Publish(message) = self else { return Amount::default() };
+        let headers = message.headers.as_ref().map_or(0, |headers| {
+            let values = |values: &[HeaderValue]| values.iter().map(|v| v.as_str().len()).sum();
+            let field = |(name, all): (&HeaderName, &Vec<HeaderValue>)| {
+                let values: usize = values(all);
+                AsRef::<[u8]>::as_ref(name).len() * all.len() + values
+            };
+            headers.iter().map(field).sum()
+        });
+        Amount { messages: 1, bytes: (message.payload.len() + headers) as u64 }
+    }
+}
+
+/// So many messages, and the bytes of their headers and payloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+impl Amount {
+    pub fn add(&mut self, more: Amount) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+    }
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Room {
+    /// As options say it: 0 is no limit.
+    pub fn of_options(messages: i64, bytes: i64) -> Room {
+        let limit = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0).unwrap_or(u64::MAX);
+        Room { messages: limit(messages), bytes: limit(bytes) }
+    }
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room::of_options(0, 0)
+    }
+}
+
+/// What became of an entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    Queued,
+    /// Nothing is accepted any more.
+    Sealed,
+    /// Too much waits already: the limit.
+    NoRoom(Limit),
+}
+
+/// A limit, as an error text names it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Messages(u64),
+    Bytes(u64),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::Messages(n) => write!(f, "{n} messages (-pending_out_msgs)"),
+            Limit::Bytes(n) => write!(f, "{n} bytes (-pending_out_bytes)"),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -48,6 +129,9 @@ struct Queue {
     /// Messages and payload bytes ever accepted.
     messages: u64,
     bytes: u64,
+    /// What has not been handed to the engine.
+    waiting: Amount,
+    room: Room,
 }
 
 /// Entries in one chunk.
@@ -60,6 +144,15 @@ impl Queue {
             None => self.chunks.push_back(VecDeque::from([entry])),
         }
     }
+
+    /// The limit that so much more would exceed.
+    fn exceeded(&self, more: Amount) -> Option<Limit> {
+        if self.waiting.messages + more.messages > self.room.messages {
+            return Some(Limit::Messages(self.room.messages));
+        }
+        (self.waiting.bytes.saturating_add(more.bytes) > self.room.bytes)
+            .then_some(Limit::Bytes(self.room.bytes))
+    }
 }
 
 /// What the writer is woken for.
@@ -71,20 +164,30 @@ pub(super) enum Wake {
 }
 
 impl OutgoingQueue {
+    pub fn new(room: Room) -> OutgoingQueue {
+        OutgoingQueue(Mutex::new(Queue { room, ..Queue::default() }))
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, Queue> {
         lock(&self.0)
     }
 
-    /// Queues an entry; gives it back if the queue is sealed. `allow` is asked before a sleeping
-    /// writer is woken and may refuse, which leaves the queue as it was.
+    /// Queues an entry, unless the queue is sealed or, if the entry is `refusable`, there is no room.
+    /// `allow` is asked before a sleeping writer is woken and may refuse. Whatever is refused leaves
+    /// the queue as it was.
     pub fn push<E>(
         &self,
         entry: QueueEntry,
+        refusable: bool,
         allow: impl FnOnce() -> Result<(), E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Pushed, E> {
+        let amount = entry.amount();
         let mut state = self.state();
         if state.sealed {
-            return Ok(false);
+            return Ok(Pushed::Sealed);
+        }
+        if refusable && let Some(limit) = state.exceeded(amount) {
+            return Ok(Pushed::NoRoom(limit));
         }
         // Asking may cost a system call, so only at the head of a burst and now and then.
         let queued = state.chunks.back().map_or(0, VecDeque::len);
@@ -94,6 +197,7 @@ impl OutgoingQueue {
         if let QueueEntry::Publish(message) = &entry {
             state.messages += 1;
             state.bytes += message.payload.len() as u64;
+            state.waiting.add(amount);
         }
         match entry {
             QueueEntry::Subscribe(_) | QueueEntry::Unsubscribe(..) if !state.open => {
@@ -106,7 +210,23 @@ impl OutgoingQueue {
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(true)
+        Ok(Pushed::Queued)
+    }
+
+    pub fn set_room(&self, room: Room) {
+        self.state().room = room;
+    }
+
+    pub fn waiting(&self) -> Amount {
+        self.state().waiting
+    }
+
+    /// For the writer: so much has been handed to the engine. Resets the count.
+    pub fn handed(&self, amount: &mut Amount) {
+        let amount = std::mem::take(amount);
+        let waiting = &mut self.state().waiting;
+        waiting.messages = waiting.messages.saturating_sub(amount.messages);
+        waiting.bytes = waiting.bytes.saturating_sub(amount.bytes);
     }
 
     /// Without a connection: queues these subscriptions, in the place of all that waited for it. An
@@ -190,6 +310,7 @@ impl OutgoingQueue {
     pub fn clear(&self) {
         let mut state = self.state();
         state.sealed = true;
+        state.waiting = Amount::default();
         let entries = (std::mem::take(&mut state.chunks), std::mem::take(&mut state.early));
         drop(state);
         drop(entries);
@@ -220,7 +341,7 @@ mod tests {
     }
 
     fn push(outgoing: &OutgoingQueue) -> bool {
-        outgoing.push(entry(), || Ok::<(), ()>(())).expect("allowed")
+        outgoing.push(entry(), true, || Ok::<(), ()>(())).expect("allowed") == Pushed::Queued
     }
 
     #[test]
@@ -264,8 +385,9 @@ mod tests {
         let mut batch = VecDeque::from([entry()]);
         assert!(push(&outgoing));
         for id in 1..=2 {
-            let pushed = outgoing.push(QueueEntry::Subscribe(SubId(id)), || Ok::<(), ()>(()));
-            assert_eq!(pushed, Ok(true));
+            let pushed =
+                outgoing.push(QueueEntry::Subscribe(SubId(id)), false, || Ok::<(), ()>(()));
+            assert_eq!(pushed, Ok(Pushed::Queued));
         }
         outgoing.set_open(true);
         assert!(outgoing.poll_take(&mut cx, &mut batch).is_ready());
@@ -287,7 +409,8 @@ mod tests {
         let entries =
             [QueueEntry::Subscribe(SubId(1)), QueueEntry::Unsubscribe(SubId(2), None), entry()];
         for entry in entries {
-            assert_eq!(outgoing.push(entry, || Ok::<(), ()>(())), Ok(true));
+            let pushed = outgoing.push(entry, false, || Ok::<(), ()>(()));
+            assert_eq!(pushed, Ok(Pushed::Queued));
         }
         for _ in 0..3 {
             outgoing.subscribe_again([SubId(1), SubId(3)]);
@@ -305,8 +428,41 @@ mod tests {
     #[test]
     fn a_refused_entry_leaves_no_trace() {
         let outgoing = OutgoingQueue::default();
-        assert_eq!(outgoing.push(entry(), || Err("no")), Err("no"));
+        assert_eq!(outgoing.push(entry(), true, || Err("no")), Err("no"));
         assert_eq!(outgoing.totals(), (0, 0));
+        assert_eq!(outgoing.waiting(), Amount::default());
         assert!(push(&outgoing));
+    }
+
+    #[test]
+    fn what_waits_has_limits_that_only_messages_of_the_program_meet() {
+        let outgoing = OutgoingQueue::new(Room::of_options(3, 7));
+        let offer = |refusable| outgoing.push(entry(), refusable, || Ok::<(), ()>(()));
+        assert_eq!(offer(true), Ok(Pushed::Queued));
+        assert_eq!(offer(true), Ok(Pushed::Queued));
+        assert_eq!(offer(true), Ok(Pushed::NoRoom(Limit::Bytes(7))));
+        assert_eq!(outgoing.totals(), (2, 6));
+        assert_eq!(offer(false), Ok(Pushed::Queued));
+        assert_eq!(offer(true), Ok(Pushed::NoRoom(Limit::Messages(3))));
+        assert_eq!(outgoing.waiting(), Amount { messages: 3, bytes: 9 });
+        let mut amount = Amount { messages: 2, bytes: 6 };
+        outgoing.handed(&mut amount);
+        assert_eq!((amount, outgoing.waiting().bytes), (Amount::default(), 3));
+        assert_eq!(offer(true), Ok(Pushed::Queued));
+        outgoing.set_room(Room::default());
+        for _ in 0..100 {
+            assert_eq!(offer(true), Ok(Pushed::Queued));
+        }
+        outgoing.clear();
+        assert_eq!(outgoing.waiting(), Amount::default());
+        assert_eq!(offer(true), Ok(Pushed::Sealed));
+    }
+
+    #[test]
+    fn headers_count() {
+        let headers = crate::transport::Headers::from_iter([("ab", "xyz"), ("ab", "1"), ("c", "")]);
+        let message = Outgoing { headers, ..Outgoing::new("s", "12345") };
+        let entry = QueueEntry::Publish(message.into_wire().expect("good"));
+        assert_eq!(entry.amount(), Amount { messages: 1, bytes: 5 + 4 + 4 + 1 });
     }
 }

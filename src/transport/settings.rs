@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::login::{LoginCallback, LoginSettings};
+use super::outgoing::Room;
 use super::server::ServerEntry;
 use super::tls::{TlsCallback, TlsOptions};
 
@@ -37,6 +38,7 @@ pub struct Settings {
     pub retry: bool,
     /// Whether the pool has only the servers that the user has named.
     pub ignore_discovered: bool,
+    pub room: Room,
     pub ping_interval: Duration,
     pub login: LoginSettings,
     /// Demand TLS from every server, not only from those with `tls://` and `wss://`.
@@ -64,6 +66,7 @@ impl Default for Settings {
             max_reconnect_attempts: 60,
             retry: false,
             ignore_discovered: false,
+            room: Room::default(),
             ping_interval: Duration::from_secs(120),
             login: LoginSettings::default(),
             secure: false,
@@ -84,6 +87,7 @@ impl Settings {
             reconnect_time_wait,
             max_reconnect_attempts,
             ignore_discovered,
+            room,
             login,
             tls,
             // Fixed.
@@ -103,6 +107,7 @@ impl Settings {
         self.reconnect_time_wait = reconnect_time_wait;
         self.max_reconnect_attempts = max_reconnect_attempts;
         self.ignore_discovered = ignore_discovered;
+        self.room = room;
         self.login = login;
         self.tls = tls;
     }

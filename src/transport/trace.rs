@@ -7,12 +7,13 @@
 //!
 //! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`.
 //! These lines are no interface, so the version of the engine is fixed in `Cargo.toml`, and
-//! `tests/trace.rs` gets each of the six from it. Should one change in spite of that, it is passed
+//! `tests/trace.rs` gets each of the seven from it. Should one change in spite of that, it is passed
 //! over, and connections go on with less precise errors.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -22,11 +23,13 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber};
 
-/// What was traced, at one of six places of the engine. Told in the middle of its work: whoever
+/// What was traced, at one of seven places of the engine. Told in the middle of its work: whoever
 /// listens must neither wait nor call the engine.
 pub(super) enum Traced {
     /// An attempt at one address of a server begins.
     Dial,
+    /// Bytes were read; the engine's statistics have counted them.
+    Read,
     /// An INFO, of a handshake or later.
     Info(Box<async_nats::ServerInfo>),
     /// The text of an `-ERR`.
@@ -39,12 +42,16 @@ pub(super) enum Traced {
     Lost(String),
 }
 
-type Listener = Rc<dyn Fn(Traced)>;
+/// Whether the engine may go on. Otherwise it is stopped in the middle of its work: its task unwinds,
+/// as in a panic, but nothing is printed.
+pub(super) type Verdict = ControlFlow<()>;
+
+type Listener = Rc<dyn Fn(Traced) -> Verdict>;
 
 thread_local!(static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) });
 
 /// Listens on this thread until the result is dropped.
-pub(super) fn listen(listener: impl Fn(Traced) + 'static) -> Listening {
+pub(super) fn listen(listener: impl Fn(Traced) -> Verdict + 'static) -> Listening {
     static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
     LISTENER.replace(Some(Rc::new(listener)));
     Listening(set_default(SUBSCRIBER.get_or_init(|| Dispatch::new(TraceSubscriber))))
@@ -66,7 +73,9 @@ impl Subscriber for TraceSubscriber {
         let has = |name| metadata.fields().field(name).is_some();
         metadata.is_event()
             && match (metadata.target(), *metadata.level()) {
-                ("async_nats::connection", Level::TRACE) => has("info") || has("error"),
+                ("async_nats::connection", Level::TRACE) => {
+                    has("info") || has("error") || has(BYTES)
+                }
                 ("async_nats", Level::DEBUG) => has("error") || has("pending_pings"),
                 ("async_nats::connector", Level::DEBUG) => has("socket_addr"),
                 _ => false,
@@ -79,11 +88,21 @@ impl Subscriber for TraceSubscriber {
 
     fn event(&self, event: &Event<'_>) {
         let Some(listener) = LISTENER.with_borrow(Clone::clone) else { return };
-        let mut line = Line::default();
-        event.record(&mut line);
-        if let Some(traced) = line.traced() {
-            // A panic of ours must not unwind through the engine.
-            let _ = catch_unwind(AssertUnwindSafe(|| listener(traced)));
+        let traced = match event.metadata().fields().field(BYTES) {
+            // For each read: nothing is written down.
+            Some(_) => Some(Traced::Read),
+            None => {
+                let mut line = Line::default();
+                event.record(&mut line);
+                line.traced()
+            }
+        };
+        let Some(traced) = traced else { return };
+        // A panic of ours must not unwind through the engine.
+        let verdict = catch_unwind(AssertUnwindSafe(|| listener(traced)));
+        drop(listener);
+        if let Ok(ControlFlow::Break(())) = verdict {
+            resume_unwind(Box::new("the engine was stopped"));
         }
     }
 
@@ -97,6 +116,9 @@ impl Subscriber for TraceSubscriber {
     fn exit(&self, _: &Id) {}
 }
 
+/// The field that only the line about a read has.
+const BYTES: &str = "bytes";
+
 /// The members of a traced line that matter.
 #[derive(Default)]
 struct Line {
@@ -106,7 +128,7 @@ struct Line {
 }
 
 impl Line {
-    /// The six places, by their texts.
+    /// The other six places, by their texts.
     fn traced(self) -> Option<Traced> {
         Some(match &*self.message {
             "establishing connection" => Traced::Dial,

@@ -11,7 +11,7 @@ use tokio::task::unconstrained;
 
 use super::event::{ConnState, Event};
 use super::link_core::LinkCore;
-use super::outgoing::{QueueEntry, Wake};
+use super::outgoing::{Amount, QueueEntry, Wake};
 use super::reconnect::Reconnector;
 use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind};
@@ -27,6 +27,10 @@ pub(super) const ENGINE_CAPACITY: usize = 8 * 1024;
 /// server reads the number after all, the subscription ends by the UNSUB behind the round trip.
 const NEVER_REACHED: u64 = u64::MAX;
 
+/// How many bytes of messages the engine may have: it counts messages only, however large they are,
+/// and what it has is not seen by the limits of our queue.
+const WINDOW: u64 = 4 * 1024 * 1024;
+
 /// Moves entries into the engine that there is.
 pub(super) async fn run(
     core: Arc<LinkCore>,
@@ -35,7 +39,13 @@ pub(super) async fn run(
 ) {
     let mut batch = VecDeque::new();
     let mut engine = None;
+    let mut handed = Amount::default();
+    // What the engine has got since it was known to have written all.
+    let mut unwritten = 0;
     loop {
+        if handed != Amount::default() {
+            core.outgoing.handed(&mut handed);
+        }
         let wake = std::future::poll_fn(|cx| core.outgoing.poll_take(cx, &mut batch)).await;
         if matches!(wake, Wake::Sweep) {
             core.sweep();
@@ -50,11 +60,28 @@ pub(super) async fn run(
         while core.is_up()
             && let Some(entry) = batch.pop_front()
         {
+            let amount = entry.amount();
+            handed.add(amount);
+            unwritten += amount.bytes;
             if !hand_over(&core, &reconnector, client, entry).await {
                 // The engine is gone: the connection, too.
                 core.set_up(false);
             }
+            if unwritten > WINDOW {
+                core.outgoing.handed(&mut handed);
+                written(&core, client).await;
+                unwritten = 0;
+            }
         }
+    }
+}
+
+/// Waits until the engine has written what it has got, or the connection is lost.
+async fn written(core: &LinkCore, client: &Client) {
+    let mut state = core.state.subscribe();
+    tokio::select! {
+        _ = client.flush() => {}
+        _ = state.wait_for(|state| !matches!(state, ConnState::Connected(_))) => {}
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, ClientError};
 
 use super::{Reconnector, server_addr};
+use crate::error::Error;
 use crate::lock::lock;
 use crate::transport::event::{ConnState, Event};
 use crate::transport::failure;
+use crate::transport::inflow::Excess;
 use crate::transport::info::ServerInfo;
 use crate::transport::server::ServerEntry;
-use crate::transport::trace::Traced;
+use crate::transport::trace::{Traced, Verdict};
 
 /// How long a server that reported a fatal error has to end the connection itself.
 const ERROR_GRACE: Duration = Duration::from_millis(10);
@@ -56,20 +58,32 @@ impl Reconnector {
     pub fn crashed(&self) {
         let mut progress = lock(&self.progress);
         (progress.on, progress.broke, progress.leaving) = (false, false, false);
-        progress.fatal.get_or_insert_with(failure::unreadable);
+        let error = progress.fatal.get_or_insert_with(failure::unreadable).clone();
         let attempt = progress.attempt.take();
         drop(progress);
         self.lost();
         if let Some(server) = attempt {
             self.tell_attempt_info();
-            self.count_failure(server, failure::unreadable());
+            self.count_failure(server, error);
         }
     }
 
     /// The engine said something in its trace, and is in the middle of its work.
-    pub fn traced(self: &Arc<Self>, line: Traced) {
+    pub fn traced(self: &Arc<Self>, line: Traced) -> Verdict {
         let mut progress = lock(&self.progress);
+        match &line {
+            Traced::Read => {
+                let connected = progress.connected.is_some();
+                let excess = progress.inflow.read(connected);
+                drop(progress);
+                return self.exceeded(excess);
+            }
+            Traced::Info(info) => progress.inflow.info(info.max_payload),
+            Traced::ServerError(_) => progress.inflow.ended(),
+            _ => {}
+        }
         match line {
+            Traced::Read => {}
             Traced::Dial => progress.dial(),
             Traced::Info(info) if progress.connected.is_none() => progress.infos.push(*info),
             Traced::ServerError(text) if progress.connected.is_none() => {
@@ -92,6 +106,24 @@ impl Reconnector {
                 self.lost();
             }
         }
+        Verdict::Continue(())
+    }
+
+    /// What the server sends has no end.
+    fn exceeded(self: &Arc<Self>, excess: Excess) -> Verdict {
+        let (limit, verdict) = match excess {
+            Excess::None => return Verdict::Continue(()),
+            Excess::Leave(limit) => (limit, Verdict::Continue(())),
+            Excess::Stop(limit) => (limit, Verdict::Break(())),
+        };
+        let error = failure::endless(limit);
+        if verdict.is_break() {
+            // Whoever makes the next engine tells of it.
+            lock(&self.progress).fatal.get_or_insert(error);
+        } else {
+            self.abandon(error, Duration::ZERO);
+        }
+        verdict
     }
 
     /// Something happened to the engine.
@@ -214,16 +246,21 @@ impl Reconnector {
             }
             return;
         }
+        // Servers end the connection after such an error; one that does not is left.
+        self.abandon(error, ERROR_GRACE);
+    }
+
+    /// Leaves the connection for this reason, unless it ends by itself within this time.
+    fn abandon(self: &Arc<Self>, error: Error, grace: Duration) {
         let mut progress = lock(&self.progress);
         progress.fatal.get_or_insert(error);
         let generation = progress.generation;
         drop(progress);
         // What is said from now on goes over the next connection.
         self.core.set_up(false);
-        // Servers end the connection after such an error; one that does not is left.
         let reconnector = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(ERROR_GRACE).await;
+            tokio::time::sleep(grace).await;
             reconnector.leave(generation).await;
         });
     }

@@ -63,6 +63,7 @@ impl Reconnector {
             return Ok(Auth::new());
         }
         let unusable = |text: String| failure::unauthorized(server, &text);
+        let half = if of_url.is_none() { settings.half() } else { None };
         let login = match (of_url, ask) {
             (Some(login), _) => Some(login),
             (None, Some(ask)) if settings.ask => {
@@ -84,7 +85,7 @@ impl Reconnector {
         match login.filter(|login| !login.is_empty()) {
             Some(login) => login.sign(&nonce).map_err(unusable),
             None if info.is_none() => Ok(Auth::new()),
-            None => Err(failure::no_credentials(server)),
+            None => Err(failure::no_credentials(server, half)),
         }
     }
 }

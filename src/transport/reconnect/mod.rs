@@ -21,6 +21,7 @@ use async_nats::{Client, ServerAddr};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::inflow::Inflow;
 use super::info::ServerInfo;
 use super::link_core::LinkCore;
 use super::server::ServerEntry;
@@ -51,6 +52,8 @@ struct Progress {
     connected: Option<ServerEntry>,
     /// Counts connections.
     generation: u64,
+    /// What the server sends.
+    inflow: Inflow,
     /// What the server has said about itself since it was dialled: first in the handshake.
     infos: Vec<async_nats::ServerInfo>,
     /// Errors that the server reported before we knew of the connection.
@@ -100,6 +103,7 @@ impl Progress {
 
     /// Another address is dialled.
     fn dial(&mut self) {
+        self.inflow.dial();
         self.infos.clear();
         self.early_errors.clear();
         self.fatal = None;
@@ -133,7 +137,9 @@ impl Reconnector {
     /// This is the engine from now on.
     pub fn set_client(&self, client: Client) {
         self.core.set_statistics(client.statistics());
-        lock(&self.progress).client = Some(client);
+        let mut progress = lock(&self.progress);
+        progress.inflow.begin(client.statistics());
+        progress.client = Some(client);
     }
 }
 

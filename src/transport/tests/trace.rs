@@ -1,4 +1,4 @@
-//! The trace of the engine: each of its six places, from real connections.
+//! The trace of the engine: each of its seven places, from real connections.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -9,7 +9,7 @@ use async_nats::ConnectOptions;
 use tokio::runtime::Builder;
 
 use super::support::{DEADLINE, Server};
-use crate::transport::trace::{self, Traced};
+use crate::transport::trace::{self, Traced, Verdict};
 
 type Places = Rc<RefCell<Vec<&'static str>>>;
 
@@ -20,6 +20,8 @@ fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
     let _listening = trace::listen(move |line| {
         let place = match line {
             Traced::Dial => "dial",
+            // Before each of the others that the server has caused.
+            Traced::Read => return Verdict::Continue(()),
             Traced::Info(info) => {
                 assert!(!info.server_id.is_empty() && info.max_payload > 0, "{info:?}");
                 "info"
@@ -40,6 +42,7 @@ fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
         if noted.last() != Some(&place) {
             noted.push(place);
         }
+        Verdict::Continue(())
     });
     let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(scene(places));
@@ -71,6 +74,35 @@ fn a_connection_that_the_server_ends() {
         server.kill();
         wait_for(&places, "lost").await;
         assert_eq!(places.borrow()[..3], ["dial", "info", "lost"]);
+    });
+}
+
+#[test]
+fn what_is_read_can_stop_the_engine() {
+    let server = Server::start(&[]);
+    let reads = Rc::new(RefCell::new(0));
+    let seen = reads.clone();
+    let _listening = trace::listen(move |line| {
+        if matches!(line, Traced::Read) {
+            *seen.borrow_mut() += 1;
+            if *seen.borrow() > 3 {
+                return Verdict::Break(());
+            }
+        }
+        Verdict::Continue(())
+    });
+    let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
+    runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.expect("connect");
+        assert!(*reads.borrow() >= 2);
+        let deadline = Instant::now() + DEADLINE;
+        // It is gone when it takes nothing any more.
+        while client.publish("a", "".into()).await.is_ok() {
+            assert!(Instant::now() < deadline, "it goes on");
+            let _ = tokio::time::timeout(Duration::from_millis(50), client.request("b", "".into()))
+                .await;
+        }
+        assert_eq!(*reads.borrow(), 4);
     });
 }
 
