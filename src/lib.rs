@@ -3,6 +3,7 @@
 
 mod bridge;
 mod connection;
+mod descriptors;
 mod error;
 mod error_code;
 mod jetstream;

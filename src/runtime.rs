@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::descriptors;
 use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 
@@ -33,13 +34,15 @@ impl Thread {
     /// # Errors
     /// Whatever the system says when it has no thread or file descriptor left.
     pub fn start(main: impl Future<Output = ()> + Send + 'static) -> io::Result<Thread> {
-        let runtime = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(2)
-            .thread_keep_alive(RESOLVER_KEEP_ALIVE)
-            .thread_name("nats-resolver")
-            .build()?;
+        let runtime = descriptors::make_high(|| {
+            Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .max_blocking_threads(2)
+                .thread_keep_alive(RESOLVER_KEEP_ALIVE)
+                .thread_name("nats-resolver")
+                .build()
+        })?;
         let handle = runtime.handle().clone();
         let finished = Arc::new((Mutex::new(false), Condvar::new()));
         let finish = Finish(finished.clone());

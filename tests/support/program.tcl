@@ -1,8 +1,9 @@
 # Programs of a few lines in a process of their own, to see how they end.
 #
-#   program::run script ?-limit ms? ?-threads bool?
+#   program::run script ?-limit ms? ?-descriptors n?
 #                  -> dict: end (exit code, or the name of the signal), out, err, ms
-# The script finds the package loaded. What runs longer than -limit (10000 ms) is killed: end is then SIGKILL.
+# The script finds the package loaded. What runs longer than -limit (10000 ms) is killed: end is then SIGKILL. -descriptors is
+# the number of descriptors that it may have.
 
 namespace eval program {
     variable serial 0
@@ -10,7 +11,7 @@ namespace eval program {
 
 proc program::run {script args} {
     variable serial
-    set o [dict merge {-limit 10000} $args]
+    set o [dict merge {-limit 10000 -descriptors {}} $args]
     set dir [support::folder program]
     set path [file join $dir main.tcl]
     set f [open $path w]
@@ -21,7 +22,10 @@ proc program::run {script args} {
     close $f
     set start [clock milliseconds]
     set code [catch {
-        exec timeout -s KILL [expr {[dict get $o -limit] / 1000.0}] [info nameofexecutable] $path \
+        exec timeout -s KILL [expr {[dict get $o -limit] / 1000.0}] sh -c {
+            test -z "$0" || ulimit -n "$0" || exit
+            exec "$@"
+        } [dict get $o -descriptors] [info nameofexecutable] $path \
             </dev/null >$dir/out 2>$dir/err
     } text options]
     set ms [expr {[clock milliseconds] - $start}]
