@@ -84,13 +84,15 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// `error.code` and `error.err_code` of a JetStream API reply.
     pub api: Option<(u64, u64)>,
+    /// What would be right, where contracts leave no room for it in the text.
+    pub hint: Option<Cow<'static, str>>,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Error { kind, message: message.into(), api: None }
+        Error { kind, message: message.into(), api: None, hint: None }
     }
 
     /// The program closed the connection, for whoever still waits for an answer through it.
@@ -106,6 +108,15 @@ impl Error {
     /// The connection ended by itself, for whoever still waits for an answer through it.
     pub fn connection_lost() -> Self {
         Error::new(Kind::Timeout, "Connection lost")
+    }
+
+    /// The server would not take so large a message.
+    pub fn too_large(limit: usize) -> Self {
+        Error::new(Kind::MaxPayload, format!("Maximum size of NATS message is {limit}"))
+    }
+
+    pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+        Error { hint: Some(hint.into()), ..self }
     }
 
     /// `{NATS ErrInvalidArg}` with this text.

@@ -19,7 +19,7 @@ pub fn error_code(error: &Error) -> Obj {
 
 impl From<Error> for tcl::Error {
     fn from(error: Error) -> tcl::Error {
-        tcl::Error { code: words(&error), message: error.message }
+        tcl::Error { code: words(&error), message: error.message, hint: error.hint }
     }
 }
 

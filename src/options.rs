@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Kind};
 use crate::tcl::{Interp, Obj, Result};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The type of an option. Its word is part of the error message.
@@ -56,6 +57,22 @@ impl Type {
             Type::Enum(_) => "enum",
         }
     }
+
+    /// What a value may be, in a few words.
+    fn allowed(self) -> Option<&'static str> {
+        Some(match self {
+            Type::ValidStr => "any string that is not empty",
+            Type::Bool => "a boolean: 1 0 true false yes no on off",
+            Type::Int => "an integer",
+            Type::PosInt => "an integer, 0 or more",
+            Type::Timeout => "milliseconds: an integer, 0 or more",
+            Type::List => "a list that is not empty",
+            Type::Dict => "a dict: names and values",
+            Type::Metadata => "a dict that is not empty",
+            // What has no words here says more in the text.
+            _ => return None,
+        })
+    }
 }
 
 /// What is shown of a secret that is set.
@@ -78,6 +95,12 @@ pub fn unknown(name: &str) -> Error {
     Error::invalid(format!("Unknown option {}", bare(name)))
 }
 
+/// What can be given instead of an unknown option.
+pub fn known(names: impl Iterator<Item = &'static str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("-{name}")).collect();
+    format!("options are {}", names.join(" "))
+}
+
 pub fn missing_value(word: &Obj) -> Error {
     Error::invalid(format!("Missing value for option {}", word.text()))
 }
@@ -86,6 +109,7 @@ pub fn missing_value(word: &Obj) -> Error {
 pub fn parse(interp: Interp<'_>, table: &'static [Spec], words: &[Obj]) -> Result<Options> {
     let position = |word: &str| table.iter().position(|(name, _)| *name == word);
     let (mut values, unknown) = assign(table.len(), position, words)?;
+    let unknown = unknown.map(|error| error.with_hint(known(table.iter().map(|(name, _)| *name))));
     for (slot, (name, kind)) in values.iter_mut().zip(table) {
         if let Some(value) = slot.take() {
             *slot = Some(check(interp, name, *kind, value)?);
@@ -159,8 +183,12 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
     }
     let word = kind.word();
     let error = if matches!(kind, Type::Timeout) { Kind::BadTimeout } else { Kind::InvalidArg };
-    let text = format!("Invalid value for the {word} option {name} : {}", value.text());
-    Err(Error::new(error, text).into())
+    let allowed = match kind {
+        Type::Ms => "; allowed is a number of milliseconds, with a fraction if wanted",
+        _ => "",
+    };
+    let text = format!("Invalid value for the {word} option {name} : {}{allowed}", value.text());
+    Err(Error { hint: kind.allowed().map(Cow::Borrowed), ..Error::new(error, text) }.into())
 }
 
 /// A strict Tcl boolean: `0`, `1` and unambiguous beginnings of the six words, in any case.

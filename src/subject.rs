@@ -19,6 +19,25 @@ pub fn check_publish(subject: &str) -> Result<()> {
     Err(Error::new(Kind::BadSubject, format!("Invalid subject {subject}")))
 }
 
+/// A token that a server takes: nothing that the protocol needs, no wildcard.
+fn literal(token: &str) -> bool {
+    !matches!(token, "" | "*" | ">") && token.bytes().all(|c| c > b' ' && c != 0x7f)
+}
+
+/// Whether a server takes it as the subject of a message, be it one that [`check_publish`] refuses:
+/// other clients do not have its rules.
+pub fn is_literal(subject: &str) -> bool {
+    subject.split('.').all(literal)
+}
+
+/// A subject that others may have chosen.
+pub fn check_literal(subject: &str) -> Result<()> {
+    if is_literal(subject) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::BadSubject, format!("Invalid subject {subject}")))
+}
+
 /// The subject that answers go to: as [`check_publish`], with an error text of its own.
 pub fn check_reply(subject: &str) -> Result<()> {
     if subject.split('.').all(token) {
@@ -68,6 +87,16 @@ mod tests {
         {
             let error = check_publish(bad).expect_err(bad);
             assert_eq!(error.kind, Kind::BadSubject);
+        }
+    }
+
+    #[test]
+    fn subjects_that_others_may_choose() {
+        for good in ["foo", "a:b.c~d", "gr\u{fc}n", "{a}[b]", "\"q\"", "a\\b", "x*y", "a>"] {
+            assert!(is_literal(good), "{good}");
+        }
+        for bad in ["", ".", "a..b", ".a", "a.", "a.*", "*", ">", "a.>", "a b", "a\tb", "a\u{7f}"] {
+            assert_eq!(check_literal(bad).expect_err(bad).kind, Kind::BadSubject);
         }
     }
 

@@ -67,7 +67,10 @@ impl Connection {
     /// A write to a stream: the subject is ours, and so are the headers.
     pub fn outgoing_to(&self, subject: &str, headers: Headers, data: &Obj) -> Result<Outgoing> {
         let payload = self.payload(data)?;
-        subject::check_publish(subject)?;
+        if !headers.is_empty() {
+            self.check_headers()?;
+        }
+        subject::check_literal(subject)?;
         let subject = self.outgoing_memory.subject(subject);
         Ok(Outgoing { subject, reply: None, headers, payload, refusable: true })
     }
@@ -79,8 +82,7 @@ impl Connection {
         let block = &mut *self.outgoing_memory.block.borrow_mut();
         data.with_payload(self.delivery.format.utf8(), |bytes| {
             if bytes.len() > limit {
-                let text = format!("Maximum size of NATS message is {limit}");
-                return Err(Error::new(Kind::MaxPayload, text));
+                return Err(Error::too_large(limit));
             }
             Ok(block.copy(bytes))
         })

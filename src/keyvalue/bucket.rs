@@ -26,22 +26,17 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// From the reply to `STREAM.INFO` or `STREAM.CREATE`, reached through `api_prefix`.
-    pub fn from_info(name: &str, info: &Value, api_prefix: &str) -> Result<Self> {
+    /// From the reply to `STREAM.INFO` or `STREAM.CREATE`, reached through `api_prefix`. For a mirror
+    /// the infos of the streams that it mirrors follow, one behind the other, as far as they are
+    /// known.
+    pub fn from_infos(name: &str, infos: &[Value], api_prefix: &str) -> Result<Self> {
+        let info = infos.first().unwrap_or(&Value::Null);
         let config = info.get("config").unwrap_or(&Value::Null);
         let history = config.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or(0);
         if history < 1 {
             return Err(not_found(name));
         }
-        let own = format!("$KV.{name}");
-        let mirror = config.get("mirror").filter(|mirror| mirror.is_object());
-        let origin = mirror.and_then(|m| m.get("name")).and_then(Value::as_str);
-        let origin = origin.map(|origin| origin.strip_prefix("KV_").unwrap_or(origin));
-        let (read, write) = match (origin, mirror.and_then(external_api)) {
-            (Some(origin), Some(api)) => (format!("$KV.{origin}"), format!("{api}.$KV.{origin}")),
-            (Some(origin), None) => (own, prefixed(api_prefix, &format!("$KV.{origin}"))),
-            (None, _) => (own.clone(), prefixed(api_prefix, &own)),
-        };
+        let (read, write) = prefixes(name, infos, api_prefix);
         Ok(Bucket {
             name: name.to_owned(),
             stream: stream_of(name),
@@ -83,6 +78,56 @@ pub fn bucket_gone(bucket: &str, error: Error) -> Error {
     }
 }
 
+/// Where the keys of a bucket are, and where they are written to. A mirror has them under the
+/// subjects of its origin, or under those that it gives them; writes go to the origin.
+fn prefixes(name: &str, infos: &[Value], api_prefix: &str) -> (String, String) {
+    let mut origin = name;
+    let mut transformed = None;
+    let mut foreign = None;
+    for mirror in infos.iter().map_while(mirror_of) {
+        origin = mirror.get("name").and_then(Value::as_str).map_or(origin, bucket_of);
+        transformed = transformed.or_else(|| destination(mirror));
+        foreign = external_api(mirror);
+        if foreign.is_some() {
+            break;
+        }
+    }
+    let subjects = format!("$KV.{origin}");
+    let write = match foreign {
+        Some(api) => format!("{api}.{subjects}"),
+        None => prefixed(api_prefix, &subjects),
+    };
+    (transformed.unwrap_or(subjects), write)
+}
+
+/// The stream of the same account that the stream of this info mirrors.
+pub fn mirrored(info: &Value) -> Option<&str> {
+    let mirror = mirror_of(info)?;
+    if external_api(mirror).is_some() {
+        return None;
+    }
+    mirror.get("name").and_then(Value::as_str)
+}
+
+fn mirror_of(info: &Value) -> Option<&Value> {
+    info.get("config")?.get("mirror").filter(|mirror| mirror.is_object())
+}
+
+/// The name of a bucket from that of its stream, which `create_kv_mirror` gives no prefix.
+fn bucket_of(stream: &str) -> &str {
+    stream.strip_prefix("KV_").unwrap_or(stream)
+}
+
+/// The prefix under which a mirror keeps what it takes, if it is another one.
+fn destination(mirror: &Value) -> Option<String> {
+    let transforms = mirror.get("subject_transforms")?.as_array()?;
+    let mut tokens = transforms.first()?.get("dest")?.as_str()?.split('.');
+    match (tokens.next(), tokens.next(), tokens.next()) {
+        (Some("$KV"), Some(bucket), Some(_)) => Some(format!("$KV.{bucket}")),
+        _ => None,
+    }
+}
+
 fn external_api(mirror: &Value) -> Option<&str> {
     let api = mirror.get("external")?.get("api")?.as_str()?;
     (!api.is_empty()).then_some(api)
@@ -114,7 +159,7 @@ pub fn status(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
     ];
     if let Some(mirror) = config.get("mirror").filter(|mirror| mirror.is_object()) {
         if let Some(origin) = mirror.get("name").and_then(Value::as_str) {
-            fields.push(("mirror_name", origin.get(3..).unwrap_or("").into()));
+            fields.push(("mirror_name", bucket_of(origin).into()));
         }
         if let Some(domain) = external_api(mirror).and_then(domain_of) {
             fields.push(("mirror_domain", domain.into()));
@@ -141,7 +186,7 @@ mod tests {
 
     fn bind(config: Value, api_prefix: &str) -> Bucket {
         let info = json!({"created": "2026-01-01T00:00:00Z", "config": config});
-        Bucket::from_info("B", &info, api_prefix).expect("a bucket")
+        Bucket::from_infos("B", &[info], api_prefix).expect("a bucket")
     }
 
     #[test]
@@ -153,8 +198,8 @@ mod tests {
         for (config, api, read, write) in [
             (&plain, "$JS.API", "$KV.B", "$KV.B"),
             (&plain, "$JS.hub.API", "$KV.B", "$JS.hub.API.$KV.B"),
-            (&local, "$JS.API", "$KV.B", "$KV.O"),
-            (&local, "imported", "$KV.B", "imported.$KV.O"),
+            (&local, "$JS.API", "$KV.O", "$KV.O"),
+            (&local, "imported", "$KV.O", "imported.$KV.O"),
             (&remote, "$JS.API", "$KV.O", "$JS.hub.API.$KV.O"),
             (&remote, "imported", "$KV.O", "$JS.hub.API.$KV.O"),
         ] {
@@ -172,9 +217,33 @@ mod tests {
     }
 
     #[test]
+    fn mirrors_of_mirrors() {
+        let info = |mirror: Value| json!({"config": {"max_msgs_per_subject": 1, "mirror": mirror}});
+        let origin = json!({"config": {"max_msgs_per_subject": 1, "subjects": ["$KV.O.>"]}});
+        let of = |name: &str| info(json!({"name": name}));
+        let hub = info(json!({"name": "KV_O", "external": {"api": "$JS.hub.API"}}));
+        let moved = info(json!({"name": "KV_O",
+            "subject_transforms": [{"src": "$KV.O.a.>", "dest": "$KV.C.a.>"}]}));
+        for (infos, next, read, write) in [
+            (vec![of("KV_O")], Some("KV_O"), "$KV.O", "$KV.O"),
+            (vec![of("M")], Some("M"), "$KV.M", "$KV.M"),
+            (vec![of("KV_O"), origin.clone()], None, "$KV.O", "$KV.O"),
+            (vec![of("M"), of("KV_C"), of("KV_O"), origin.clone()], None, "$KV.O", "$KV.O"),
+            (vec![of("KV_C"), hub.clone()], None, "$KV.O", "$JS.hub.API.$KV.O"),
+            (vec![moved.clone()], Some("KV_O"), "$KV.C", "$KV.O"),
+            (vec![of("KV_C"), moved, origin], None, "$KV.C", "$KV.O"),
+        ] {
+            let bucket = Bucket::from_infos("B", &infos, "$JS.API").expect("a bucket");
+            assert_eq!((&*bucket.read, &*bucket.write), (read, write), "{infos:?}");
+            assert_eq!(mirrored(infos.last().expect("one")), next);
+        }
+        assert_eq!(mirrored(&hub), None);
+    }
+
+    #[test]
     fn a_stream_that_is_no_bucket() {
         for config in [json!({}), json!({"max_msgs_per_subject": -1})] {
-            let error = Bucket::from_info("B", &json!({"config": config}), "$JS.API");
+            let error = Bucket::from_infos("B", &[json!({"config": config})], "$JS.API");
             assert_eq!(error, Err(not_found("B")));
         }
     }
@@ -205,6 +274,8 @@ mod tests {
         let values: Vec<_> = fields[..8].iter().map(|(_, value)| value.clone()).collect();
         assert_eq!(json!(values), json!(["B", 99, 5, 1000, 3, 1, "O", "hub"]));
 
+        let info = json!({"config": {"max_msgs_per_subject": 1, "mirror": {"name": "M"}}});
+        assert_eq!(status("B", &info)[6], ("mirror_name", json!("M")));
         let info = json!({"config": {"max_msgs_per_subject": 1, "compression": "none"},
             "state": {}});
         let fields = status("B", &info);

@@ -1,12 +1,14 @@
 //! The methods of `nats::jet_stream` that manage Key-Value buckets.
 
-use super::bucket::{Bucket, not_found};
+use super::bucket::{Bucket, mirrored, not_found};
 use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
 use super::names::{check_bucket, check_mirror, stream_of};
 use super::object::create as create_object;
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
+use crate::jetstream::stream::config::TABLE as STREAM;
+use crate::jetstream::stream::differences::{Difference, differences};
 use crate::json;
 use crate::options;
 use crate::schema::{self, Record};
@@ -14,6 +16,7 @@ use crate::tcl::call::{ANY, create};
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// `ErrStreamNotFound` in the words of a bucket.
 fn bucket_missing(bucket: &str) -> impl Fn(Error) -> Error {
@@ -33,10 +36,31 @@ fn bucket_object(
     interp: Interp<'_>,
     js: &Rc<JetStream>,
     name: &str,
-    info: &Value,
+    infos: &[Value],
 ) -> Result<Return> {
-    let bucket = Bucket::from_info(name, info, &js.prefix)?;
+    let bucket = Bucket::from_infos(name, infos, &js.prefix)?;
     Ok(create_object(interp, js, bucket)?.into())
+}
+
+/// A mirror of a mirror of a mirror.
+const DEEPEST: usize = 8;
+
+/// How long an answer about an origin may take. Without it the name of the origin says what it can.
+const ORIGIN_WAIT: Duration = Duration::from_secs(2);
+
+/// The info of a stream and of those that it mirrors, if there are any.
+async fn with_origins(mut api: Api, info: Value) -> Vec<Value> {
+    api.timeout = Some(api.timeout.map_or(ORIGIN_WAIT, |timeout| timeout.min(ORIGIN_WAIT)));
+    let mut infos = vec![info];
+    while infos.len() < DEEPEST
+        && let Some(origin) = infos.last().and_then(mirrored)
+    {
+        match api.call(Op::StreamInfo(origin), "").await {
+            Ok(info) => infos.push(info),
+            Err(_) => break,
+        }
+    }
+    infos
 }
 
 fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
@@ -44,10 +68,57 @@ fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
     check_bucket(&name)?;
     let js = call.data::<JetStream>()?;
     let stream = stream_of(&name);
-    js.clone().call(call.interp, Op::StreamInfo(&stream), None, move |interp, outcome| {
-        let info = outcome.map_err(bucket_missing(&name))?;
-        bucket_object(interp, &js, &name, &info)
+    let infos = |api: Api| async move {
+        let info = api.call(Op::StreamInfo(&stream), "").await?;
+        Ok(with_origins(api, info).await)
+    };
+    js.clone().run(call.interp, infos, move |interp, outcome| {
+        let infos = outcome.map_err(bucket_missing(&name))?;
+        bucket_object(interp, &js, &name, &infos)
     })
+}
+
+/// Creates a stream; `what` it is for the program.
+async fn create_stream(
+    api: &Api,
+    stream: &str,
+    what: String,
+    config: &Value,
+) -> crate::error::Result<Value> {
+    match api.call(Op::StreamCreate(stream), config.to_string()).await {
+        Err(error) if error.api == Some((400, 10058)) => {
+            let info = api.call(Op::StreamInfo(stream), "").await.unwrap_or_default();
+            let has = info.get("config").unwrap_or(&Value::Null);
+            let found = if has.is_null() { Vec::new() } else { differences(config, has) };
+            Err(Error { message: in_use(&error.message, &what, &found).into(), ..error })
+        }
+        other => other,
+    }
+}
+
+/// What the server says of a name that is in use, and what that does not say.
+fn in_use(text: &str, what: &str, found: &[Difference]) -> String {
+    let differs: Vec<String> = found.iter().map(difference).collect();
+    match differs.is_empty() {
+        true => format!("{text}: {what}"),
+        false => format!("{text}: {what}: {}", differs.join(", ")),
+    }
+}
+
+fn difference(found: &Difference) -> String {
+    let show = |value: &Value| {
+        let shown = config::TABLE.shown(&found.field, value);
+        let (_, value) =
+            shown.or_else(|| STREAM.shown(&found.field, value)).unwrap_or((None, value.clone()));
+        match value {
+            Value::Null => "none".to_owned(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        }
+    };
+    let option = config::TABLE.shown(&found.field, &Value::Null).and_then(|(option, _)| option);
+    let name = option.unwrap_or(&found.field);
+    format!("{name} is {}, not {}", show(&found.has), show(&found.asked))
 }
 
 /// Creates the stream behind a bucket; `name` is that of the bucket.
@@ -55,12 +126,15 @@ fn create_bucket(
     interp: Interp<'_>,
     js: Rc<JetStream>,
     name: String,
-    config: &Value,
+    config: Value,
 ) -> Result<Return> {
-    let stream = stream_of(&name);
-    js.clone().call(interp, Op::StreamCreate(&stream), Some(config), move |interp, outcome| {
-        bucket_object(interp, &js, &name, &outcome?)
-    })
+    let (stream, what) = (stream_of(&name), format!("bucket {name}"));
+    let infos = |api: Api| async move {
+        let info = create_stream(&api, &stream, what, &config).await?;
+        Ok(with_origins(api, info).await)
+    };
+    js.clone()
+        .run(interp, infos, move |interp, outcome| bucket_object(interp, &js, &name, &outcome?))
 }
 
 fn create_kv_bucket(call: &Call<'_>) -> Result<Return> {
@@ -68,7 +142,7 @@ fn create_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
     let stream = bucket_stream(&name, bucket_options(call, &js, &call.args()[1..])?)?;
-    create_bucket(call.interp, js, name, &stream)
+    create_bucket(call.interp, js, name, stream)
 }
 
 fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
@@ -87,7 +161,7 @@ fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
     }
     let options = bucket_options(call, &js, &call.args()[3..])?;
     let stream = aggregate_stream(&name, writable, &origins, options)?;
-    create_bucket(call.interp, js, name, &stream)
+    create_bucket(call.interp, js, name, stream)
 }
 
 fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
@@ -96,8 +170,12 @@ fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
     check_mirror(&name)?;
     let origin = read_origin(call.interp, call.arg(1)?)?;
     let options = bucket_options(call, &js, &call.args()[2..])?;
-    let stream = mirror_stream(&name, &origin, options)?;
-    js.call(call.interp, Op::StreamCreate(&name), Some(&stream), |_, outcome| {
+    let config = mirror_stream(&name, &origin, options)?;
+    let create = |api: Api| async move {
+        let what = format!("stream {name}");
+        create_stream(&api, &name, what, &config).await
+    };
+    js.run(call.interp, create, |_, outcome| {
         outcome?;
         Ok(Return::Empty)
     })

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::{check_bucket, stream_of};
+use super::names::{check_bucket, check_pattern, stream_of};
 use crate::error::{Error, Result};
 use crate::jetstream::stream::config::{self as stream, external, source, transform};
 use crate::options::Type;
@@ -83,14 +83,14 @@ pub fn aggregate_stream(
     if writable {
         config.set(stream::SUBJECTS, vec![format!("$KV.{bucket}.>")]);
     }
-    let sources = origins.iter().map(|origin| {
+    let source = |origin: &Record| {
         let from = origin.text(origin::BUCKET).unwrap_or_default();
-        let keys = keys(origin);
+        let keys = keys(origin)?;
         let keys = if keys.is_empty() { vec![">"] } else { keys };
         let name = origin.text(origin::STREAM).map(str::to_owned);
-        Value::from(taken_from(name, origin, transforms(&keys, from, bucket)))
-    });
-    config.set(stream::SOURCES, sources.collect::<Value>());
+        Ok(Value::from(taken_from(name, origin, transforms(&keys, from, bucket))))
+    };
+    config.set(stream::SOURCES, origins.iter().map(source).collect::<Result<Value>>()?);
     Ok(config.into())
 }
 
@@ -99,7 +99,7 @@ pub fn mirror_stream(name: &str, origin: &Record, options: Record) -> Result<Val
     no_mirror_options(&options)?;
     let mut config = base_stream(name.to_owned(), options)?;
     let from = origin.text(origin::BUCKET).unwrap_or_default();
-    mirrors(&mut config, taken_from(None, origin, transforms(&keys(origin), from, from)));
+    mirrors(&mut config, taken_from(None, origin, transforms(&keys(origin)?, from, from)));
     Ok(config.into())
 }
 
@@ -134,9 +134,11 @@ fn mirrors(config: &mut Record, origin: Record) {
     config.set(stream::MIRROR_DIRECT, true);
 }
 
-fn keys(origin: &Record) -> Vec<&str> {
+fn keys(origin: &Record) -> Result<Vec<&str>> {
     let keys = origin.get(origin::KEYS).and_then(Value::as_array);
-    keys.into_iter().flatten().filter_map(Value::as_str).collect()
+    let keys: Vec<&str> = keys.into_iter().flatten().filter_map(Value::as_str).collect();
+    keys.iter().try_for_each(|key| check_pattern(key))?;
+    Ok(keys)
 }
 
 fn transforms(keys: &[&str], from: &str, to: &str) -> Vec<Value> {

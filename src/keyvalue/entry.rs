@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::bucket::Bucket;
+use super::headers::{EntryHeaders, HeaderSource};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::stored::StoredMessage;
@@ -32,12 +33,12 @@ impl Operation {
 
     /// Reads the headers of an entry. The server's own markers, left behind by limits and by TTLs,
     /// have a reason in place of an operation.
-    fn of<'h>(header: impl Fn(&str) -> Option<&'h str>) -> Self {
-        match header("KV-Operation") {
+    fn of(headers: &(impl HeaderSource + ?Sized)) -> Self {
+        match headers.first("KV-Operation") {
             Some("DEL") => Operation::Delete,
             Some("PURGE") => Operation::Purge,
             Some(_) => Operation::Put,
-            None => match header("Nats-Marker-Reason") {
+            None => match headers.first("Nats-Marker-Reason") {
                 Some("MaxAge" | "Purge") => Operation::Purge,
                 Some("Remove") => Operation::Delete,
                 _ => Operation::Put,
@@ -58,6 +59,8 @@ pub struct Entry {
     /// Messages still waiting behind this one; 0 in entries that were asked for one by one.
     pub delta: u64,
     pub operation: Operation,
+    /// Those of the program, if there are any.
+    pub headers: Option<Box<EntryHeaders>>,
 }
 
 impl Entry {
@@ -70,7 +73,14 @@ impl Entry {
             created_ms: 0,
             delta: 0,
             operation,
+            headers: None,
         }
+    }
+
+    /// What the headers of its message say of it.
+    fn read(key: &str, value: &[u8], headers: &(impl HeaderSource + ?Sized)) -> Self {
+        let entry = Entry::new(key, value, Operation::of(headers));
+        Entry { headers: EntryHeaders::of(headers), ..entry }
     }
 
     pub fn key(&self) -> &str {
@@ -84,11 +94,11 @@ impl Entry {
     }
 
     /// From a message of a watch; `None` when its subject is none of this bucket.
-    pub fn from_watch<'h>(
+    pub fn from_watch(
         bucket: &Bucket,
         subject: &str,
         meta: &Metadata<'_>,
-        header: impl Fn(&str) -> Option<&'h str>,
+        headers: &(impl HeaderSource + ?Sized),
         payload: &[u8],
     ) -> Option<Self> {
         let key = bucket.key_of(subject)?;
@@ -96,19 +106,20 @@ impl Entry {
             revision: meta.stream_seq,
             created_ms: meta.timestamp_ms(),
             delta: meta.pending,
-            ..Entry::new(key, payload, Operation::of(header))
+            ..Entry::read(key, payload, headers)
         })
     }
 
-    /// From the reply to a direct get, which is the message itself with four headers more.
-    pub fn from_direct<'h>(
+    /// From the reply to a direct get, which is the message itself with four headers more, behind
+    /// those of the same names that it may have from elsewhere.
+    pub fn from_direct(
         bucket: &Bucket,
         key: &str,
-        header: impl Fn(&str) -> Option<&'h str>,
+        headers: &(impl HeaderSource + ?Sized),
         payload: &[u8],
     ) -> Result<Self> {
         let needed = |name: &str| {
-            header(name).ok_or_else(|| malformed(format!("Direct get reply without {name}")))
+            headers.last(name).ok_or_else(|| malformed(format!("Direct get reply without {name}")))
         };
         expect_key(bucket, key, needed("Nats-Subject")?)?;
         let sequence = needed("Nats-Sequence")?;
@@ -116,8 +127,7 @@ impl Entry {
             .parse()
             .map_err(|_| malformed(format!("Invalid sequence in direct get reply: {sequence}")))?;
         let created_ms = created(needed("Nats-Time-Stamp")?)?;
-        let operation = Operation::of(&header);
-        Ok(Entry { revision, created_ms, ..Entry::new(key, payload, operation) })
+        Ok(Entry { revision, created_ms, ..Entry::read(key, payload, headers) })
     }
 
     /// From the reply to a `STREAM.MSG.GET` request.
@@ -125,8 +135,8 @@ impl Entry {
         let stored = StoredMessage::from_reply(reply)?;
         expect_key(bucket, key, &stored.subject)?;
         let created_ms = created(&stored.time)?;
-        let operation = Operation::of(|name| stored.header(name));
-        Ok(Entry { revision: stored.seq, created_ms, ..Entry::new(key, &stored.data, operation) })
+        let entry = Entry::read(key, &stored.data, &stored);
+        Ok(Entry { revision: stored.seq, created_ms, ..entry })
     }
 
     /// From a message of a watch that had to be read in this way; `None` as in [`Entry::from_watch`].
@@ -137,9 +147,8 @@ impl Entry {
     ) -> Option<Self> {
         let key = bucket.key_of(&stored.subject)?;
         let created_ms = created(&stored.time).ok()?;
-        let operation = Operation::of(|name| stored.header(name));
         let value = if with_value { stored.data.as_slice() } else { &[] };
-        Some(Entry { revision: stored.seq, created_ms, ..Entry::new(key, value, operation) })
+        Some(Entry { revision: stored.seq, created_ms, ..Entry::read(key, value, stored) })
     }
 
     /// A key that has vanished without a message that says so. No revision of it is left, and 0 is
@@ -196,14 +205,10 @@ mod tests {
 
     fn bucket() -> Bucket {
         let info = json!({"config": {"max_msgs_per_subject": 1}});
-        Bucket::from_info("B", &info, "$JS.API").expect("a bucket")
+        Bucket::from_infos("B", &[info], "$JS.API").expect("a bucket")
     }
 
-    fn headers<'a>(
-        fields: &'a [(&'a str, &'a str)],
-    ) -> impl Fn(&str) -> Option<&'a str> + Copy + 'a {
-        move |name| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
-    }
+    const NONE: &[(&str, &str)] = &[];
 
     const META: Metadata<'static> = Metadata {
         stream: "KV_B",
@@ -227,14 +232,14 @@ mod tests {
             (&[("Nats-Marker-Reason", "Remove")], Operation::Delete, b""),
             (&[("Nats-Marker-Reason", "Else")], Operation::Put, b"v"),
         ] {
-            let entry = Entry::from_watch(&bucket(), "$KV.B.a.b", &META, headers(fields), b"v")
-                .expect("an entry");
+            let entry =
+                Entry::from_watch(&bucket(), "$KV.B.a.b", &META, fields, b"v").expect("an entry");
             assert_eq!((entry.key(), entry.value()), ("a.b", value), "{fields:?}");
             assert_eq!(entry.operation, operation);
             assert_eq!((entry.revision, entry.delta), (9, 4));
             assert_eq!(entry.created_ms, 1_700_000_000_051);
         }
-        let foreign = Entry::from_watch(&bucket(), "$KV.C.a", &META, headers(&[]), b"v");
+        let foreign = Entry::from_watch(&bucket(), "$KV.C.a", &META, NONE, b"v");
         assert_eq!(foreign, None);
     }
 
@@ -246,25 +251,42 @@ mod tests {
             ("Nats-Time-Stamp", "2026-11-22T17:04:03.051999Z"),
             ("KV-Operation", "DEL"),
         ];
-        let entry = Entry::from_direct(&bucket(), "k", headers(&fields), b"").expect("an entry");
+        let entry = Entry::from_direct(&bucket(), "k", &fields[..], b"").expect("an entry");
         assert_eq!((entry.revision, entry.delta), (12, 0));
         assert_eq!(entry.created_ms, 1_795_367_043_051);
         let error = entry.not_deleted().expect_err("deleted");
         assert_eq!(error.kind, Kind::KeyNotFound);
         assert_eq!(error.message, "Key k was deleted or purged");
 
-        let entry = Entry::from_direct(&bucket(), "k", headers(&fields[..3]), b"\0\xff");
+        let entry = Entry::from_direct(&bucket(), "k", &fields[..3], b"\0\xff");
         assert_eq!(entry.and_then(Entry::not_deleted).expect("an entry").value(), b"\0\xff");
 
-        let error = Entry::from_direct(&bucket(), "x", headers(&fields), b"").expect_err("other");
+        let error = Entry::from_direct(&bucket(), "x", &fields[..], b"").expect_err("other");
         assert_eq!(error.kind, Kind::KeyNotFound);
         assert_eq!(error.message, "Expected $KV.B.x, got $KV.B.k");
         for missing in 0..3 {
             let mut fields = fields.to_vec();
             fields.remove(missing);
-            let error = Entry::from_direct(&bucket(), "k", headers(&fields), b"");
+            let error = Entry::from_direct(&bucket(), "k", &fields[..], b"");
             assert_eq!(error.expect_err("malformed").kind, Kind::Protocol);
         }
+    }
+
+    #[test]
+    fn direct_get_of_what_was_republished() {
+        let fields = [
+            ("Nats-Subject", "elsewhere"),
+            ("Nats-Sequence", "999"),
+            ("Nats-Time-Stamp", "nonsense"),
+            ("X", "y"),
+            ("Nats-Subject", "$KV.B.k"),
+            ("Nats-Sequence", "12"),
+            ("Nats-Time-Stamp", "2026-11-22T17:04:03.051999Z"),
+        ];
+        let entry = Entry::from_direct(&bucket(), "k", &fields[..], b"v").expect("an entry");
+        assert_eq!((entry.revision, entry.created_ms), (12, 1_795_367_043_051));
+        let headers = entry.headers.expect("headers");
+        assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["X"]);
     }
 
     #[test]
@@ -286,8 +308,7 @@ mod tests {
     #[test]
     fn empty_value_and_long_key() {
         let subject = format!("$KV.B.{}", "k".repeat(5000));
-        let entry =
-            Entry::from_watch(&bucket(), &subject, &META, headers(&[]), b"").expect("entry");
+        let entry = Entry::from_watch(&bucket(), &subject, &META, NONE, b"").expect("entry");
         assert_eq!(entry.key().len(), 5000);
         assert!(entry.value().is_empty());
     }

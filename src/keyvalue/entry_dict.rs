@@ -1,6 +1,7 @@
 //! Entries as Tcl has them.
 
 use super::entry::{Entry, Operation};
+use super::headers::EntryHeaders;
 use crate::jetstream::context::JetStream;
 use crate::tcl::Obj;
 
@@ -8,6 +9,7 @@ use crate::tcl::Obj;
 pub struct EntryWords {
     bucket: Obj,
     keys: [Obj; 7],
+    header: Obj,
     operations: [Obj; 3],
 }
 
@@ -17,6 +19,7 @@ impl EntryWords {
             bucket: Obj::new(bucket),
             keys: ["bucket", "key", "value", "revision", "created", "delta", "operation"]
                 .map(Obj::new),
+            header: Obj::new("header"),
             operations: [Operation::Put, Operation::Delete, Operation::Purge]
                 .map(|operation| Obj::new(operation.name())),
         }
@@ -37,6 +40,25 @@ impl EntryWords {
         let revision = Obj::uint(entry.revision);
         let created = Obj::int(entry.created_ms);
         let delta = Obj::uint(entry.delta);
+        let operation = self.operation(entry.operation);
+        let Some(headers) = &entry.headers else {
+            return Obj::list_of([
+                k_bucket,
+                &self.bucket,
+                k_key,
+                key,
+                k_value,
+                value,
+                k_revision,
+                &revision,
+                k_created,
+                &created,
+                k_delta,
+                &delta,
+                k_operation,
+                operation,
+            ]);
+        };
         Obj::list_of([
             k_bucket,
             &self.bucket,
@@ -51,9 +73,22 @@ impl EntryWords {
             k_delta,
             &delta,
             k_operation,
-            self.operation(entry.operation),
+            operation,
+            &self.header,
+            &header_dict(headers),
         ])
     }
+}
+
+/// Name → list of values, as in messages.
+fn header_dict(headers: &EntryHeaders) -> Obj {
+    let mut words = Vec::new();
+    for (name, values) in headers.iter() {
+        let values: Vec<Obj> = values.iter().map(|value| Obj::new(value)).collect();
+        words.push(Obj::new(name));
+        words.push(Obj::list(&values));
+    }
+    Obj::list(&words)
 }
 
 /// The value of an entry as the connection's `-utf8_convert` wants it now.

@@ -7,6 +7,7 @@ use super::bucket::{Bucket, bucket_gone};
 use super::consumer::ordered_config;
 use super::entry::{Entry, key_not_found};
 use super::entry_dict::{EntryWords, value_obj};
+use super::names::{check_filter, without_match};
 use super::object::KeyValue;
 use crate::bridge::{self, Promise, Sender};
 use crate::error::{Error, Kind};
@@ -91,9 +92,8 @@ impl GatherObserver {
 impl Observer for GatherObserver {
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
         now(&self.activity);
-        let header = |name: &str| message.header(name);
         if let Some(entry) =
-            Entry::from_watch(&self.bucket, message.subject(), meta, header, message.payload())
+            Entry::from_watch(&self.bucket, message.subject(), meta, message, message.payload())
         {
             self.events.send(GatherEvent::Entry(entry));
         }
@@ -244,6 +244,7 @@ fn keys(call: &Call<'_>) -> Result<Return> {
 fn history(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let pattern = call.arg(0)?.string();
+    check_filter(&pattern)?;
     let key = pattern.clone();
     let wanted =
         Wanted { pattern, policy: DeliverPolicy::All, headers_only: false, what: "history" };
@@ -254,7 +255,10 @@ fn history(call: &Call<'_>) -> Result<Return> {
         list.push(&words.dict(entry, &Obj::new(entry.key()), &value));
         true
     };
-    gather(call, wanted, add, move |bucket| key_not_found(&bucket.name, &key))
+    gather(call, wanted, add, move |bucket| {
+        // Not before: others may have made such a key.
+        without_match(&key).unwrap_or_else(|| key_not_found(&bucket.name, &key))
+    })
 }
 
 const METHODS: &[Method] = &[

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `buckets`, `config` | methods of `nats::jet_stream` that manage buckets; the table of their options |
 //! | `object`, `store`, `bucket`, `names` | `nats::key_value`; its reads and writes on the wire; the bucket; what names may be |
-//! | `entry`, `entry_dict` | one revision of one key; the same in Tcl |
+//! | `foreign` | keys that other clients have made and this package would not |
+//! | `entry`, `entry_dict`, `headers` | one revision of one key; the same in Tcl; the headers of a program |
 //! | `watch`, `watcher` | the method `watch`; `nats::kv_watcher` |
 //! | `gather` | the methods `keys` and `history` |
 //! | `consumer`, `watch_observer` | what watches and gatherings consume; a watch's part on the runtime thread |
@@ -18,7 +19,9 @@ pub mod config;
 mod consumer;
 pub mod entry;
 mod entry_dict;
+mod foreign;
 mod gather;
+mod headers;
 mod known;
 mod names;
 mod object;

@@ -24,18 +24,19 @@ pub struct Store {
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 
-/// The headers of a write that must meet this revision of its key.
-pub fn expecting(revision: u64) -> Headers {
-    [(EXPECTED, revision.to_string())].into_iter().collect()
+/// Has the headers of a write say that it must meet this revision of its key.
+pub fn expecting(revision: u64, mut headers: Headers) -> Headers {
+    headers.set(EXPECTED, revision.to_string());
+    headers
 }
 
 /// The headers of a deletion, with the revision it must meet.
 pub fn deleting(revision: Option<u64>) -> Headers {
-    let mut headers: Headers = [("KV-Operation", "DEL")].into_iter().collect();
-    if let Some(revision) = revision {
-        headers.push(EXPECTED, revision.to_string());
+    let headers: Headers = [("KV-Operation", "DEL")].into_iter().collect();
+    match revision {
+        Some(revision) => expecting(revision, headers),
+        None => headers,
     }
-    headers
 }
 
 /// The headers of a purge.
@@ -60,7 +61,10 @@ impl Store {
     }
 
     /// [`Store::write`] as a future; the message is queued before this returns.
-    fn writing(&self, out: Outgoing) -> impl Future<Output = Result<u64>> + Send + 'static {
+    pub(super) fn writing(
+        &self,
+        out: Outgoing,
+    ) -> impl Future<Output = Result<u64>> + Send + 'static {
         let bucket = self.bucket.clone();
         let subject = out.subject.clone();
         let reply = self.link.ask(out, self.timeout);
@@ -83,7 +87,8 @@ impl Store {
             };
             match this.reading(&key, None).await {
                 Ok(entry) if entry.operation.deletes() => {
-                    this.writing(Outgoing { headers: expecting(entry.revision), ..out }).await
+                    let headers = expecting(entry.revision, out.headers);
+                    this.writing(Outgoing { headers, ..out }).await
                 }
                 Ok(_) => Err(conflict),
                 // Purged or expired between the two requests: nothing is in the way now.
@@ -93,20 +98,22 @@ impl Store {
         }
     }
 
-    /// Writes the value of an earlier revision again: it goes into `out`. Dropping the future cancels
-    /// what is under way.
+    /// Writes value and headers of an earlier revision again: they go into `out`. Dropping the future
+    /// cancels what is under way.
     pub fn revert(
         &self,
-        key: &str,
-        revision: u64,
+        old: impl Future<Output = Result<Entry>> + Send + 'static,
         out: Outgoing,
     ) -> impl Future<Output = Result<u64>> + Send + 'static {
-        let old = self.reading(key, Some(revision));
         let this = self.clone();
         async move {
             let entry = old.await?.not_deleted()?;
             let payload = Bytes::copy_from_slice(entry.value());
-            this.writing(Outgoing { payload, ..out }).await
+            let mut headers = out.headers;
+            if let Some(own) = &entry.headers {
+                own.add_to(&mut headers);
+            }
+            this.writing(Outgoing { payload, headers, ..out }).await
         }
     }
 
@@ -146,7 +153,7 @@ impl Store {
 
     /// [`Store::read`] as a future; the question is queued before this returns, and forgotten when
     /// the future is dropped.
-    fn reading(
+    pub(super) fn reading(
         &self,
         key: &str,
         revision: Option<u64>,
@@ -201,7 +208,7 @@ fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Res
         return match message.status() {
             Some(404) => Err(absent()),
             Some(408) => Err(Error::invalid("Invalid request")),
-            _ => Entry::from_direct(bucket, key, |name| message.header(name), message.payload()),
+            _ => Entry::from_direct(bucket, key, &message, message.payload()),
         };
     }
     match reply::parse(message.payload()) {

@@ -2,6 +2,7 @@
 
 use super::bucket::bucket_gone;
 use super::consumer::ordered_config;
+use super::names::check_pattern;
 use super::object::KeyValue;
 use super::watcher::Watcher;
 use crate::bridge;
@@ -82,6 +83,7 @@ fn watch(call: &Call<'_>) -> Result<Return> {
     let interp = call.interp;
     let kv = call.data::<KeyValue>()?;
     let pattern = call.arg(0)?.string();
+    check_pattern(&pattern)?;
     let wanted = Wanted::parse(interp, &call.args()[1..])?;
     let api = kv.js.api()?;
     let delivers = wanted.callback.is_some() || wanted.array.is_some();
@@ -123,7 +125,14 @@ fn watch(call: &Call<'_>) -> Result<Return> {
 
 /// Makes `array` another name of the variable that `name` is for the caller.
 fn link_array(interp: Interp<'_>, name: &Obj, array: &Obj) -> Result<()> {
-    interp.link_var(name, &array.text())?;
+    if let Err(failure) = interp.link_var(name, &array.text()) {
+        let code = interp.raised_code();
+        if code.is_some_and(|code| code.tcl_bytes() == b"TCL UPVAR INVERTED") {
+            // Tcl's text is about how it is done here; its code stays.
+            interp.set_result(&Obj::new("-values_array must not be a local variable"));
+        }
+        return Err(failure);
+    }
     if interp.get_var(array, None).is_some() {
         let text = format!("-values_array {} is a variable but not an array", name.text());
         return Err(Error::invalid(text).into());

@@ -34,9 +34,8 @@ pub struct WatchObserver {
 
 impl Observer for WatchObserver {
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
-        let header = |name: &str| message.header(name);
         let entry =
-            Entry::from_watch(&self.bucket, message.subject(), meta, header, message.payload());
+            Entry::from_watch(&self.bucket, message.subject(), meta, message, message.payload());
         self.events.send(entry.map_or(WatchEvent::Foreign, WatchEvent::Entry));
     }
 

@@ -235,6 +235,14 @@ impl Table {
     fn position(&self, json: &str) -> Option<usize> {
         self.0.iter().position(|field| field.json == json)
     }
+
+    /// A value of a JSON field as the program knows it: the name of its option, if it has one, and
+    /// its unit.
+    pub fn shown(&self, json: &str, value: &Value) -> Option<(Option<&'static str>, Value)> {
+        let field = self.0.get(self.position(json)?)?;
+        let ms = value.as_i64().filter(|_| field.is_ms).map(|ns| ns / 1_000_000);
+        Some((field.option, ms.map_or_else(|| value.clone(), Value::from)))
+    }
 }
 
 /// The values of a request, or of an object in it, as they are in JSON.

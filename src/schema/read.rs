@@ -33,7 +33,10 @@ pub fn strict(interp: Interp<'_>, table: &'static Table, words: &[Obj]) -> Resul
         }
     }
     match unknown {
-        Some(error) => Err(error.into()),
+        Some(error) => {
+            let names = table.0.iter().filter_map(|field| field.option);
+            Err(error.with_hint(options::known(names)).into())
+        }
         None => Ok(given),
     }
 }

@@ -50,6 +50,22 @@ impl<'a> Call<'a> {
         self.args().get(index).ok_or_else(|| Fault::Internal.failure("an argument is missing"))
     }
 
+    /// Tcl's own error for a wrong number of arguments.
+    pub fn wrong_args(&self, usage: &str) -> Failure {
+        let Ok(text) = CString::new(usage) else { return Failure::Raised };
+        let usage = if usage.is_empty() { std::ptr::null() } else { text.as_ptr() };
+        // SAFETY: the words are Tcl's own; the message ends with NUL or is null.
+        unsafe {
+            stubs::wrong_num_args(
+                self.interp.raw(),
+                self.skip.min(self.words.len()) as isize,
+                self.words.as_ptr().cast(),
+                usage,
+            );
+        }
+        Failure::Raised
+    }
+
     /// The object whose method runs.
     pub fn object(&self) -> Result<Object<'a>> {
         self.object.ok_or_else(|| Fault::Internal.failure("no object"))
@@ -86,22 +102,11 @@ fn run<'a>(
     words: &'a [Obj],
     skip: usize,
 ) -> c_int {
-    let count = words.len().saturating_sub(skip);
-    if count < method.min || count > method.max {
-        let Ok(usage) = CString::new(method.usage) else { return stubs::ERROR };
-        let usage = if method.usage.is_empty() { std::ptr::null() } else { usage.as_ptr() };
-        // SAFETY: the words are Tcl's own; the message ends with NUL or is null.
-        unsafe {
-            stubs::wrong_num_args(
-                interp.raw(),
-                skip.min(words.len()) as isize,
-                words.as_ptr().cast(),
-                usage,
-            );
-        }
-        return stubs::ERROR;
-    }
     let call = Call { interp, object, words, skip };
+    let count = call.args().len();
+    if count < method.min || count > method.max {
+        return conclude(interp, Err(call.wrong_args(method.usage)));
+    }
     conclude(interp, caught(|| (method.body)(&call)).unwrap_or_else(|error| Err(error.into())))
 }
 

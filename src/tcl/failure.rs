@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-/// An error to be raised: its text and the words of its error code.
+/// An error to be raised: its text, the words of its error code, and what stands below the text in
+/// `errorInfo`.
 #[derive(Debug)]
 pub struct Error {
     pub message: Cow<'static, str>,
     pub code: Vec<Cow<'static, str>>,
+    pub hint: Option<Cow<'static, str>>,
 }
 
 /// Why a command fails.
@@ -44,7 +46,7 @@ impl Fault {
         let text = text.into();
         match super::load::package() {
             Some(package) => (package.error)(self, text),
-            None => Error { message: text, code: Vec::new() },
+            None => Error { message: text, code: Vec::new(), hint: None },
         }
     }
 

@@ -52,9 +52,25 @@ impl<'a> Interp<'a> {
 
     /// Makes `error` the interpreter's result and error code.
     pub fn raise(self, error: &Error) {
+        if error.hint.is_some() {
+            // Nor is there anything left of the `errorInfo` of an earlier one.
+            self.reset_result();
+        }
         self.set_result(&Obj::new(&error.message));
         // SAFETY: both live; Tcl takes its own reference of the code.
         unsafe { stubs::set_obj_error_code(self.raw, error_code(&error.code).raw()) };
+        if let Some(hint) = &error.hint {
+            let line = Obj::new(&format!("\n    ({hint})"));
+            // SAFETY: both live; Tcl copies the text.
+            unsafe { stubs::append_obj_to_error_info(self.raw, line.raw()) };
+        }
+    }
+
+    /// The error code of the failure that the interpreter holds.
+    pub fn raised_code(self) -> Option<Obj> {
+        // SAFETY: alive; the options of a live interpreter are a value.
+        let options = unsafe { Obj::from_raw(stubs::get_return_options(self.raw, stubs::ERROR)) }?;
+        options.dict_get_by(self, &Obj::new("-errorcode")).ok().flatten()
     }
 
     /// Evaluates a command at global level. Commands may change words in place that nobody else has.

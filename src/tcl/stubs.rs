@@ -306,6 +306,7 @@ mod same {
         535 save_interp_state(interp: *mut RawInterp, status: c_int) -> *mut InterpState;
         536 restore_interp_state(interp: *mut RawInterp, state: *mut InterpState) -> c_int;
         539 get_return_options(interp: *mut RawInterp, result: c_int) -> *mut RawObj;
+        574 append_obj_to_error_info(interp: *mut RawInterp, text: *mut RawObj);
         581 canceled(interp: *mut RawInterp, flags: c_int) -> c_int;
         583 nr_create_command(interp: *mut RawInterp, name: *const c_char, direct: ObjCmdProc, nre: ObjCmdProc, data: *mut c_void, delete: Option<CmdDeleteProc>) -> *mut Command;
         584 nr_eval_obj(interp: *mut RawInterp, obj: *mut RawObj, flags: c_int) -> c_int;

@@ -1,7 +1,7 @@
 //! What the handles of a link and its runtime have in common.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_nats::client::Statistics;
@@ -30,6 +30,8 @@ pub(super) struct LinkCore {
     events: Arc<dyn EventSink>,
     sources: Mutex<HashMap<SubId, Arc<SubscriptionSource>>>,
     info: Mutex<Option<Arc<ServerInfo>>>,
+    /// That of `info`, for each message that goes out.
+    max_payload: AtomicUsize,
     /// Whether there is a connection, readable without a lock by the writer.
     up: AtomicBool,
     last_sub: AtomicU64,
@@ -68,6 +70,7 @@ impl LinkCore {
             events,
             sources: Mutex::default(),
             info: Mutex::default(),
+            max_payload: AtomicUsize::new(usize::MAX),
             up: AtomicBool::new(false),
             last_sub: AtomicU64::new(0),
             inbox: AtomicBool::new(false),
@@ -96,7 +99,14 @@ impl LinkCore {
     }
 
     pub fn set_info(&self, info: Arc<ServerInfo>) {
+        let known = Some(info.max_payload).filter(|limit| *limit > 0);
+        self.max_payload.store(known.unwrap_or(usize::MAX), Ordering::Relaxed);
         *lock(&self.info) = Some(info);
+    }
+
+    /// What the server takes in one message, headers included; no limit before its INFO.
+    pub fn max_payload(&self) -> usize {
+        self.max_payload.load(Ordering::Relaxed)
     }
 
     pub fn is_up(&self) -> bool {

@@ -58,6 +58,12 @@ impl Message {
         values.first().map(HeaderValue::as_str)
     }
 
+    /// All headers with their values, in no particular order.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        let fields = self.0.headers.iter().flat_map(HeaderMap::iter);
+        fields.map(|(name, values)| (name.as_ref(), values.iter().map(HeaderValue::as_str)))
+    }
+
     pub(super) fn into_inner(self) -> async_nats::Message {
         self.0
     }
@@ -75,6 +81,40 @@ impl Headers {
     /// Adds one value; a name may come several times.
     pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.push((name.into(), value.into()));
+    }
+
+    /// Adds one value unless no message can be sent with it.
+    pub fn push_if_valid(&mut self, name: &str, value: &str) {
+        if name.parse::<HeaderName>().is_ok() && value.parse::<HeaderValue>().is_ok() {
+            self.push(name, value);
+        }
+    }
+
+    /// Gives a name this value and no other.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.retain(|(known, _)| known != name);
+        self.push(name, value);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and values, as they were given.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The bytes of the header block: `NATS/1.0`, a line for each value, an empty line.
+    fn wire_len(&self) -> usize {
+        if self.0.is_empty() {
+            return 0;
+        }
+        let line = |(name, value): (&str, &str)| match name.trim().len() {
+            0 => 0,
+            length => length + value.trim().len() + ": \r\n".len(),
+        };
+        "NATS/1.0\r\n\r\n".len() + self.iter().map(line).sum::<usize>()
     }
 
     /// The engine's form. Names and values are trimmed, a name that is empty then is left out.
@@ -130,8 +170,12 @@ impl Outgoing {
     }
 
     /// The engine's form, after the checks without which the text of a subject or header could
-    /// become protocol.
-    pub(super) fn into_wire(self) -> Result<OutboundMessage> {
+    /// become protocol. `max_payload` is what the server takes, headers included: it ends the
+    /// connection over more.
+    pub(super) fn into_wire(self, max_payload: usize) -> Result<OutboundMessage> {
+        if self.payload.len() + self.headers.wire_len() > max_payload {
+            return Err(Error::too_large(max_payload));
+        }
         check_subject("subject", &self.subject)?;
         if let Some(reply) = &self.reply {
             check_subject("reply", reply)?;
@@ -183,23 +227,44 @@ mod tests {
     #[test]
     fn text_that_would_become_protocol_is_refused() {
         for subject in ["", "a b", "a\r\nPUB x 0", "a\tb", "a\0"] {
-            let error = Outgoing::new(subject, "").into_wire().expect_err(subject);
+            let error = Outgoing::new(subject, "").into_wire(usize::MAX).expect_err(subject);
             assert_eq!(error.kind, Kind::BadSubject);
             assert_eq!(error.message, format!("Invalid subject {subject}"));
         }
         let reply = Outgoing { reply: Some("a b".into()), ..Outgoing::new("a", "") };
-        assert_eq!(reply.into_wire().expect_err("reply").message, "Invalid reply a b");
+        assert_eq!(reply.into_wire(usize::MAX).expect_err("reply").message, "Invalid reply a b");
         for (name, value) in [("a b", "x"), ("a:b", "x"), ("ä", "x"), ("a", "x\r\ny: z")] {
             let headers = Headers::from_iter([(name, value)]);
-            let error = Outgoing { headers, ..Outgoing::new("a", "") }.into_wire();
+            let error = Outgoing { headers, ..Outgoing::new("a", "") }.into_wire(usize::MAX);
             assert_eq!(error.expect_err(name).kind, Kind::InvalidArg);
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_headers_as_they_are_sent() {
+        for (headers, length) in [
+            (&[][..], 0),
+            (&[("A", "b")], 18),
+            (&[(" A ", " b ")], 18),
+            (&[("A", "b"), ("A", ""), (" ", "lost")], 23),
+        ] {
+            let out = Outgoing {
+                headers: headers.iter().copied().collect(),
+                ..Outgoing::new("s", "xyz")
+            };
+            let limit = length + 3;
+            assert!(out.clone().into_wire(limit).is_ok(), "{headers:?}");
+            let error = out.into_wire(limit - 1).expect_err("too large");
+            assert_eq!(error.kind, Kind::MaxPayload);
+            assert_eq!(error.message, format!("Maximum size of NATS message is {}", limit - 1));
         }
     }
 
     #[test]
     fn headers_reach_the_engine_trimmed() {
         let headers = Headers::from_iter([(" K ", " v1 "), ("K", "v2"), (" ", "lost"), ("E", "")]);
-        let wire = Outgoing { headers, ..Outgoing::new("s", "x") }.into_wire().expect("good");
+        let out = Outgoing { headers, ..Outgoing::new("s", "x") };
+        let wire = out.into_wire(usize::MAX).expect("good");
         let message = Message::new(async_nats::Message {
             subject: wire.subject,
             reply: wire.reply,

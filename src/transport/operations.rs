@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 impl LinkCore {
     pub fn publish(&self, out: Outgoing) -> Result<()> {
         let refusable = out.refusable;
-        self.push_message(out.into_wire()?, refusable)
+        self.push_message(out.into_wire(self.max_payload())?, refusable)
     }
 
     pub fn subscribe(
@@ -71,7 +71,7 @@ impl LinkCore {
         handler: ReplyHandler,
     ) -> Result<RequestId> {
         let refusable = out.refusable;
-        let mut wire = out.into_wire()?;
+        let mut wire = out.into_wire(self.max_payload())?;
         self.open_inbox()?;
         let (id, reply) =
             self.requests.add(timeout, again, handler).map_err(|_| Error::no_connection())?;
@@ -87,7 +87,7 @@ impl LinkCore {
     pub fn resend_requests(&self) {
         for (out, reply) in self.requests.to_resend() {
             // What was asked once can be asked again, except after the end.
-            if let Ok(mut wire) = out.into_wire() {
+            if let Ok(mut wire) = out.into_wire(self.max_payload()) {
                 wire.reply = Some(reply.into());
                 let _ = self.push(QueueEntry::Publish(wire));
             }

@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn entry() -> QueueEntry {
-        QueueEntry::Publish(Outgoing::new("s", "xyz").into_wire().expect("good"))
+        QueueEntry::Publish(Outgoing::new("s", "xyz").into_wire(usize::MAX).expect("good"))
     }
 
     fn push(outgoing: &OutgoingQueue) -> bool {
@@ -462,7 +462,7 @@ mod tests {
     fn headers_count() {
         let headers = crate::transport::Headers::from_iter([("ab", "xyz"), ("ab", "1"), ("c", "")]);
         let message = Outgoing { headers, ..Outgoing::new("s", "12345") };
-        let entry = QueueEntry::Publish(message.into_wire().expect("good"));
+        let entry = QueueEntry::Publish(message.into_wire(usize::MAX).expect("good"));
         assert_eq!(entry.amount(), Amount { messages: 1, bytes: 5 + 4 + 4 + 1 });
     }
 }

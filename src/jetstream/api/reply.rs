@@ -31,7 +31,7 @@ pub fn api_error(error: &Value) -> Error {
         (503, 10039) => Kind::JetStreamNotEnabledForAccount,
         _ => Kind::JsResponse,
     };
-    Error { kind, message: description.to_owned().into(), api: Some((code, err_code)) }
+    Error { api: Some((code, err_code)), ..Error::new(kind, description.to_owned()) }
 }
 
 #[cfg(test)]

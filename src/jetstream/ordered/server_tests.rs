@@ -573,10 +573,9 @@ struct Entries {
 
 impl Observer for Entries {
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
-        let header = |name: &str| message.header(name);
         let subject = message.subject();
         let payload = message.payload();
-        if let Some(entry) = Entry::from_watch(&self.bucket, subject, meta, header, payload) {
+        if let Some(entry) = Entry::from_watch(&self.bucket, subject, meta, message, payload) {
             self.count += 1;
             self.bytes += entry.key().len() + entry.value().len();
         }
@@ -621,7 +620,7 @@ fn the_initial_values_of_a_large_bucket() {
         info["state"]["last_seq"].as_u64() == Some(KEYS)
     });
     let info = world.call("STREAM.INFO.KV_B", Value::Null).expect("info");
-    let bucket = Bucket::from_info("B", &info, "$JS.API").expect("a bucket");
+    let bucket = Bucket::from_infos("B", &[info], "$JS.API").expect("a bucket");
 
     let ours = || {
         let (tell, told) = mpsc::channel();

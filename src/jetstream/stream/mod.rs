@@ -1,6 +1,7 @@
 //! The methods of `nats::jet_stream` that manage streams.
 
 pub mod config;
+pub mod differences;
 
 use super::api::Op;
 use super::context::JetStream;
