@@ -25,6 +25,8 @@ pub enum RequestOutcome {
     /// Nobody serves the subject; the server's report.
     NoResponders(PackedMessage),
     Timeout,
+    /// The server does not allow it.
+    Denied,
     /// The connection was closed by the program.
     Closed,
     /// The connection was lost for good.
@@ -39,6 +41,7 @@ impl From<RequestResult> for RequestOutcome {
                 RequestOutcome::NoResponders(PackedMessage::new(*report))
             }
             Err(RequestError::Timeout) => RequestOutcome::Timeout,
+            Err(RequestError::Denied(_)) => RequestOutcome::Denied,
             Err(RequestError::Lost) => RequestOutcome::Lost,
             Err(RequestError::Closed | RequestError::Refused(_)) => RequestOutcome::Closed,
         }

@@ -175,7 +175,9 @@ impl AsyncRequest {
             // A deliberate close ends a single request silently, and several with a last word.
             (RequestOutcome::Closed, None) => return Call::Silent,
             (RequestOutcome::Closed, Some(_))
-            | (RequestOutcome::Timeout | RequestOutcome::Lost, _) => (1, Obj::empty(), true),
+            | (RequestOutcome::Timeout | RequestOutcome::Denied | RequestOutcome::Lost, _) => {
+                (1, Obj::empty(), true)
+            }
         };
         let mut words = Vec::with_capacity(self.callback.len() + 2);
         words.extend_from_slice(&self.callback);

@@ -6,7 +6,7 @@ use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
 use crate::jetstream::publish;
-use crate::transport::{Headers, Link, Outgoing, RequestError, RequestId, RequestResult};
+use crate::transport::{Headers, How, Link, Outgoing, RequestError, RequestId, RequestResult};
 use bytes::Bytes;
 use serde_json::json;
 use std::future::Future;
@@ -146,7 +146,8 @@ impl Store {
         let out = self.question(key, revision);
         let again = self.question_again(key, revision);
         let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
-        self.link.request_again(out, self.timeout, again, move |reply| {
+        let how = How { timeout: self.timeout, again: Some(Box::new(again)), ..How::default() };
+        self.link.request_as(out, how, move |reply| {
             done(found(&bucket, &key, &subject, reply));
         })
     }
@@ -161,7 +162,8 @@ impl Store {
         let out = self.question(key, revision);
         let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
         let again = self.question_again(&key, revision);
-        let reply = self.link.ask_again(out, self.timeout, again);
+        let how = How { timeout: self.timeout, again: Some(Box::new(again)), ..How::default() };
+        let reply = self.link.ask_as(out, how);
         async move { found(&bucket, &key, &subject, reply.await) }
     }
 

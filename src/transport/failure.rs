@@ -280,9 +280,83 @@ pub(super) fn stale() -> Error {
     Error::new(Kind::StaleConnection, text)
 }
 
+/// What is not allowed, as the server names it in an `-ERR`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Denial {
+    Publish(String),
+    /// To publish with this reply subject.
+    Reply(String),
+    Subscription(String),
+}
+
+impl Denial {
+    pub fn read(text: &str) -> Option<Denial> {
+        let (what, rest) = text.split_once('"')?;
+        let what = what.trim_matches([' ', '\'']).to_lowercase();
+        let kind = match what.strip_prefix("permissions violation for ")? {
+            "publish to" => Denial::Publish,
+            "publish with reply of" => Denial::Reply,
+            "subscription to" => Denial::Subscription,
+            _ => return None,
+        };
+        quoted(rest).map(|(subject, _)| kind(subject))
+    }
+}
+
+/// What Go has put into quotes, after the opening one, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    loop {
+        let c = rest.chars().next()?;
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '"' => return Some((String::from_utf8(bytes).ok()?, rest)),
+            '\\' => {
+                let escape = rest.chars().next()?;
+                rest = &rest[escape.len_utf8()..];
+                let digits = match escape {
+                    'x' => 2,
+                    'u' => 4,
+                    'U' => 8,
+                    // Other control characters are in no subject.
+                    other => {
+                        bytes.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes());
+                        continue;
+                    }
+                };
+                let code = u32::from_str_radix(rest.get(..digits)?, 16).ok()?;
+                rest = &rest[digits..];
+                match escape {
+                    'x' => bytes.push(u8::try_from(code).ok()?),
+                    _ => {
+                        let c = char::from_u32(code)?;
+                        bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                    }
+                }
+            }
+            other => bytes.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// In lower case, except for what stands in quotes: subjects.
+fn lower_case(text: &str) -> String {
+    let (mut lower, mut quoted, mut escaped) = (String::with_capacity(text.len()), false, false);
+    for c in text.chars() {
+        match quoted {
+            true => lower.push(c),
+            false => lower.extend(c.to_lowercase()),
+        }
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+    }
+    lower
+}
+
 /// The error for the text of an `-ERR`, and whether the connection is to be abandoned.
 pub(super) fn server_error(text: &str) -> (Error, bool) {
-    let text = text.trim_matches([' ', '\'']).to_lowercase();
+    let text = lower_case(text.trim_matches([' ', '\'']));
     let starts = |prefix: &str| text.starts_with(prefix);
     let (kind, fatal) = if starts("authorization violation") {
         (Kind::Authorization, true)

@@ -193,3 +193,47 @@ fn errors_of_the_server() {
     }
     assert_eq!(server_error(" 'Stale Connection' ").0.message, "stale connection");
 }
+
+#[test]
+fn what_stands_in_quotes_keeps_its_case() {
+    for (text, lower) in [
+        (
+            "Permissions Violation for Publish to \"A.b\"",
+            "permissions violation for publish to \"A.b\"",
+        ),
+        (
+            "'Permissions Violation for Subscription to \"A.*\" using queue \"Q\"'",
+            "permissions violation for subscription to \"A.*\" using queue \"Q\"",
+        ),
+        ("To \"A\\\"B\" And \"C\\\\\" Then", "to \"A\\\"B\" and \"C\\\\\" then"),
+        ("Never \"Closed", "never \"Closed"),
+    ] {
+        assert_eq!(server_error(text).0.message, lower);
+    }
+}
+
+#[test]
+fn what_is_denied() {
+    let publish = |subject: &str| Some(Denial::Publish(subject.into()));
+    let subscription = |subject: &str| Some(Denial::Subscription(subject.into()));
+    for (text, denial) in [
+        ("'Permissions Violation for Publish to \"A.b\"'", publish("A.b")),
+        ("permissions violation for publish to \"a\"", publish("a")),
+        ("Permissions Violation for Publish with Reply of \"r\"", Some(Denial::Reply("r".into()))),
+        ("Permissions Violation for Subscription to \"a.>\" (sid \"1\")", subscription("a.>")),
+        ("Permissions Violation for Subscription to \"a\" using queue \"q\"", subscription("a")),
+        (
+            "Permissions Violation for Publish to \"\\u00a0\\\"\\\\\\U0001f600é\\xc3\\xa9\"",
+            publish("\u{a0}\"\\😀éé"),
+        ),
+        ("Permissions Violation for Publish to \"\\xff\"", None),
+        ("Permissions Violation for Publish to \"a", None),
+        ("Permissions Violation for Publish to \"\\u00", None),
+        ("Permissions Violation for Publish to \"\\é", None),
+        ("Permissions Violation", None),
+        ("Permissions Violation for Something to \"a\"", None),
+        ("Invalid Subject \"a\"", None),
+    ] {
+        assert_eq!(Denial::read(text), denial, "{text}");
+    }
+}

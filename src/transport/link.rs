@@ -13,6 +13,7 @@ use super::event::{ConnState, EventSink};
 use super::inbox::new_inbox;
 use super::link_core::{LinkCore, Traffic};
 use super::message::Outgoing;
+use super::operations::How;
 use super::outgoing::QueueEntry;
 use super::reconnect::Reconnector;
 use super::requests::{ReplyHandler, RequestError, RequestId, RequestResult};
@@ -142,24 +143,21 @@ impl Link {
         timeout: Option<Duration>,
         done: impl FnOnce(RequestResult) + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.core.request(out, timeout, None, ReplyHandler::Once(Box::new(done)))
+        let how = How { timeout, ..How::default() };
+        self.request_as(out, how, done)
     }
 
-    /// Like [`Link::request`], for what may be asked more than once: whenever a connection is
-    /// established before the reply has come, the message that `again` makes is sent over it. The
-    /// first reply counts.
+    /// [`Link::request`] with all that there is to say of it. The first reply counts.
     ///
     /// # Errors
     /// As [`Link::publish`].
-    pub fn request_again(
+    pub fn request_as(
         &self,
         out: Outgoing,
-        timeout: Option<Duration>,
-        again: impl Fn() -> Outgoing + Send + 'static,
+        how: How,
         done: impl FnOnce(RequestResult) + Send + 'static,
     ) -> Result<RequestId> {
-        let (again, done) = (Box::new(again), Box::new(done));
-        self.0.core.request(out, timeout, Some(again), ReplyHandler::Once(done))
+        self.0.core.request(out, how, ReplyHandler::Once(Box::new(done)))
     }
 
     /// Like [`Link::request`], for many replies: until `on_reply` breaks or is called with a
@@ -173,7 +171,8 @@ impl Link {
         timeout: Option<Duration>,
         on_reply: impl FnMut(RequestResult) -> ControlFlow<()> + Send + 'static,
     ) -> Result<RequestId> {
-        self.0.core.request(out, timeout, None, ReplyHandler::Many(Box::new(on_reply)))
+        let how = How { timeout, ..How::default() };
+        self.0.core.request(out, how, ReplyHandler::Many(Box::new(on_reply)))
     }
 
     /// [`Link::request`] as a future; dropping it cancels the request. The publish is queued when
@@ -183,22 +182,18 @@ impl Link {
         out: Outgoing,
         timeout: Option<Duration>,
     ) -> impl Future<Output = RequestResult> + Send + 'static {
-        let (tell, told) = oneshot::channel();
-        // The future may be gone.
-        let sent = self.request(out, timeout, move |reply| drop(tell.send(reply)));
-        told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.core.clone(), id)), told)
+        self.ask_as(out, How { timeout, ..How::default() })
     }
 
-    /// [`Link::request_again`] as a future; dropping it cancels the request.
-    pub fn ask_again(
+    /// [`Link::request_as`] as a future; dropping it cancels the request.
+    pub fn ask_as(
         &self,
         out: Outgoing,
-        timeout: Option<Duration>,
-        again: impl Fn() -> Outgoing + Send + 'static,
+        how: How,
     ) -> impl Future<Output = RequestResult> + Send + 'static {
         let (tell, told) = oneshot::channel();
         // The future may be gone.
-        let sent = self.request_again(out, timeout, again, move |reply| drop(tell.send(reply)));
+        let sent = self.request_as(out, how, move |reply| drop(tell.send(reply)));
         told_unless_dropped(sent.map(|id| CancelOnDrop(self.0.core.clone(), id)), told)
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::event::{ConnState, Event, EventSink};
 use super::info::ServerInfo;
 use super::outgoing::{OutgoingQueue, Pushed, QueueEntry};
+use super::pings::Pings;
 use super::pool::Pool;
 use super::requests::{LinkEnd, RequestTable};
 use super::settings::Settings;
@@ -19,7 +20,8 @@ use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 use crate::runtime::Process;
 
-/// Lock order: the ends of a source, then one of the mutexes here, never two of them at once.
+/// Lock order: the ends of a source, then one of the mutexes here, never two of them at once; but
+/// the inbox is subscribed to under its own.
 pub(super) struct LinkCore {
     pub settings: Mutex<Settings>,
     pub outgoing: OutgoingQueue,
@@ -37,7 +39,8 @@ pub(super) struct LinkCore {
     last_sub: AtomicU64,
     /// Set when the subscription of the inbox is queued.
     inbox: AtomicBool,
-    inbox_queued: Mutex<()>,
+    inbox_id: Mutex<Option<SubId>>,
+    pub pings: Pings,
     /// The counters of the engines, to know what they have really sent. Mostly there is one.
     statistics: Mutex<Vec<Arc<Statistics>>>,
     /// Ends the wait for the next attempt.
@@ -74,7 +77,8 @@ impl LinkCore {
             up: AtomicBool::new(false),
             last_sub: AtomicU64::new(0),
             inbox: AtomicBool::new(false),
-            inbox_queued: Mutex::default(),
+            inbox_id: Mutex::default(),
+            pings: Pings::default(),
             statistics: Mutex::default(),
             attempt_now: tokio::sync::Notify::new(),
         }
@@ -201,14 +205,21 @@ impl LinkCore {
         self.inbox.load(Ordering::Acquire)
     }
 
-    /// Runs `queue` unless it has succeeded before, on one thread at a time.
-    pub fn once_inbox(&self, queue: impl FnOnce() -> Result<()>) -> Result<()> {
-        let _one = lock(&self.inbox_queued);
-        if !self.has_inbox() {
-            queue()?;
+    /// Runs `queue`, which subscribes, unless there is an inbox; on one thread at a time.
+    pub fn once_inbox(&self, queue: impl FnOnce() -> Result<SubId>) -> Result<()> {
+        let mut inbox = lock(&self.inbox_id);
+        if inbox.is_none() {
+            *inbox = Some(queue()?);
             self.inbox.store(true, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// There is none any more: the next request subscribes again.
+    pub fn forget_inbox(&self) -> Option<SubId> {
+        let mut inbox = lock(&self.inbox_id);
+        self.inbox.store(false, Ordering::Release);
+        inbox.take()
     }
 
     pub fn source(&self, id: SubId) -> Option<Arc<SubscriptionSource>> {

@@ -8,7 +8,8 @@
 //! | `operations` | publish, subscribe, request, barrier, from any thread |
 //! | `outgoing`, `writer` | the queue in front of the engine, and the task that empties it |
 //! | `source` | a subscription's way from the engine into a sink |
-//! | `requests` | the request table: requests over one inbox, their timeouts, barriers |
+//! | `requests` | the request table: requests over one inbox, their timeouts, barriers, refusals |
+//! | `pings` | which PONG answers which PING, for barriers |
 //! | `reconnect`, `pool`, `failure` | which server, when, and what went wrong |
 //! | `settings`, `server`, `login`, `tls` | options, a server's URL, credentials, certificates |
 //! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
@@ -29,6 +30,7 @@ mod message;
 mod operations;
 mod outgoing;
 mod packed;
+mod pings;
 mod pool;
 mod reconnect;
 mod requests;
@@ -53,6 +55,7 @@ pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,
 };
 pub use message::{Headers, Message, Outgoing};
+pub use operations::How;
 pub use outgoing::Room;
 pub use packed::PackedMessage;
 pub use requests::{RequestError, RequestId, RequestResult};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Subject;
-
+use super::event::Event;
+use super::failure::Denial;
 use super::link_core::LinkCore;
 use super::message::{Outgoing, check_line, check_subject, is_word};
 use super::outgoing::QueueEntry;
-use super::requests::{InboxSink, ReplyHandler, RequestError, RequestId, Resend};
+use super::requests::{Again, InboxSink, Question, ReplyHandler, RequestError, RequestId, Resend};
 use super::source::{Sink, SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 
@@ -37,11 +37,8 @@ impl LinkCore {
                 core.forget_source(id);
             }
         };
-        let hidden = sees_inbox(subject, &self.requests.barrier_prefix())
-            .then(|| self.requests.barrier_prefix().into());
         let queue = queue.map(str::to_owned);
-        let source =
-            SubscriptionSource::new(subject.to_owned(), queue, limit, hidden, sink, on_end);
+        let source = SubscriptionSource::new(subject.to_owned(), queue, limit, sink, on_end);
         self.add_source(id, source);
         if let Err(error) = self.push(QueueEntry::Subscribe(id)) {
             self.forget_source(id);
@@ -66,17 +63,23 @@ impl LinkCore {
     pub fn request(
         self: &Arc<Self>,
         out: Outgoing,
-        timeout: Option<Duration>,
-        again: Option<Resend>,
+        how: How,
         handler: ReplyHandler,
     ) -> Result<RequestId> {
+        let How { timeout, again, quiet } = how;
         let refusable = out.refusable;
         let mut wire = out.into_wire(self.max_payload())?;
-        self.open_inbox()?;
-        let (id, reply) =
-            self.requests.add(timeout, again, handler).map_err(|_| Error::no_connection())?;
-        wire.reply = Some(reply.into());
-        if let Err(error) = self.push_message(wire, refusable) {
+        let question = Question { subject: wire.subject.clone(), quiet, timeout, again };
+        let id = self.requests.add(question, handler).map_err(|_| Error::no_connection())?;
+        wire.reply = Some(self.requests.reply_subject(id));
+        // Behind `add`: should the inbox be lost just now, either the request is ended or there is
+        // another one.
+        let pushed = self.open_inbox().and_then(|()| self.push_message(wire, refusable));
+        self.unless_refused(id, pushed)
+    }
+
+    fn unless_refused(&self, id: RequestId, pushed: Result<()>) -> Result<RequestId> {
+        if let Err(error) = pushed {
             self.requests.cancel(id);
             return Err(error);
         }
@@ -85,16 +88,20 @@ impl LinkCore {
 
     /// Sends requests again that the last connection may have left without a reply.
     pub fn resend_requests(&self) {
-        for (out, reply) in self.requests.to_resend() {
+        for (id, again) in self.requests.to_resend() {
             // What was asked once can be asked again, except after the end.
-            if let Ok(mut wire) = out.into_wire(self.max_payload()) {
-                wire.reply = Some(reply.into());
-                let _ = self.push(QueueEntry::Publish(wire));
-            }
+            let entry = match again {
+                Again::Flush => Ok(QueueEntry::Ping(id)),
+                Again::Request(out) => out.into_wire(self.max_payload()).map(|mut wire| {
+                    wire.reply = Some(self.requests.reply_subject(id));
+                    QueueEntry::Publish(wire)
+                }),
+            };
+            let _ = entry.and_then(|entry| self.push(entry));
         }
     }
 
-    /// A message to ourselves: when it is back, the server has seen everything before it.
+    /// A round trip: when it is over, the server has seen everything before it.
     pub fn barrier(
         self: &Arc<Self>,
         timeout: Option<Duration>,
@@ -112,21 +119,53 @@ impl LinkCore {
         self.mark(timeout, ReplyHandler::Flush(Box::new(done)))
     }
 
-    fn mark(
-        self: &Arc<Self>,
-        timeout: Option<Duration>,
-        handler: ReplyHandler,
-    ) -> Result<RequestId> {
-        self.open_inbox()?;
-        let (id, inbox) =
-            self.requests.add(timeout, None, handler).map_err(|_| Error::no_connection())?;
-        let inbox = Subject::from(inbox);
-        let out = Outgoing { reply: Some(inbox.clone()), ..Outgoing::new(inbox, "") };
-        if let Err(error) = self.publish(out) {
-            self.requests.cancel(id);
-            return Err(error);
+    fn mark(&self, timeout: Option<Duration>, handler: ReplyHandler) -> Result<RequestId> {
+        let question = Question { timeout, ..Question::nothing() };
+        let id = self.requests.add(question, handler).map_err(|_| Error::no_connection())?;
+        let pushed = self.push(QueueEntry::Ping(id));
+        self.unless_refused(id, pushed)
+    }
+
+    /// The PING of a barrier is on its way.
+    pub fn pinged(&self, id: RequestId) {
+        if !self.pings.wait(id) {
+            self.requests.pass_barrier(id);
         }
-        Ok(id)
+    }
+
+    /// A PONG has come.
+    pub fn pong(&self) {
+        for id in self.pings.answered() {
+            self.requests.pass_barrier(id);
+        }
+    }
+
+    /// The server does not allow something: whoever waits for it hears of it, and the owner of the
+    /// link, unless it was a matter of ours. On the runtime thread, in the middle of the engine's
+    /// work.
+    pub fn denied(&self, denial: &Denial, error: Error) {
+        let tell = || self.tell(Event::AsyncError(error.clone()));
+        match denial {
+            Denial::Subscription(subject) if *subject == self.requests.unused_subject() => {}
+            Denial::Subscription(subject) if *subject == self.requests.subject() => {
+                tell();
+                // The server knows nothing of it any more. Whether it is allowed again will be seen
+                // by the next request.
+                if let Some(id) = self.forget_inbox() {
+                    self.unsubscribe(id, None);
+                }
+                self.requests.inbox_denied(&error);
+            }
+            _ => match self.requests.denied(denial) {
+                None => tell(),
+                Some(denied) => {
+                    if !denied.quiet {
+                        tell();
+                    }
+                    denied.end(error);
+                }
+            },
+        }
     }
 
     /// Subscribes to the inbox, before the first request.
@@ -137,16 +176,19 @@ impl LinkCore {
         self.once_inbox(|| {
             let sink = Box::new(InboxSink(self.requests.clone()));
             let id = self.next_sub_id();
-            let source =
-                SubscriptionSource::new(self.requests.subject(), None, None, None, sink, || ());
+            let source = SubscriptionSource::new(self.requests.subject(), None, None, sink, || ());
             self.add_source(id, source);
-            self.push(QueueEntry::Subscribe(id))
+            self.push(QueueEntry::Subscribe(id)).map(|()| id)
         })
     }
 }
 
-/// Whether messages to the inbox may match this subject: what the two begin with decides.
-fn sees_inbox(subject: &str, inbox: &str) -> bool {
-    let (first, own) = (subject.split('.').next(), inbox.split('.').next());
-    matches!(first, Some(">" | "*")) || first == own
+/// How a request is made, apart from what is asked and who gets the reply.
+#[derive(Default)]
+pub struct How {
+    pub timeout: Option<Duration>,
+    /// Asked over each new connection as long as there is no reply.
+    pub again: Option<Resend>,
+    /// That it is forbidden is told to nobody but the handler.
+    pub quiet: bool,
 }

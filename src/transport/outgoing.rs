@@ -15,6 +15,7 @@ use async_nats::header::{HeaderName, HeaderValue};
 use async_nats::message::OutboundMessage;
 use tokio::sync::oneshot;
 
+use super::requests::RequestId;
 use super::source::SubId;
 use crate::lock::lock;
 
@@ -26,6 +27,8 @@ pub(super) enum QueueEntry {
     Unsubscribe(SubId, Option<u64>),
     /// Let the server end a subscription, and go on to receive what it has sent for it.
     Drain(SubId),
+    /// A PING, for this barrier.
+    Ping(RequestId),
     /// Tells that everything before it has been handed to the engine.
     Marker(oneshot::Sender<()>),
     /// Give up the connection of this number, if it still is that one, and make another one.

@@ -1,27 +1,27 @@
 //! Requests: one inbox subscription for all of them, a token per request.
 //!
 //! Replies come to `<inbox>.<token>`. Barriers, the round trips that tell how far the server has
-//! come, use `<inbox>.p<token>` and are messages to ourselves: publishing to the own inbox with
-//! that very inbox as the reply comes back in any case, as the message itself or, if the server
-//! was told not to echo, as its report that nobody listens. A request to an unused subject would
-//! not do: any subscriber to `>` would swallow it. If the user may not publish there, the error of
-//! the server that names the subject is just as good an answer.
+//! come, have a token, too, but no reply: see [`super::pings`].
+//!
+//! A request that the server refuses ends when the server says so; `denied` tells which it means.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use async_nats::Subject;
 use tokio::sync::Notify;
 
+use super::failure::Denial;
 use super::message::{Message, Outgoing};
 use crate::error::{Error, Kind};
 use crate::lock::lock;
 
 /// Names a pending request of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(u64);
+pub struct RequestId(pub(super) u64);
 
 /// Why a request has no reply.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub enum RequestError {
     Closed,
     /// The connection was lost for good.
     Lost,
+    /// The server does not allow it.
+    Denied(Error),
     /// Nothing was sent.
     Refused(Error),
 }
@@ -48,7 +50,7 @@ impl RequestError {
             }
             RequestError::Closed => Error::connection_closed(),
             RequestError::Lost => Error::connection_lost(),
-            RequestError::Refused(error) => error,
+            RequestError::Denied(error) | RequestError::Refused(error) => error,
         }
     }
 }
@@ -81,6 +83,42 @@ impl ReplyHandler {
 /// Makes the request that is sent over a new connection if the old one took the reply with it.
 pub type Resend = Box<dyn Fn() -> Outgoing + Send>;
 
+/// What the table knows of a request; nothing but the timeout of a barrier.
+pub(super) struct Question {
+    pub subject: Subject,
+    pub quiet: bool,
+    pub timeout: Option<Duration>,
+    pub again: Option<Resend>,
+}
+
+impl Question {
+    /// That of a barrier.
+    pub fn nothing() -> Question {
+        Question { subject: Subject::from_static(""), quiet: false, timeout: None, again: None }
+    }
+}
+
+/// What is asked over a new connection.
+pub(super) enum Again {
+    Request(Outgoing),
+    Flush,
+}
+
+/// A request that was refused.
+pub(super) struct Denied {
+    pub quiet: bool,
+    handler: Option<ReplyHandler>,
+}
+
+impl Denied {
+    /// Ends it; the table is not locked.
+    pub fn end(self, error: Error) {
+        if let Some(handler) = self.handler {
+            handler.fail(RequestError::Denied(error));
+        }
+    }
+}
+
 /// How all requests end at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkEnd {
@@ -108,7 +146,8 @@ pub(super) struct RequestTable {
 #[derive(Default)]
 struct Table {
     last: u64,
-    pending: HashMap<u64, PendingRequest>,
+    /// In the order in which they were made.
+    pending: BTreeMap<u64, PendingRequest>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// When the timer will look next. Only an earlier deadline has to wake it.
     armed: Option<Instant>,
@@ -117,6 +156,10 @@ struct Table {
 }
 
 struct PendingRequest {
+    /// What was asked, by which an error of the server is known to be about it. Empty in a barrier.
+    subject: Subject,
+    /// A refusal is nobody's news.
+    quiet: bool,
     deadline: Option<Instant>,
     again: Option<Resend>,
     /// Taken out while it runs, so that it may use the link, also to cancel itself.
@@ -154,29 +197,34 @@ impl RequestTable {
         format!("{}*", self.prefix)
     }
 
-    /// What the subjects of barriers begin with.
-    pub fn barrier_prefix(&self) -> String {
-        format!("{}p", self.prefix)
+    /// Where the reply to a request comes.
+    pub fn reply_subject(&self, id: RequestId) -> Subject {
+        format!("{}{}", self.prefix, id.0).into()
     }
 
-    /// Adds a request and tells its reply subject. Gives the handler back if all is over.
+    /// A subject of ours that no reply comes to.
+    pub fn unused_subject(&self) -> String {
+        format!("{}ping", self.prefix)
+    }
+
+    /// Adds a request, or a barrier. Gives the handler back if all is over.
     pub fn add(
         &self,
-        timeout: Option<Duration>,
-        again: Option<Resend>,
+        question: Question,
         handler: ReplyHandler,
-    ) -> std::result::Result<(RequestId, String), (ReplyHandler, RequestError)> {
+    ) -> std::result::Result<RequestId, (ReplyHandler, RequestError)> {
+        let Question { subject, quiet, timeout, again } = question;
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let barrier = matches!(handler, ReplyHandler::Barrier(_));
-        let mark = if barrier || matches!(handler, ReplyHandler::Flush(_)) { "p" } else { "" };
         let mut table = self.table();
         if let Some(end) = table.over {
             return Err((handler, end.error()));
         }
         table.last += 1;
         let token = table.last;
-        table.pending.insert(token, PendingRequest { deadline, again, handler: Some(handler) });
+        let pending = PendingRequest { subject, quiet, deadline, again, handler: Some(handler) };
+        table.pending.insert(token, pending);
         table.barriers += usize::from(barrier);
         let mut wake = false;
         if let Some(deadline) = deadline {
@@ -190,19 +238,24 @@ impl RequestTable {
         if wake {
             self.earlier.notify_one();
         }
-        Ok((RequestId(token), format!("{}{mark}{token}", self.prefix)))
+        Ok(RequestId(token))
     }
 
-    /// The requests to send again, with their reply subjects.
-    pub fn to_resend(&self) -> Vec<(Outgoing, String)> {
-        let table = self.table();
-        let again = table.pending.iter().filter_map(|(token, pending)| {
+    pub fn is_pending(&self, id: RequestId) -> bool {
+        self.table().pending.contains_key(&id.0)
+    }
+
+    /// What has to be asked again over a new connection.
+    pub fn to_resend(&self) -> Vec<(RequestId, Again)> {
+        let mut table = self.table();
+        let again = table.pending.iter_mut().filter_map(|(token, pending)| {
+            let id = RequestId(*token);
             if let Some(ReplyHandler::Flush(_)) = pending.handler {
-                let inbox = format!("{}p{token}", self.prefix);
-                return Some((Outgoing::new(inbox.clone(), ""), inbox));
+                return Some((id, Again::Flush));
             }
-            let question = pending.again.as_ref()?;
-            Some((question(), format!("{}{token}", self.prefix)))
+            let out = pending.again.as_ref()?();
+            pending.subject = out.subject.clone();
+            Some((id, Again::Request(out)))
         });
         again.collect()
     }
@@ -215,14 +268,7 @@ impl RequestTable {
 
     /// A message has come to the inbox.
     pub fn reply(&self, message: Message) {
-        let Some(rest) = message.subject().strip_prefix(&self.prefix) else { return };
-        if let Some(token) = rest.strip_prefix('p') {
-            if let Ok(token) = token.parse() {
-                self.pass_barrier(token);
-            }
-            return;
-        }
-        let Ok(token) = rest.parse::<u64>() else { return };
+        let Some(token) = self.token_of(message.subject()) else { return };
         let mut table = self.table();
         let many = match table.pending.get_mut(&token) {
             Some(PendingRequest { handler, .. })
@@ -253,8 +299,12 @@ impl RequestTable {
         }
     }
 
-    fn pass_barrier(&self, token: u64) {
-        let pending = self.table().remove(token);
+    fn token_of(&self, reply: &str) -> Option<u64> {
+        reply.strip_prefix(&self.prefix)?.parse().ok()
+    }
+
+    pub fn pass_barrier(&self, id: RequestId) {
+        let pending = self.table().remove(id.0);
         if let Some(ReplyHandler::Barrier(done) | ReplyHandler::Flush(done)) =
             pending.and_then(|p| p.handler)
         {
@@ -281,31 +331,50 @@ impl RequestTable {
         }
     }
 
-    /// Whether this error of the server answers a barrier; if so, the barrier is over.
-    pub fn refused(&self, text: &str) -> bool {
-        let prefix = self.barrier_prefix();
-        let Some(at) = text.find(&prefix) else { return false };
-        let rest = &text[at + prefix.len()..];
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        if let Ok(token) = rest[..digits].parse() {
-            self.pass_barrier(token);
+    /// The request that the server refuses; it is over when what comes out is told so.
+    ///
+    /// Who may publish something may do it until the permissions change, so of several requests for
+    /// one subject those that are refused were made last.
+    pub fn denied(&self, denial: &Denial) -> Option<Denied> {
+        let mut table = self.table();
+        let token = match denial {
+            Denial::Publish(subject) => {
+                let mut newest = table.pending.iter().rev();
+                *newest.find(|(_, pending)| *pending.subject == **subject)?.0
+            }
+            Denial::Reply(reply) => self.token_of(reply)?,
+            Denial::Subscription(_) => return None,
+        };
+        let PendingRequest { quiet, handler, .. } = table.remove(token)?;
+        Some(Denied { quiet, handler })
+    }
+
+    /// No reply can come any more to the requests that wait for one.
+    pub fn inbox_denied(&self, error: &Error) {
+        let mut table = self.table();
+        let barrier = |pending: &PendingRequest| {
+            let handler = pending.handler.as_ref();
+            handler.is_some_and(|h| matches!(h, ReplyHandler::Barrier(_) | ReplyHandler::Flush(_)))
+        };
+        let waiting = table.pending.iter().filter(|(_, pending)| !barrier(pending));
+        let tokens: Vec<u64> = waiting.map(|(token, _)| *token).collect();
+        let denied: Vec<_> = tokens.into_iter().filter_map(|t| table.remove(t)).collect();
+        drop(table);
+        for handler in denied.into_iter().filter_map(|pending| pending.handler) {
+            handler.fail(RequestError::Denied(error.clone()));
         }
-        true
     }
 
     /// Ends all requests, and every later one at once.
     pub fn end(&self, end: LinkEnd) {
         let mut table = self.table();
         table.over = Some(end);
-        let mut all: Vec<(u64, PendingRequest)> = table.pending.drain().collect();
+        let all = std::mem::take(&mut table.pending);
         table.deadlines.clear();
         table.barriers = 0;
         drop(table);
-        all.sort_unstable_by_key(|(token, _)| *token);
-        for (_, pending) in all {
-            if let Some(handler) = pending.handler {
-                handler.fail(end.error());
-            }
+        for handler in all.into_values().filter_map(|pending| pending.handler) {
+            handler.fail(end.error());
         }
     }
 

@@ -63,8 +63,6 @@ const UNLIMITED: u64 = u64::MAX;
 pub(super) struct SubscriptionSource {
     pub subject: String,
     pub queue: Option<String>,
-    /// Subjects with this prefix are not shown; see [`super::requests`] on barriers.
-    hidden: Option<Arc<str>>,
     /// Cleared by whoever unsubscribes, from any thread, also from inside the sink.
     active: AtomicBool,
     /// The server is told of the end; what it has sent still comes.
@@ -90,14 +88,12 @@ impl SubscriptionSource {
         subject: String,
         queue: Option<String>,
         limit: Option<u64>,
-        hidden: Option<Arc<str>>,
         sink: Box<dyn Sink>,
         on_end: impl Fn() + Send + Sync + 'static,
     ) -> Arc<SubscriptionSource> {
         Arc::new(SubscriptionSource {
             subject,
             queue,
-            hidden,
             active: AtomicBool::new(true),
             draining: AtomicBool::new(false),
             limit: AtomicU64::new(limit.unwrap_or(UNLIMITED)),
@@ -251,9 +247,6 @@ impl SubscriptionSource {
     fn pass(&self, ends: &mut Ends, message: Message) -> bool {
         if !self.is_active() {
             return true;
-        }
-        if self.hidden.as_ref().is_some_and(|prefix| message.subject().starts_with(&**prefix)) {
-            return false;
         }
         let Some(sink) = &mut ends.sink else { return true };
         let received = self.received.fetch_add(1, Ordering::AcqRel) + 1;

@@ -7,7 +7,7 @@
 //!
 //! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`.
 //! These lines are no interface, so the version of the engine is fixed in `Cargo.toml`, and
-//! `tests/trace.rs` gets each of the seven from it. Should one change in spite of that, it is passed
+//! `tests/trace.rs` gets each of the nine from it. Should one change in spite of that, it is passed
 //! over, and connections go on with less precise errors.
 
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber};
 
-/// What was traced, at one of seven places of the engine. Told in the middle of its work: whoever
+/// What was traced, at one of nine places of the engine. Told in the middle of its work: whoever
 /// listens must neither wait nor call the engine.
 pub(super) enum Traced {
     /// An attempt at one address of a server begins.
@@ -34,6 +34,10 @@ pub(super) enum Traced {
     Info(Box<async_nats::ServerInfo>),
     /// The text of an `-ERR`.
     ServerError(String),
+    /// A PING was written, in a handshake too.
+    Ping,
+    /// A PONG was read.
+    Pong,
     /// The socket could not be read; the connection ends next.
     ReadFailed,
     /// The keep-alive is unanswered; the connection ends next.
@@ -71,10 +75,13 @@ impl Subscriber for TraceSubscriber {
     /// Asked once for each place that traces. Its text cannot be known here, only its fields.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let has = |name| metadata.fields().field(name).is_some();
+        // What has nothing else is what is read and written without a parameter, and once for each
+        // time that the engine has read all there is.
+        let bare = || has("message") && metadata.fields().len() == 1;
         metadata.is_event()
             && match (metadata.target(), *metadata.level()) {
                 ("async_nats::connection", Level::TRACE) => {
-                    has("info") || has("error") || has(BYTES)
+                    has("info") || has("error") || has(BYTES) || bare()
                 }
                 ("async_nats", Level::DEBUG) => has("error") || has("pending_pings"),
                 ("async_nats::connector", Level::DEBUG) => has("socket_addr"),
@@ -87,7 +94,6 @@ impl Subscriber for TraceSubscriber {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let Some(listener) = LISTENER.with_borrow(Clone::clone) else { return };
         let traced = match event.metadata().fields().field(BYTES) {
             // For each read: nothing is written down.
             Some(_) => Some(Traced::Read),
@@ -98,6 +104,7 @@ impl Subscriber for TraceSubscriber {
             }
         };
         let Some(traced) = traced else { return };
+        let Some(listener) = LISTENER.with_borrow(Clone::clone) else { return };
         // A panic of ours must not unwind through the engine.
         let verdict = catch_unwind(AssertUnwindSafe(|| listener(traced)));
         drop(listener);
@@ -128,12 +135,14 @@ struct Line {
 }
 
 impl Line {
-    /// The other six places, by their texts.
+    /// The other eight places, by their texts.
     fn traced(self) -> Option<Traced> {
         Some(match &*self.message {
             "establishing connection" => Traced::Dial,
             "read operation: INFO" => Traced::Info(Box::new(read(&self.info?)?)),
             "read operation: ERR" => Traced::ServerError(self.error?),
+            "write operation: PING" => Traced::Ping,
+            "read operation: PONG" => Traced::Pong,
             "read operation: error" => Traced::ReadFailed,
             "disconnecting due to too many pending pings" => Traced::Stale,
             "disconnected" => Traced::Lost(self.error?),

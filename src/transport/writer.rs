@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_nats::client::traits::Publisher;
 use async_nats::client::{PublishError, PublishErrorKind, SubscribeErrorKind};
@@ -13,6 +14,7 @@ use super::event::{ConnState, Event};
 use super::link_core::LinkCore;
 use super::outgoing::{Amount, QueueEntry, Wake};
 use super::reconnect::Reconnector;
+use super::requests::RequestId;
 use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind};
 
@@ -39,6 +41,7 @@ pub(super) async fn run(
 ) {
     let mut batch = VecDeque::new();
     let mut engine = None;
+    let mut pinger = None;
     let mut handed = Amount::default();
     // What the engine has got since it was known to have written all.
     let mut unwritten = 0;
@@ -54,6 +57,7 @@ pub(super) async fn run(
         // An error means that there will be none any more.
         if engine.is_none() || engines.has_changed().unwrap_or(false) {
             engine = engines.borrow_and_update().clone();
+            pinger = None;
         }
         let Some(client) = &engine else { return };
         // Entries stay in the batch when the connection goes; they are sent on the next one.
@@ -63,7 +67,7 @@ pub(super) async fn run(
             let amount = entry.amount();
             handed.add(amount);
             unwritten += amount.bytes;
-            if !hand_over(&core, &reconnector, client, entry).await {
+            if !hand_over(&core, &reconnector, client, &mut pinger, entry).await {
                 // The engine is gone: the connection, too.
                 core.set_up(false);
             }
@@ -87,9 +91,10 @@ async fn written(core: &LinkCore, client: &Client) {
 
 /// Gives one entry to the engine; false if the engine is gone.
 async fn hand_over(
-    core: &LinkCore,
+    core: &Arc<LinkCore>,
     reconnector: &Reconnector,
     client: &Client,
+    pinger: &mut Option<Subscriber>,
     entry: QueueEntry,
 ) -> bool {
     match entry {
@@ -97,6 +102,7 @@ async fn hand_over(
             Ok(()) => true,
             Err(error) => refused(core, &error),
         },
+        QueueEntry::Ping(id) => ping(core, client, pinger, id).await,
         QueueEntry::Subscribe(id) => subscribe(core, client, id).await,
         QueueEntry::Unsubscribe(id, max) => unsubscribe(core, id, max).await,
         QueueEntry::Drain(id) => drain(core, id).await,
@@ -115,6 +121,47 @@ async fn hand_over(
             true
         }
     }
+}
+
+/// Sends a PING for a barrier; [`super::pings`] says how. `pinger` is a subscription of this engine
+/// that has ended.
+async fn ping(
+    core: &Arc<LinkCore>,
+    client: &Client,
+    pinger: &mut Option<Subscriber>,
+    id: RequestId,
+) -> bool {
+    // It may have timed out long ago.
+    if !core.requests.is_pending(id) {
+        return true;
+    }
+    let ended = match pinger {
+        Some(ended) => ended,
+        None => {
+            // A user who may not subscribe gets an error for it, which is passed over.
+            let subscribed = client.subscribe(core.requests.unused_subject()).await;
+            let Ok(mut subscriber) = subscribed else { return false };
+            if subscriber.unsubscribe().await.is_err() {
+                return false;
+            }
+            pinger.insert(subscriber)
+        }
+    };
+    if ended.drain().await.is_err() {
+        return false;
+    }
+    let (core, client) = (core.clone(), client.clone());
+    let mut flushed = Box::pin(async move {
+        // Fails only together with the engine.
+        if client.flush().await.is_ok() {
+            core.pinged(id);
+        }
+    });
+    // So that the engine finds both when it wakes up.
+    if std::future::poll_fn(|cx| Poll::Ready(flushed.as_mut().poll(cx))).await.is_pending() {
+        tokio::spawn(flushed);
+    }
+    true
 }
 
 /// What became of a message that the engine did not take.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::{Api, Op};
 use crate::error::Kind;
 use crate::lock::lock;
-use crate::transport::{ConnState, Link};
+use crate::transport::{ConnState, How, Link};
 
-/// The streams whose consumers may not be deleted by this user. A server reports each attempt, to
-/// the user and in its log, so there is only one.
+/// The streams whose consumers may not be deleted by this user. A server reports each attempt in its
+/// log, so there is only one.
 #[derive(Clone, Default)]
 pub struct Undeletable(Arc<Mutex<HashSet<String>>>);
 
@@ -32,16 +32,12 @@ impl Api {
         let (undeletable, name) = (self.undeletable.clone(), stream.to_owned());
         let api = Api { link: link.clone(), ..self.clone() };
         // Fails only when the link is closed, and takes its consumers with it.
-        let _ = api.request(
-            Op::ConsumerDelete { stream, consumer },
-            "",
-            Some(ANSWERED),
-            move |answer| {
-                if answer.is_err_and(|error| error.kind == Kind::Permissions) {
-                    lock(&undeletable.0).insert(name);
-                }
-            },
-        );
+        let how = How { timeout: Some(ANSWERED), quiet: true, ..How::default() };
+        let _ = api.request_as(Op::ConsumerDelete { stream, consumer }, "", how, move |answer| {
+            if answer.is_err_and(|error| error.kind == Kind::Permissions) {
+                lock(&undeletable.0).insert(name);
+            }
+        });
     }
 
     /// Does that later, with a consumer whose name is not known yet. The link is not kept open for

@@ -16,7 +16,7 @@ pub use self::discard::Undeletable;
 pub use self::op::Op;
 pub use self::trace::Trace;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{Link, Message, Outgoing, RequestError, RequestId};
+use crate::transport::{How, Link, Message, Outgoing, RequestError, RequestId};
 
 /// The JetStream API of one domain, reached through one connection.
 #[derive(Clone)]
@@ -59,9 +59,19 @@ impl Api {
         timeout: Option<Duration>,
         done: impl FnOnce(Result<Value>) + Send + 'static,
     ) -> Result<RequestId> {
+        self.request_as(op, body, How { timeout, ..How::default() }, done)
+    }
+
+    fn request_as(
+        &self,
+        op: Op<'_>,
+        body: impl Into<Vec<u8>>,
+        how: How,
+        done: impl FnOnce(Result<Value>) + Send + 'static,
+    ) -> Result<RequestId> {
         let (subject, out) = self.outgoing(op, body.into())?;
         let trace = self.trace.clone();
-        self.link.request(out, timeout, move |reply| done(read(&subject, trace.as_ref(), reply)))
+        self.link.request_as(out, how, move |reply| done(read(&subject, trace.as_ref(), reply)))
     }
 
     fn outgoing(&self, op: Op<'_>, body: Vec<u8>) -> Result<(String, Outgoing)> {

@@ -9,7 +9,7 @@ use super::{Reconnector, server_addr};
 use crate::error::Error;
 use crate::lock::lock;
 use crate::transport::event::{ConnState, Event};
-use crate::transport::failure;
+use crate::transport::failure::{self, Denial};
 use crate::transport::inflow::Excess;
 use crate::transport::info::ServerInfo;
 use crate::transport::server::ServerEntry;
@@ -70,6 +70,15 @@ impl Reconnector {
 
     /// The engine said something in its trace, and is in the middle of its work.
     pub fn traced(self: &Arc<Self>, line: Traced) -> Verdict {
+        match line {
+            Traced::Ping => self.core.pings.sent(),
+            Traced::Pong => self.core.pong(),
+            line => return self.told(line),
+        }
+        Verdict::Continue(())
+    }
+
+    fn told(self: &Arc<Self>, line: Traced) -> Verdict {
         let mut progress = lock(&self.progress);
         match &line {
             Traced::Read => {
@@ -83,8 +92,12 @@ impl Reconnector {
             _ => {}
         }
         match line {
-            Traced::Read => {}
-            Traced::Dial => progress.dial(),
+            Traced::Read | Traced::Ping | Traced::Pong => {}
+            Traced::Dial => {
+                progress.dial();
+                drop(progress);
+                self.core.pings.dial();
+            }
             Traced::Info(info) if progress.connected.is_none() => progress.infos.push(*info),
             Traced::ServerError(text) if progress.connected.is_none() => {
                 progress.early_errors.push(text);
@@ -241,8 +254,9 @@ impl Reconnector {
     fn server_error(self: &Arc<Self>, text: &str) {
         let (error, fatal) = failure::server_error(text);
         if !fatal {
-            if !self.core.requests.refused(text) {
-                self.core.tell(Event::AsyncError(error));
+            match Denial::read(text) {
+                Some(denial) => self.core.denied(&denial, error),
+                None => self.core.tell(Event::AsyncError(error)),
             }
             return;
         }

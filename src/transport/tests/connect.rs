@@ -164,7 +164,7 @@ fn other_errors_and_lame_duck_mode_end_nothing() {
     let place = says("-ERR 'Permissions Violation for Publish to \"Foo\"'");
     let (_link, recorder) = open(settings(&[&place]));
     let Event::AsyncError(error) = recorder.wait("error") else { panic!() };
-    let text = "permissions violation for publish to \"foo\"";
+    let text = "permissions violation for publish to \"Foo\"";
     assert_eq!((error.kind, &*error.message), (Kind::Permissions, text));
     let place = says("INFO {\"ldm\":true}");
     let (link, ducked) = open(settings(&[&place]));

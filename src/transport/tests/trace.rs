@@ -1,4 +1,4 @@
-//! The trace of the engine: each of its seven places, from real connections.
+//! The trace of the engine: each of its nine places, from real connections.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -30,6 +30,8 @@ fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
                 assert_eq!(text, "Authorization Violation");
                 "server error"
             }
+            Traced::Ping => "ping",
+            Traced::Pong => "pong",
             Traced::ReadFailed => "read failed",
             Traced::Stale => "stale",
             Traced::Lost(reason) => {
@@ -38,7 +40,6 @@ fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
             }
         };
         let mut noted = noted.borrow_mut();
-        // Some servers say their INFO again once they know who we are.
         if noted.last() != Some(&place) {
             noted.push(place);
         }
@@ -61,7 +62,7 @@ fn an_attempt_its_info_and_an_error_of_the_server() {
     let server = Server::start(&["--user", "u", "--pass", "p"]);
     listening(async |places: Places| {
         assert!(async_nats::connect(server.url()).await.is_err());
-        assert_eq!(*places.borrow(), ["dial", "info", "server error"]);
+        assert_eq!(*places.borrow(), ["dial", "info", "ping", "server error"]);
     });
 }
 
@@ -70,10 +71,12 @@ fn a_connection_that_the_server_ends() {
     let server = Server::start(&[]);
     listening(async |places: Places| {
         let _client = async_nats::connect(server.url()).await.expect("connect");
-        assert_eq!(*places.borrow(), ["dial", "info"]);
+        // Some servers say their INFO again once they know who we are.
+        places.borrow_mut().retain(|place| *place != "info");
+        assert_eq!(*places.borrow(), ["dial", "ping", "pong"]);
         server.kill();
         wait_for(&places, "lost").await;
-        assert_eq!(places.borrow()[..3], ["dial", "info", "lost"]);
+        assert_eq!(places.borrow().last(), Some(&"lost"));
     });
 }
 
@@ -114,7 +117,8 @@ fn pings_that_nobody_answers() {
         let _client = options.connect(server.url()).await.expect("connect");
         server.pause();
         wait_for(&places, "lost").await;
-        assert_eq!(places.borrow()[..4], ["dial", "info", "stale", "lost"]);
+        let places = places.borrow();
+        assert_eq!(places[places.len() - 2..], ["stale", "lost"]);
     });
 }
 
@@ -135,8 +139,9 @@ fn a_socket_that_cannot_be_read() {
             server.kill();
             wait_for(&places, "lost").await;
             reset = places.borrow().contains(&"read failed");
-            let wanted: &[_] = if reset { &["read failed", "lost"] } else { &["lost"] };
-            assert_eq!(places.borrow()[2..2 + wanted.len()], *wanted);
+            let before = if reset { "read failed" } else { "pong" };
+            let places = places.borrow();
+            assert!(places.ends_with(&[before, "lost"]), "{places:?}");
         });
     }
 }
