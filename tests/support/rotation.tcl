@@ -327,7 +327,6 @@ proc rotation::Recover {} {
     foreach name $names {
         # The status may still be that from before its loss, but then the ping comes back over the new connection.
         Await {[$conn($name) cget -status] eq "connected"} "$name is not connected"
-        incr out($name)
         $conn($name) ping
         Await {[$conn($name) cget -status] eq "connected"} "$name is not connected"
     }
@@ -398,12 +397,11 @@ proc rotation::Kill {} {
 
 # The end: everything that is still on its way arrives.
 proc rotation::Finish {} {
-    foreach array {R names sent conn pending out} { variable $array }
+    foreach array {R names sent conn pending} { variable $array }
     set R(enough) 1
     Mark
     Await {$R(busy) == 0 && [array size pending] == 0} "requests have no end"
     foreach name $names {
-        incr out($name)
         $conn($name) ping
         Await {[dict get [$conn($name) statistics] pending] == 0} "$name has not delivered everything"
     }
