@@ -54,8 +54,9 @@ proc ::nats::DateSeconds {date usual} {
 }
 
 proc ::nats::msec_to_isotime {msec {timezone :UTC}} {
-    # From the year 1 on, since years before have no sign here, up to where `clock` would wrap without a word.
-    if {![string is entier -strict $msec] || $msec < -62135769600000 || $msec >= 2 ** 31 * 86400 * 1000} {
+    # From the year 1 on, since years before have no sign here, up to where the `clock` of 8.6 wraps without a word:
+    # it has 32 bits for the days since 4713 BC.
+    if {![string is entier -strict $msec] || $msec < -62135769600000 || $msec >= (2 ** 31 - 2440588) * 86400 * 1000} {
         return -code error -errorcode {NATS ErrInvalidArg} "Invalid time $msec"
     }
     # Depending on its version, `clock` takes such a zone for one of its options.

@@ -47,7 +47,8 @@ fn read(this: &Connection, word: &Obj) -> Result<Return> {
 }
 
 fn invalid_option(word: &str) -> Error {
-    Error::invalid(format!("Invalid option {word}"))
+    let known = options::known(SPECS.iter().map(|(name, _)| *name));
+    Error::invalid(format!("Invalid option {word}")).with_hint(known)
 }
 
 /// All or nothing: everything is checked and read before anything is stored.

@@ -22,7 +22,8 @@ impl Level {
             "warn" => Ok(Level::Warn),
             "info" => Ok(Level::Info),
             "debug" => Ok(Level::Debug),
-            _ => Err(Error::invalid(format!("Invalid -log_level {word}"))),
+            _ => Err(Error::invalid(format!("Invalid -log_level {word}"))
+                .with_hint("levels are error, warn, info, debug")),
         }
     }
 

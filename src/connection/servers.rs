@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::error::Error;
 use crate::json;
-use crate::tcl::{Call, Dict, Interp, List, Method, Obj, Result, Return};
+use crate::tcl::{self, Call, Dict, Interp, List, Method, Obj, Result, Return};
 use crate::transport::ServerEntry;
 use rand::seq::SliceRandom;
 
@@ -36,6 +36,13 @@ fn server_info(call: &Call<'_>) -> Result<Return> {
 /// The pool of a `-servers` list.
 pub fn parse_pool(interp: Interp<'_>, list: &Obj, randomize: bool) -> Result<Vec<ServerEntry>> {
     let mut pool: Vec<ServerEntry> = Vec::new();
+    // Tcl's error has a piece of the text, which may be of a password.
+    let secret = list.text().contains('@') && interp.aside(|| list.elements(interp).is_err());
+    if secret {
+        let code = ["TCL", "VALUE", "LIST"].map(Into::into).to_vec();
+        let message = "-servers is not a list".into();
+        return Err(tcl::Error { message, code, hint: None }.into());
+    }
     for url in list.elements(interp)? {
         pool.extend(ServerEntry::parse_all(&url.text())?);
     }

@@ -138,7 +138,10 @@ fn first_url(urls: &str) -> (&str, &str) {
 }
 
 fn invalid(url: &str) -> Error {
-    Error::invalid(format!("Invalid URL {}", masked(url)))
+    Error::invalid(format!("Invalid URL {}", masked(url))).with_hint(
+        "wanted is [nats://|tls://|ws://|wss://][user:password@|token@]host[:port], \
+         in user, password and token %XX for other characters",
+    )
 }
 
 /// A URL as it may be shown: without what stands before the last `@`, but for its scheme.
