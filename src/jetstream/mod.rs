@@ -7,6 +7,7 @@
 //! | `api` | the API itself: operations and their subjects, replies, pages, `-trace` |
 //! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by |
 //! | `publish`, `stored`, `metadata` | what a stream says: to a publish, of a stored and of a delivered message |
+//! | `roll` | which subjects a stream has |
 //! | `unreadable` | messages that the engine cannot read |
 //!
 //! `context`, files with methods and `ordered::object` know Tcl; everything else does not.
@@ -18,6 +19,7 @@ pub mod context;
 pub mod metadata;
 pub mod ordered;
 pub mod publish;
+pub mod roll;
 pub mod stored;
 pub mod stream;
 mod unreadable;

@@ -20,6 +20,8 @@ pub struct Bucket {
     pub write: String,
     /// Direct get serves reads.
     pub allow_direct: bool,
+    /// Has replicas, or is one of another bucket: a consumer may know less than the stream has.
+    pub behind: bool,
     /// When the stream was created, as the server wrote it: a different time means that the bucket
     /// was deleted and made again.
     pub created: String,
@@ -43,6 +45,8 @@ impl Bucket {
             read,
             write,
             allow_direct: config.get("allow_direct").and_then(Value::as_bool).unwrap_or(false),
+            behind: mirror.is_some()
+                || config.get("num_replicas").and_then(Value::as_u64).is_some_and(|n| n > 1),
             created: info.get("created").and_then(Value::as_str).unwrap_or_default().to_owned(),
         })
     }

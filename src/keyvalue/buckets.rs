@@ -7,6 +7,7 @@ use super::object::create as create_object;
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
+use crate::jetstream::ordered::watched;
 use crate::jetstream::stream::config::TABLE as STREAM;
 use crate::jetstream::stream::differences::{Difference, differences};
 use crate::json;
@@ -133,8 +134,11 @@ fn create_bucket(
         let info = create_stream(&api, &stream, what, &config).await?;
         Ok(with_origins(api, info).await)
     };
-    js.clone()
-        .run(interp, infos, move |interp, outcome| bucket_object(interp, &js, &name, &outcome?))
+    js.clone().run(interp, infos, move |interp, outcome| {
+        let infos = outcome?;
+        watched::made(&stream_of(&name));
+        bucket_object(interp, &js, &name, &infos)
+    })
 }
 
 fn create_kv_bucket(call: &Call<'_>) -> Result<Return> {
@@ -193,8 +197,10 @@ fn delete_kv_bucket(call: &Call<'_>) -> Result<Return> {
 
 fn empty_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let (js, stream) = (call.data::<JetStream>()?, stream_of(&call.arg(0)?.text()));
-    js.call(call.interp, Op::StreamPurge(&stream), None, |_, outcome| {
+    let emptied = stream.clone();
+    js.call(call.interp, Op::StreamPurge(&stream), None, move |_, outcome| {
         let purged = outcome?.get("purged").and_then(Value::as_i64).unwrap_or_default();
+        watched::emptied(&emptied);
         Ok(Obj::int(purged).into())
     })
 }

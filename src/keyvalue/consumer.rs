@@ -27,6 +27,7 @@ pub fn ordered_config(
         },
         policy,
         resume: Resume::SnapshotThenSequence,
+        behind: kv.bucket.behind,
         roll_call: false,
         stream_created: Some(kv.bucket.created.clone()).filter(|time| !time.is_empty()),
     }

@@ -2,11 +2,16 @@
 //!
 //! The list grows in the event loop while entries still arrive, so that a large bucket neither
 //! stops timers nor is held twice. The time limit is one of silence, not of the whole transfer.
+//!
+//! While others write, a key may come again before the end, or its deletion. What was listed for it
+//! then is struck out when all is there.
 
+use super::activity::{Activity, silence};
 use super::bucket::{Bucket, bucket_gone};
 use super::consumer::ordered_config;
 use super::entry::{Entry, key_not_found};
 use super::entry_dict::{EntryWords, value_obj};
+use super::last::Last;
 use super::names::{check_filter, without_match};
 use super::object::KeyValue;
 use crate::bridge::{self, Promise, Sender};
@@ -15,28 +20,35 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::roll::{AsItIs, Mark, Roll, mark};
 use crate::jetstream::stored::StoredMessage;
-use crate::lock::lock;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use crate::transport::{Message, Task};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 enum GatherEvent {
-    Entry(Entry),
+    /// And the place in the list of what it replaces.
+    Entry(Entry, Option<u32>),
+    /// A message that is no entry of the bucket; it only has to be counted.
+    Foreign,
     End(crate::error::Result<()>),
 }
 
 /// The list as it grows on the Tcl thread.
 struct Gathering {
     list: RefCell<List>,
+    /// Places in the list that do not count any more.
+    struck: RefCell<HashSet<u32>>,
     done: RefCell<Option<Promise<()>>>,
     consumer: RefCell<Option<OrderedConsumer>>,
-    any: Cell<bool>,
+    count: Cell<u32>,
+    activity: Arc<Activity>,
     /// Watches the silence of the server; not needed once this has gone.
     timer: RefCell<Option<Task>>,
 }
@@ -52,14 +64,17 @@ impl Drop for Gathering {
 impl Gathering {
     fn event(&self, event: GatherEvent, add: &impl Fn(&mut List, &Entry) -> bool) {
         match event {
-            GatherEvent::Entry(entry) => {
+            GatherEvent::Entry(entry, replaced) => {
+                if let Some(place) = replaced {
+                    self.struck.borrow_mut().insert(place);
+                }
                 if add(&mut self.list.borrow_mut(), &entry) {
-                    self.any.set(true);
+                    self.count.set(self.count.get() + 1);
                 }
-                if let Some(consumer) = self.consumer.borrow().as_ref() {
-                    consumer.consumed(1);
-                }
+                self.activity.taken();
+                self.consumed();
             }
+            GatherEvent::Foreign => self.consumed(),
             GatherEvent::End(outcome) => {
                 if let Some(promise) = self.done.take() {
                     promise.complete(outcome);
@@ -67,13 +82,28 @@ impl Gathering {
             }
         }
     }
-}
 
-/// When something came last. The observer has it, the timer only looks.
-type Activity = Mutex<Instant>;
+    fn consumed(&self) {
+        if let Some(consumer) = self.consumer.borrow().as_ref() {
+            consumer.consumed(1);
+        }
+    }
 
-fn now(activity: &Activity) {
-    *lock(activity) = Instant::now();
+    /// The list, unless it has nothing.
+    fn finish(&self, interp: Interp<'_>) -> Result<Option<Obj>> {
+        let list: Obj = self.list.replace(List::new()).into();
+        let struck = self.struck.take();
+        if self.count.get() as usize <= struck.len() {
+            return Ok(None);
+        }
+        if struck.is_empty() {
+            return Ok(Some(list));
+        }
+        let all = (0..).zip(list.elements(interp)?);
+        let rest: Vec<Obj> =
+            all.filter(|(place, _)| !struck.contains(place)).map(|(_, item)| item).collect();
+        Ok(Some(Obj::list(&rest)))
+    }
 }
 
 struct GatherObserver {
@@ -81,43 +111,82 @@ struct GatherObserver {
     bucket: Arc<Bucket>,
     activity: Arc<Activity>,
     created: bool,
+    over: bool,
+    last: Last,
+    /// Where each key stands in the list, if it shall be there only once.
+    places: Option<HashMap<Mark, u32, BuildHasherDefault<AsItIs>>>,
+    count: u32,
 }
 
 impl GatherObserver {
     fn end(&self, outcome: crate::error::Result<()>) {
         self.events.send(GatherEvent::End(outcome));
     }
+
+    fn next(&mut self, entry: Option<Entry>) {
+        // What comes until the consumer is stopped belongs to no list.
+        if self.over {
+            return;
+        }
+        match entry {
+            Some(entry) => {
+                if let Some(entry) = self.last.next(entry) {
+                    self.send(entry);
+                }
+            }
+            None => self.events.send(GatherEvent::Foreign),
+        }
+    }
+
+    fn send(&mut self, entry: Entry) {
+        let mut replaced = None;
+        if let Some(places) = &mut self.places {
+            let key = mark(entry.key());
+            if entry.operation.deletes() {
+                replaced = places.remove(&key);
+            } else {
+                replaced = places.insert(key, self.count);
+                self.count += 1;
+            }
+        }
+        self.activity.sent();
+        self.events.send(GatherEvent::Entry(entry, replaced));
+    }
 }
 
 impl Observer for GatherObserver {
+    fn heard(&mut self) {
+        self.activity.now();
+    }
+
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
-        now(&self.activity);
-        if let Some(entry) =
-            Entry::from_watch(&self.bucket, message.subject(), meta, message, message.payload())
-        {
-            self.events.send(GatherEvent::Entry(entry));
-        }
+        self.activity.now();
+        let entry =
+            Entry::from_watch(&self.bucket, message.subject(), meta, message, message.payload());
+        self.next(entry);
     }
 
     fn stored(&mut self, stored: &StoredMessage) {
-        now(&self.activity);
-        if let Some(entry) = Entry::from_stored_watch(&self.bucket, stored, true) {
-            self.events.send(GatherEvent::Entry(entry));
-        }
+        self.activity.now();
+        self.next(Entry::from_stored_watch(&self.bucket, stored, true));
     }
 
     fn end_of_data(&mut self) {
+        if let Some(entry) = self.last.end() {
+            self.send(entry);
+        }
+        self.over = true;
         self.end(Ok(()));
     }
 
     fn roll_call_begins(&mut self) {}
 
-    fn roll_call(&mut self, _present: HashSet<String>) {}
+    fn roll_call(&mut self, _roll: Arc<Roll>) {}
 
     /// The first creation starts the clock; another one is no progress.
     fn created(&mut self, _info: &Value) {
         if !std::mem::replace(&mut self.created, true) {
-            now(&self.activity);
+            self.activity.now();
         }
     }
 
@@ -141,27 +210,9 @@ struct Wanted {
     pattern: String,
     policy: DeliverPolicy,
     headers_only: bool,
+    /// Each key only once, and only if it is there in the end.
+    once: bool,
     what: &'static str,
-}
-
-/// Ends a gathering after `limit` without anything.
-async fn watch_silence(
-    activity: Weak<Activity>,
-    limit: Duration,
-    events: Sender<GatherEvent>,
-    text: String,
-) {
-    let mut wait = limit;
-    loop {
-        tokio::time::sleep(wait).await;
-        let Some(activity) = activity.upgrade() else { return };
-        let last = *lock(&activity);
-        match limit.checked_sub(last.elapsed()) {
-            Some(rest) if rest > Duration::ZERO => wait = rest,
-            _ => break,
-        }
-    }
-    events.send(GatherEvent::End(Err(Error::new(Kind::Timeout, text))));
 }
 
 fn gather(
@@ -173,11 +224,14 @@ fn gather(
     let kv = call.data::<KeyValue>()?;
     let api = kv.js.api()?;
     let (promise, pending) = bridge::promise(call.interp);
+    let activity = Arc::new(Activity::default());
     let gathering = Rc::new(Gathering {
         list: RefCell::new(List::new()),
+        struck: RefCell::default(),
         done: RefCell::new(Some(promise)),
         consumer: RefCell::new(None),
-        any: Cell::new(false),
+        count: Cell::new(0),
+        activity: activity.clone(),
         timer: RefCell::new(None),
     });
     let weak = Rc::downgrade(&gathering);
@@ -186,12 +240,15 @@ fn gather(
             gathering.event(event, &add);
         }
     });
-    let activity = Arc::new(Mutex::new(Instant::now()));
     if let Some(limit) = kv.js.timeout() {
         let bucket = &kv.bucket.name;
         let text = format!("Timeout while gathering {} in bucket {bucket}", wanted.what);
-        let activity = Arc::downgrade(&activity);
-        let timer = api.link.spawn(watch_silence(activity, limit, sender.clone(), text));
+        let (weak, events) = (Arc::downgrade(&activity), sender.clone());
+        let timer = api.link.spawn(async move {
+            if silence(weak, limit).await {
+                events.send(GatherEvent::End(Err(Error::new(Kind::Timeout, text))));
+            }
+        });
         *gathering.timer.borrow_mut() = Some(timer);
     }
     let (policy, heartbeat) = (wanted.policy, Duration::from_secs(5));
@@ -201,6 +258,10 @@ fn gather(
         bucket: kv.bucket.clone(),
         activity,
         created: false,
+        over: false,
+        last: Last::default(),
+        places: wanted.once.then(HashMap::default),
+        count: 0,
     };
     let name = kv.bucket.name.clone();
     let done = Box::new(move |created: crate::error::Result<()>| {
@@ -211,14 +272,14 @@ fn gather(
     let consumer = OrderedConsumer::start(api, config, Box::new(observer), done);
     *gathering.consumer.borrow_mut() = Some(consumer);
     events.start();
-    kv.js.clone().wait(call.interp, pending, move |_, outcome| {
+    kv.js.clone().wait(call.interp, pending, move |interp, outcome| {
         // Stops the consumer, as the end of the wait does in any other way.
         drop((events, gathering.consumer.take()));
         outcome?;
-        if !gathering.any.get() {
-            return Err(none(&kv.bucket).into());
+        match gathering.finish(interp)? {
+            Some(list) => Ok(list.into()),
+            None => Err(none(&kv.bucket).into()),
         }
-        Ok(gathering.list.replace(List::new()).into())
     })
 }
 
@@ -227,6 +288,7 @@ fn keys(call: &Call<'_>) -> Result<Return> {
         pattern: ">".into(),
         policy: DeliverPolicy::LastPerSubject,
         headers_only: true,
+        once: true,
         what: "keys",
     };
     let add = |list: &mut List, entry: &Entry| {
@@ -246,8 +308,13 @@ fn history(call: &Call<'_>) -> Result<Return> {
     let pattern = call.arg(0)?.string();
     check_filter(&pattern)?;
     let key = pattern.clone();
-    let wanted =
-        Wanted { pattern, policy: DeliverPolicy::All, headers_only: false, what: "history" };
+    let wanted = Wanted {
+        pattern,
+        policy: DeliverPolicy::All,
+        headers_only: false,
+        once: false,
+        what: "history",
+    };
     let words = EntryWords::new(&kv.bucket.name);
     let js = kv.js.clone();
     let add = move |list: &mut List, entry: &Entry| {

@@ -7,12 +7,14 @@
 //! | `foreign` | keys that other clients have made and this package would not |
 //! | `entry`, `entry_dict`, `headers` | one revision of one key; the same in Tcl; the headers of a program |
 //! | `watch`, `watcher` | the method `watch`; `nats::kv_watcher` |
-//! | `gather` | the methods `keys` and `history` |
+//! | `gather`, `activity` | the methods `keys` and `history`; the silence that they tolerate |
 //! | `consumer`, `watch_observer` | what watches and gatherings consume; a watch's part on the runtime thread |
+//! | `last` | which entry of the initial data is the last |
 //! | `known` | the keys that a watch has reported, to find those that vanish |
 //!
 //! Files with methods, `watcher` and `entry_dict` know Tcl; everything else does not.
 
+mod activity;
 pub mod bucket;
 mod buckets;
 pub mod config;
@@ -23,6 +25,7 @@ mod foreign;
 mod gather;
 mod headers;
 mod known;
+mod last;
 mod names;
 mod object;
 mod store;

@@ -2,15 +2,16 @@
 
 use super::bucket::Bucket;
 use super::entry::Entry;
+use super::last::Last;
 use crate::bridge::Sender;
 use crate::error::Kind;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::consumer::Observer;
+use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
 use crate::transport::Message;
 use serde_json::Value;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What happens to a watch, in order.
@@ -20,31 +21,53 @@ pub enum WatchEvent {
     Foreign,
     EndOfData,
     RollCallBegins,
-    /// The keys that are there.
-    RollCall(HashSet<String>),
+    /// The subjects that are there.
+    RollCall(Arc<Roll>),
     LastError(Kind, String),
 }
 
 /// What the consumer reports, on the runtime thread.
 pub struct WatchObserver {
-    pub events: Sender<WatchEvent>,
-    pub bucket: Arc<Bucket>,
-    pub meta_only: bool,
+    events: Sender<WatchEvent>,
+    bucket: Arc<Bucket>,
+    meta_only: bool,
+    last: Last,
+    /// What is before this one had gone when the roll was called, though it may have been on its way.
+    first_seq: u64,
+}
+
+impl WatchObserver {
+    pub fn new(events: Sender<WatchEvent>, bucket: Arc<Bucket>, meta_only: bool) -> Self {
+        WatchObserver { events, bucket, meta_only, last: Last::default(), first_seq: 0 }
+    }
+
+    fn send(&mut self, entry: Option<Entry>) {
+        match entry.filter(|entry| entry.revision >= self.first_seq) {
+            Some(entry) => {
+                if let Some(entry) = self.last.next(entry) {
+                    self.events.send(WatchEvent::Entry(entry));
+                }
+            }
+            None => self.events.send(WatchEvent::Foreign),
+        }
+    }
 }
 
 impl Observer for WatchObserver {
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
         let entry =
             Entry::from_watch(&self.bucket, message.subject(), meta, message, message.payload());
-        self.events.send(entry.map_or(WatchEvent::Foreign, WatchEvent::Entry));
+        self.send(entry);
     }
 
     fn stored(&mut self, stored: &StoredMessage) {
-        let entry = Entry::from_stored_watch(&self.bucket, stored, !self.meta_only);
-        self.events.send(entry.map_or(WatchEvent::Foreign, WatchEvent::Entry));
+        self.send(Entry::from_stored_watch(&self.bucket, stored, !self.meta_only));
     }
 
     fn end_of_data(&mut self) {
+        if let Some(entry) = self.last.end() {
+            self.events.send(WatchEvent::Entry(entry));
+        }
         self.events.send(WatchEvent::EndOfData);
     }
 
@@ -52,9 +75,9 @@ impl Observer for WatchObserver {
         self.events.send(WatchEvent::RollCallBegins);
     }
 
-    fn roll_call(&mut self, present: HashSet<String>) {
-        let keys = present.iter().filter_map(|subject| self.bucket.key_of(subject));
-        self.events.send(WatchEvent::RollCall(keys.map(str::to_owned).collect()));
+    fn roll_call(&mut self, roll: Arc<Roll>) {
+        self.first_seq = roll.first_seq;
+        self.events.send(WatchEvent::RollCall(roll));
     }
 
     fn created(&mut self, _info: &Value) {}
@@ -63,5 +86,16 @@ impl Observer for WatchObserver {
         self.events.send(WatchEvent::LastError(kind, text));
     }
 
-    fn state(&mut self, _state: ConsumerState) {}
+    fn state(&mut self, state: ConsumerState) {
+        match state {
+            // Revisions begin again.
+            ConsumerState::Recreated => self.first_seq = 0,
+            ConsumerState::Stopped => {
+                if let Some(entry) = self.last.give_up() {
+                    self.events.send(WatchEvent::Entry(entry));
+                }
+            }
+            _ => {}
+        }
+    }
 }

@@ -12,11 +12,11 @@ use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::OrderedConfig;
 use crate::jetstream::ordered::consumer::{Done, OrderedConsumer};
 use crate::jetstream::ordered::object::ConsumerObject;
+use crate::jetstream::roll::Roll;
 use crate::tcl::{
     Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
 };
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -96,7 +96,7 @@ impl Watcher {
                 watcher.event(event, rest);
             }
         });
-        let observer = WatchObserver { events: sender, bucket: self.bucket.clone(), meta_only };
+        let observer = WatchObserver::new(sender, self.bucket.clone(), meta_only);
         let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(observer), done));
         let object = ConsumerObject::create(interp, &self.js, consumer.clone())?;
         // A watcher is started once.
@@ -145,7 +145,7 @@ impl Watcher {
                     known.borrow_mut().roll_call_begins();
                 }
             }
-            WatchEvent::RollCall(present) => self.roll_call(interp, &present),
+            WatchEvent::RollCall(roll) => self.roll_call(interp, &roll),
             WatchEvent::LastError(kind, text) => {
                 if let Some(running) = self.running.get() {
                     running.object.last_error(kind, text);
@@ -170,7 +170,7 @@ impl Watcher {
             let mut known = known.borrow_mut();
             match deletes {
                 true => known.delete(entry.key()),
-                false => known.put(entry.key()),
+                false => known.put(entry.key(), entry.revision),
             }
         }
         let key = Obj::new(entry.key());
@@ -190,11 +190,12 @@ impl Watcher {
     }
 
     /// Reports the keys that are neither present nor were ever reported as deleted.
-    fn roll_call(&self, interp: Interp<'_>, present: &HashSet<String>) {
+    fn roll_call(&self, interp: Interp<'_>, roll: &Roll) {
         let Some(known) = &self.known else { return };
         // Traces may run here, and anything in them.
         let names = self.array.as_ref().map_or_else(Vec::new, |array| interp.array_names(array));
-        let gone = known.borrow_mut().vanished(|key| present.contains(key), names);
+        let present = |key: &str| roll.has(&self.bucket.read_subject(key));
+        let gone = known.borrow_mut().vanished(present, roll.first_seq, names);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         for key in gone {
             if !self.handle.is_alive() {

@@ -1,14 +1,13 @@
 //! Lists that come in pages.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value, json};
 
 use super::{Api, Op};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::jetstream::roll::{Roll, mark};
 
-/// How often a list of subjects is begun again because some of them have vanished meanwhile.
-const SUBJECT_ROUNDS: u32 = 3;
+/// How many subjects of a page come again with the next one.
+const OVERLAP: u64 = 1000;
 
 impl Api {
     /// All names of streams, optionally of those that take a subject.
@@ -54,44 +53,59 @@ impl Api {
     /// The subjects of a stream's messages that match any of the filters.
     ///
     /// # Errors
-    /// Those of the request; `ErrTimeout` if subjects vanish all the time while pages are read.
-    pub async fn subjects(&self, stream: &str, filters: &[String]) -> Result<HashSet<String>> {
-        let mut all = HashSet::new();
+    /// Those of the request.
+    pub async fn roll(&self, stream: &str, filters: &[String]) -> Result<Roll> {
+        let mut roll = Roll { last_seq: u64::MAX, ..Roll::default() };
         for filter in filters {
-            all.extend(self.subjects_of(stream, filter).await?);
+            self.call_roll(stream, filter, &mut roll).await?;
         }
-        Ok(all)
+        Ok(roll)
     }
 
-    /// Those that match one filter, from as many pages as there are.
-    async fn subjects_of(&self, stream: &str, filter: &str) -> Result<HashSet<String>> {
-        'again: for _ in 0..SUBJECT_ROUNDS {
-            let mut all = HashSet::new();
-            let (mut offset, mut steady) = (0, None);
-            loop {
-                let body = json!({"subjects_filter": filter, "offset": offset}).to_string();
-                let mut info = self.call(Op::StreamInfo(stream), body).await?;
-                let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
-                let Some(state) = info.get_mut("state") else { break };
-                // What vanishes between two pages moves others from the second to the first.
-                let first_seq = state.get("first_seq").and_then(Value::as_u64);
-                let (least, since) = *steady.get_or_insert((total, first_seq));
-                if total < least || first_seq != since {
-                    continue 'again;
-                }
-                // Without any the field is missing.
-                let Some(Value::Object(page)) = state.get_mut("subjects").map(Value::take) else {
-                    break;
-                };
-                offset += page.len() as u64;
-                let empty = page.is_empty();
-                all.extend(page.into_iter().map(|(subject, _)| subject));
-                if empty || offset >= total {
-                    break;
+    /// Adds those that match one filter, from as many pages as there are.
+    ///
+    /// Subjects come and go between two pages, and what goes moves the others towards the first page.
+    /// The server sorts them, though: a page that begins at or before the end of the last one lacks
+    /// nothing that was there all the time. So each page overlaps the one before it, and when there
+    /// is a gap all the same, another one further to the front is asked for.
+    async fn call_roll(&self, stream: &str, filter: &str, roll: &mut Roll) -> Result<()> {
+        let (mut offset, mut back) = (0_u64, OVERLAP);
+        let mut end: Option<String> = None;
+        loop {
+            let body = json!({"subjects_filter": filter, "offset": offset}).to_string();
+            let mut info = self.call(Op::StreamInfo(stream), body).await?;
+            let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
+            let Some(state) = info.get_mut("state") else { return Ok(()) };
+            let number = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or(0);
+            roll.last_seq = roll.last_seq.min(number("last_seq"));
+            roll.first_seq = roll.first_seq.max(number("first_seq"));
+            // Without any subject the field is missing.
+            let page = match state.get_mut("subjects").map(Value::take) {
+                Some(Value::Object(page)) => page,
+                _ => Map::new(),
+            };
+            let gap = match (page.keys().min(), &end) {
+                (Some(least), Some(end)) => least > end,
+                (None, Some(_)) => total > 0,
+                (_, None) => false,
+            };
+            if gap && offset > 0 {
+                offset = offset.saturating_sub(back.max(1));
+                back = (back * 2).max(2);
+                continue;
+            }
+            let length = page.len() as u64;
+            end = end.max(page.keys().max().cloned());
+            for (subject, messages) in page {
+                if roll.marks.insert(mark(&subject)) {
+                    roll.messages += messages.as_u64().unwrap_or(0);
                 }
             }
-            return Ok(all);
+            if length == 0 || offset + length >= total {
+                return Ok(());
+            }
+            back = OVERLAP.min(length / 2);
+            offset += length - back;
         }
-        Err(Error::new(Kind::Timeout, "Subjects vanish faster than they can be listed"))
     }
 }

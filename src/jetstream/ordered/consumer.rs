@@ -3,7 +3,6 @@
 //! Everything happens on the runtime thread of the link, the handle excepted: that one only counts,
 //! sets a flag, and wakes the task. So a user who is busy elsewhere never delays the supervision.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -13,16 +12,20 @@ use tokio::sync::{Notify, watch};
 
 use super::driver::{Attachment, Driver, SharedDriver, input};
 use super::machine::{Action, Machine, Surroundings};
+use super::watched::Watched;
 use super::{ConsumerState, OrderedConfig};
 use crate::error::{Kind, Result};
 use crate::jetstream::api::Api;
 use crate::jetstream::metadata::Metadata;
+use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::transport::{ConnState, Link, Message};
 
 /// Is told what happens, on the runtime thread. Must not block.
 pub trait Observer: Send {
+    /// The server is at work, though it has said nothing new.
+    fn heard(&mut self) {}
     /// The next message. It keeps its read buffer alive: copy what is needed.
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>);
     /// The next message, where the engine could not read it as one.
@@ -33,7 +36,7 @@ pub trait Observer: Send {
     fn roll_call_begins(&mut self);
     /// These are there, or have come since the roll call began. May never come; the next roll call
     /// begins anew.
-    fn roll_call(&mut self, present: HashSet<String>);
+    fn roll_call(&mut self, roll: Arc<Roll>);
     fn last_error(&mut self, kind: Kind, text: String);
     fn state(&mut self, state: ConsumerState);
     /// A consumer has been created, the first one or another in its place. Times are in ms.
@@ -51,6 +54,7 @@ pub struct OrderedConsumer {
     /// To delete the consumer on the server, over the link that it has now.
     api: Mutex<Api>,
     stream: String,
+    _watched: Option<Watched>,
 }
 
 /// What handle and driver tell each other.
@@ -60,6 +64,9 @@ pub(super) struct Signals {
     /// The machine waits for credit.
     pub owes: AtomicBool,
     pub stopped: AtomicBool,
+    /// This program has emptied the stream, or made it.
+    pub emptied: AtomicBool,
+    pub remade: AtomicBool,
     pub wake: Notify,
     pub public: Mutex<Public>,
 }
@@ -79,6 +86,7 @@ impl OrderedConsumer {
     pub fn start(api: Api, config: OrderedConfig, observer: Box<dyn Observer>, done: Done) -> Self {
         let signals = Arc::new(Signals::default());
         let link = api.link.clone();
+        let watched = config.roll_call.then(|| Watched::enter(&config.config.stream, &signals));
         let around = Surroundings {
             api_prefix: api.prefix.clone(),
             timeout: api.timeout,
@@ -89,7 +97,7 @@ impl OrderedConsumer {
         let (stream, later) = (config.config.stream.clone(), Mutex::new(api.clone()));
         let machine = Machine::new(config, around, Instant::now());
         let driver = Driver::new(api, machine, observer, done, signals.clone());
-        let this = OrderedConsumer { signals, driver, api: later, stream };
+        let this = OrderedConsumer { signals, driver, api: later, stream, _watched: watched };
         this.drive(&link, |machine, connection, now, out| {
             machine.connection(connection, now, out);
             machine.start(now, out);
@@ -204,6 +212,7 @@ async fn run(
         if signals.stopped.load(Ordering::Acquire) || driver.is_stopped() {
             break;
         }
+        driver.take_news();
         driver.settle_credit();
     }
     lock(&driver).stop();

@@ -1,7 +1,6 @@
 //! Drives the machine: what comes back from the server becomes its inputs, and its actions are
 //! performed (`perform`).
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
@@ -12,6 +11,7 @@ use super::consumer::{Done, Observer, Signals};
 use super::machine::{Action, Machine};
 use crate::jetstream::api::Api;
 use crate::jetstream::metadata::Metadata;
+use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::transport::{Link, Message, RequestId, Sink, SubId, Task};
@@ -64,7 +64,7 @@ pub(super) enum Attachment<'a> {
     Message(&'a Message, &'a Metadata<'a>),
     Stored(&'a StoredMessage),
     /// The subjects that there are.
-    Present(HashSet<String>),
+    Present(Arc<Roll>),
     /// A reply to the create request.
     Info(Value),
 }
@@ -125,6 +125,16 @@ impl Driver {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.machine.is_stopped()
+    }
+
+    /// What somebody else in the program did to the stream.
+    pub(super) fn take_news(&mut self) {
+        if self.signals.emptied.swap(false, Ordering::SeqCst) {
+            self.input(Attachment::Nothing, |machine, now, out| machine.emptied(now, out));
+        }
+        if self.signals.remade.swap(false, Ordering::SeqCst) {
+            self.input(Attachment::Nothing, |machine, _, out| machine.remade(out));
+        }
     }
 
     pub(super) fn input(
@@ -207,7 +217,7 @@ impl Sink for Inbox {
             driver.control(incarnation, &message);
         } else if let Some(meta) = message.reply().and_then(Metadata::parse) {
             driver.input(Attachment::Message(&message, &meta), |machine, now, out| {
-                machine.message(incarnation, &meta, now, out);
+                machine.message(incarnation, message.subject(), &meta, now, out);
             });
         }
     }

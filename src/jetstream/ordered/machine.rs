@@ -24,6 +24,7 @@ mod action;
 mod connection;
 mod creation;
 mod credit;
+mod initial;
 mod leaving;
 mod probe;
 mod renewal;
@@ -39,6 +40,7 @@ use serde_json::Value;
 
 pub use self::action::{Action, Surroundings};
 use self::credit::Credit;
+use self::initial::Initial;
 use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;
 use self::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
@@ -48,9 +50,13 @@ use super::{ConsumerState, OrderedConfig};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{DeliverPolicy, Form};
+use crate::jetstream::roll::mark;
 use crate::jetstream::unreadable::Unreadable;
 use crate::rfc3339;
 use crate::transport::ConnState;
+
+/// Repeating a snapshot so often is an effort, more often is standing still.
+const MOST_REPETITIONS: u32 = 3;
 
 enum Phase {
     Creating,
@@ -113,6 +119,8 @@ pub struct Machine {
     gap: bool,
     /// The present incarnation repeats a snapshot: what has been delivered comes again.
     repeating: bool,
+    /// How often that was so since something new came.
+    repetitions: u32,
     /// The present incarnation was asked to begin here.
     asked_from: Option<u64>,
 
@@ -120,6 +128,9 @@ pub struct Machine {
     end_sent: bool,
     received: u64,
     expected: Option<u64>,
+    /// A list that the present consumer works off ends here, at the latest.
+    list_end: Option<u64>,
+    initial: Initial,
 
     credit: Credit,
 
@@ -144,6 +155,8 @@ pub struct Machine {
 
     check_stream: bool,
     roll_call: RollCall,
+    /// The user wants to hear of the next roll call.
+    report_roll: bool,
     may_ask_stream: bool,
     may_ask_consumer: bool,
     stream_created: Option<i128>,
@@ -187,11 +200,14 @@ impl Machine {
             consumer_seq: 0,
             gap: false,
             repeating: false,
+            repetitions: 0,
             asked_from: None,
             catching_up: true,
             end_sent: false,
             received: 0,
             expected: None,
+            list_end: None,
+            initial: Initial::default(),
             credit: Credit::default(),
             last_traffic: now,
             last_message: now,
@@ -209,6 +225,7 @@ impl Machine {
             reported: None,
             check_stream: false,
             roll_call: RollCall::NotNeeded,
+            report_roll: false,
             may_ask_stream: true,
             may_ask_consumer: true,
             consumer_created: None,
@@ -249,6 +266,7 @@ impl Machine {
     pub fn message(
         &mut self,
         incarnation: u64,
+        subject: &str,
         meta: &Metadata<'_>,
         now: Instant,
         out: &mut Vec<Action>,
@@ -288,21 +306,23 @@ impl Machine {
             if self.spec.policy == DeliverPolicy::New {
                 self.finish_initial(out);
             }
+            self.repetitions = 0;
             self.credit.delivered();
             out.push(Action::Deliver);
         } else if !self.repeating {
             // A sequence can only go backwards in another stream.
             self.recreated(now, out);
             return;
+        } else if self.repetitions <= MOST_REPETITIONS {
+            out.push(Action::Repeated);
         }
         if self.catching_up {
-            let complete = self.expected.is_some_and(|expected| self.received >= expected);
-            if meta.pending == 0 || complete {
-                self.finish_initial(out);
-                if self.list_has_holes() {
-                    self.renew(now, out);
-                }
+            if self.end_sent {
+                self.initial.still(meta.pending);
+            } else {
+                self.initial.came(mark(subject), meta);
             }
+            self.seek_end(false, now, out);
         }
     }
 
@@ -372,6 +392,7 @@ impl Machine {
 
     fn finish_initial(&mut self, out: &mut Vec<Action>) {
         self.catching_up = false;
+        self.initial = Initial::default();
         if !self.end_sent {
             self.end_sent = true;
             out.push(Action::EndOfData);
@@ -380,7 +401,9 @@ impl Machine {
     }
 
     fn owe(&mut self, subject: &str, out: &mut Vec<Action>) {
-        self.credit.owe(subject);
+        // The user keeps the last message of the initial data back until it is known to be the last.
+        let kept = self.catching_up && !self.end_sent;
+        self.credit.owe(subject, u64::from(kept));
         self.pay(out);
     }
 

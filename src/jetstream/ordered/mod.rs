@@ -5,6 +5,7 @@
 //! | `machine` | decides and does nothing: no I/O, no clock |
 //! | `driver`, `perform` | do and decide nothing: inputs for the machine; what becomes of its actions |
 //! | `consumer` | the handle, and the task that runs all this |
+//! | `watched` | the streams that are watched, for what this program does to them |
 //! | `create` | the request that makes the consumer |
 //! | `object` | `nats::ordered_consumer` |
 //!
@@ -16,6 +17,7 @@ mod driver;
 mod machine;
 pub mod object;
 mod perform;
+pub mod watched;
 
 #[cfg(test)]
 mod machine_tests;
@@ -47,6 +49,8 @@ pub struct OrderedConfig {
     /// The `created` time of the stream when it is known: tells a stream that was deleted and made
     /// again from one that was only away.
     pub stream_created: Option<String>,
+    /// The server that counts and delivers may be behind the one that stores: replicas and mirrors.
+    pub behind: bool,
     /// Whether the user wants to know which subjects there are when some may have vanished without
     /// a message that says so.
     pub roll_call: bool,

@@ -1,8 +1,10 @@
 //! The machine against a model of a stream and its consumers, in random runs: the network loses
 //! messages, heartbeats, requests and whole connections, writers go on meanwhile. Whatever comes
-//! to pass, nothing may be skipped, nothing may come twice, and the initial data ends once.
+//! to pass, nothing may be skipped, nothing may come twice, and the initial data ends once: not
+//! before everything has come that was there at the start. As on a real server, the number of
+//! pending messages lags behind what was written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use super::{ConsumerState, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::roll::{Roll, mark};
 use crate::transport::ConnState;
 
 struct Random(u64);
@@ -60,6 +63,10 @@ enum Packet {
         token: u64,
         answer: Result<Value, Error>,
     },
+    Roll {
+        token: u64,
+        answer: Result<Roll, Error>,
+    },
     /// No message breaks connections here, so none is found.
     NoMessage {
         token: u64,
@@ -72,6 +79,8 @@ struct Consumer {
     /// The snapshot of `last_per_subject`, then everything behind it.
     snapshot: VecDeque<u64>,
     next: u64,
+    /// The end of the stream when it was made.
+    counted: u64,
     sent: u64,
     /// Sent since the last flow control request was answered.
     unanswered: u64,
@@ -101,6 +110,17 @@ struct World {
     /// Like `stream`, with all that has been deleted.
     written: BTreeMap<u64, u64>,
     deletions: usize,
+    /// Sequence → time, in ns since the model began.
+    stored: BTreeMap<u64, i64>,
+    clock: i64,
+    /// Up to here consumers have been told of new messages.
+    signalled: u64,
+    /// What must have been delivered when the initial data ends, as far as it has been there throughout.
+    keys_before: BTreeSet<u64>,
+    revisions_before: BTreeSet<u64>,
+    policy: DeliverPolicy,
+    rolls: u32,
+    roll_failed: bool,
     errors: Vec<Kind>,
     state: Option<ConsumerState>,
     history: bool,
@@ -122,7 +142,7 @@ impl World {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let history = random.percent(50);
         let machine =
-            Machine::new(spec(policy, resume), surroundings(ConnState::Connected(1)), now);
+            Machine::new(spec(policy.clone(), resume), surroundings(ConnState::Connected(1)), now);
         let loss = [0, 1, 5, 20][usize::try_from(random.below(4)).expect("small")];
         let mut world = World {
             random,
@@ -142,6 +162,14 @@ impl World {
             ends: 0,
             written: BTreeMap::new(),
             deletions: 0,
+            stored: BTreeMap::new(),
+            clock: 0,
+            signalled: 0,
+            keys_before: BTreeSet::new(),
+            revisions_before: BTreeSet::new(),
+            policy,
+            rolls: 0,
+            roll_failed: false,
             errors: Vec::new(),
             state: None,
             history,
@@ -153,27 +181,44 @@ impl World {
         for _ in 0..EARLIER {
             world.write();
         }
+        world.keys_before = world.stream.values().copied().collect();
+        world.revisions_before = world.stream.keys().copied().collect();
         world.run(|machine, now, out| machine.start(now, out));
         world
+    }
+
+    fn time(&mut self) -> i64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn made_at(&mut self) -> String {
+        format!("2026-01-01T00:00:00.{:09}Z", self.time())
     }
 
     fn write(&mut self) {
         let key = self.random.below(8);
         self.last_seq += 1;
+        let time = self.time();
+        self.stored.insert(self.last_seq, time);
+        self.stream.insert(self.last_seq, key);
         if !self.history {
             let old: Vec<_> =
                 self.stream.iter().filter(|(_, k)| **k == key).map(|(seq, _)| *seq).collect();
-            for seq in old {
+            for seq in old.into_iter().filter(|seq| *seq < self.last_seq) {
                 self.delete(seq);
             }
         }
-        self.stream.insert(self.last_seq, key);
         self.written.insert(self.last_seq, key);
     }
 
     fn delete(&mut self, seq: u64) {
-        if self.stream.remove(&seq).is_some() {
+        if let Some(key) = self.stream.remove(&seq) {
             self.deletions += 1;
+            self.revisions_before.remove(&seq);
+            if !self.stream.values().any(|other| *other == key) {
+                self.keys_before.remove(&key);
+            }
         }
     }
 
@@ -216,8 +261,22 @@ impl World {
                 Action::AskMessage { token, .. } => {
                     self.wire.push_back(Packet::NoMessage { token });
                 }
+                Action::Repeated => {}
                 Action::DeliverStored => panic!("no message was stored"),
-                Action::CallRoll { .. } | Action::RollCalled => panic!("not wanted"),
+                Action::CallRoll { token, report, .. } => {
+                    assert!(!report, "nobody wants to know");
+                    let roll = Roll {
+                        marks: self.stream.values().map(|key| mark(&subject(*key))).collect(),
+                        messages: self.stream.len() as u64,
+                        first_seq: self.stream.keys().next().copied().unwrap_or(1),
+                        last_seq: self.last_seq,
+                    };
+                    let answer = self.request(roll);
+                    self.rolls += 1;
+                    self.roll_failed |= answer.is_err();
+                    self.wire.push_back(Packet::Roll { token, answer });
+                }
+                Action::RollCalled => panic!("nobody wants to know"),
                 Action::Publish { subject } => {
                     if self.arrives()
                         && let Some(consumer) = &mut self.consumer
@@ -228,7 +287,10 @@ impl World {
                     }
                 }
                 Action::Deliver => self.delivered.push(message.expect("a message at hand")),
-                Action::EndOfData => self.ends += 1,
+                Action::EndOfData => {
+                    self.ends += 1;
+                    self.check_initial();
+                }
                 Action::Created => self.started = true,
                 Action::Failed(error) => {
                     assert!(error.kind == Kind::Timeout && self.machine.is_stopped(), "{error}");
@@ -243,12 +305,27 @@ impl World {
         }
     }
 
+    /// The initial data is over.
+    fn check_initial(&self) {
+        if self.policy == DeliverPolicy::New || self.roll_failed {
+            return;
+        }
+        let keys: BTreeSet<u64> = self.delivered.iter().map(|seq| self.written[seq]).collect();
+        let missing: Vec<_> = self.keys_before.difference(&keys).collect();
+        assert!(missing.is_empty(), "{missing:?} are missing at the end, {:?}", self.policy);
+        if self.policy == DeliverPolicy::All {
+            let delivered: BTreeSet<u64> = self.delivered.iter().copied().collect();
+            let missing: Vec<_> = self.revisions_before.difference(&delivered).collect();
+            assert!(missing.is_empty(), "revisions {missing:?} are missing at the end");
+        }
+    }
+
     fn arrives(&mut self) -> bool {
         self.connected && !self.random.percent(self.loss)
     }
 
     /// The answer to a request that may get lost.
-    fn request(&mut self, reply: Value) -> Result<Value, Error> {
+    fn request<T>(&mut self, reply: T) -> Result<T, Error> {
         if self.arrives() { Ok(reply) } else { Err(Error::new(Kind::Timeout, "lost")) }
     }
 
@@ -261,6 +338,7 @@ impl World {
             self.wire.push_back(Packet::CreateReply { incarnation, answer });
             return;
         }
+        let created = self.made_at();
         let mut snapshot = VecDeque::new();
         let next = match config["deliver_policy"].as_str().expect("a policy") {
             "all" => 1,
@@ -271,6 +349,8 @@ impl World {
             "by_start_sequence" => {
                 config["opt_start_seq"].as_u64().expect("a start").min(self.last_seq + 1)
             }
+            // With one revision of each key there is no need for a list.
+            "last_per_subject" if !self.history => 1,
             "last_per_subject" => {
                 let mut latest = BTreeMap::new();
                 for (seq, key) in &self.stream {
@@ -288,6 +368,7 @@ impl World {
             incarnation,
             snapshot,
             next,
+            counted: self.last_seq,
             sent: 0,
             unanswered: 0,
             flow: None,
@@ -296,7 +377,7 @@ impl World {
         let pending = self.pending(&consumer);
         self.consumer = Some(consumer);
         let info = json!({"name": format!("C{incarnation}"), "num_pending": pending,
-            "created": "2026-01-01T00:00:00Z",
+            "created": created,
             "delivered": {"consumer_seq": 0, "stream_seq": first - 1}});
         let answer = if self.started { self.request(info) } else { Ok(info) };
         // Some messages may come before the reply.
@@ -308,7 +389,8 @@ impl World {
 
     fn pending(&self, consumer: &Consumer) -> u64 {
         let snapshot = consumer.snapshot.iter().filter(|seq| self.stream.contains_key(seq)).count();
-        let behind = self.stream.range(consumer.next..).count();
+        let known = self.signalled.max(consumer.counted);
+        let behind = self.stream.range(consumer.next..).filter(|(seq, _)| **seq <= known).count();
         u64::try_from(snapshot + behind).expect("small")
     }
 
@@ -387,17 +469,20 @@ impl World {
         let Some(packet) = self.wire.pop_front() else { return };
         match packet {
             Packet::Message { incarnation, stream_seq, consumer_seq, pending } => {
+                // 2026-01-01
+                let timestamp_ns = 1_767_225_600_000_000_000 + self.stored[&stream_seq];
+                let subject = subject(self.written[&stream_seq]);
                 let meta = Metadata {
                     stream: "S",
                     consumer: &format!("C{incarnation}"),
                     delivered: 1,
                     stream_seq,
                     consumer_seq,
-                    timestamp_ns: 0,
+                    timestamp_ns,
                     pending,
                 };
                 self.run_with(Some(stream_seq), |machine, now, out| {
-                    machine.message(incarnation, &meta, now, out);
+                    machine.message(incarnation, &subject, &meta, now, out);
                 });
             }
             Packet::Heartbeat { incarnation, last, stalled } => {
@@ -419,6 +504,9 @@ impl World {
             }),
             Packet::StreamInfo { token, answer } => self.run(|machine, now, out| {
                 machine.stream_info(token, answer.as_ref(), now, out);
+            }),
+            Packet::Roll { token, answer } => self.run(|machine, now, out| {
+                machine.roll_called(token, answer.as_ref(), now, out);
             }),
             Packet::NoMessage { token } => self.run(|machine, now, out| {
                 let error = Error::new(Kind::MsgNotFound, "no message found");
@@ -450,9 +538,10 @@ impl World {
             }
             let started = self.started;
             self.wire.retain(|packet| match packet {
-                Packet::Message { .. } | Packet::Heartbeat { .. } | Packet::FlowControl { .. } => {
-                    false
-                }
+                Packet::Message { .. }
+                | Packet::Heartbeat { .. }
+                | Packet::FlowControl { .. }
+                | Packet::Roll { .. } => false,
                 Packet::CreateReply { .. } => started,
                 Packet::ConsumerInfo { .. }
                 | Packet::StreamInfo { .. }
@@ -482,6 +571,9 @@ impl World {
                 7..10 => self.set_connected(true),
                 _ => {}
             }
+        }
+        if self.random.percent(50) {
+            self.signalled = self.last_seq;
         }
         for _ in 0..self.random.below(4) {
             self.serve();
@@ -516,6 +608,10 @@ impl World {
     }
 }
 
+fn subject(key: u64) -> String {
+    format!("s.{key}")
+}
+
 fn check(seed: u64, policy: DeliverPolicy, resume: Resume) -> World {
     let mut world = World::new(seed, policy.clone(), resume);
     for _ in 0..world.random.below(600) {
@@ -548,7 +644,7 @@ fn check(seed: u64, policy: DeliverPolicy, resume: Resume) -> World {
 
 #[test]
 fn nothing_skipped_nothing_twice() {
-    let (mut resets, mut deletions, mut failures) = (0, 0, 0);
+    let (mut resets, mut deletions, mut failures, mut rolls) = (0, 0, 0, 0);
     for seed in 0..1500 {
         for policy in [DeliverPolicy::All, DeliverPolicy::New, DeliverPolicy::LastPerSubject] {
             for resume in [Resume::BySequence, Resume::SnapshotThenSequence] {
@@ -556,11 +652,13 @@ fn nothing_skipped_nothing_twice() {
                 resets += world.errors.len();
                 deletions += world.deletions;
                 failures += u32::from(world.failed);
+                rolls += world.rolls;
             }
         }
     }
     // The model has to be as nasty as it claims to be.
     assert!(resets > 9000 && deletions > 9000, "{resets} errors, {deletions} deletions");
+    assert!(rolls > 1000, "{rolls} roll calls");
     assert!((1..90).contains(&failures), "{failures} of 9000 did not begin");
 }
 

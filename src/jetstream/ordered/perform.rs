@@ -26,6 +26,7 @@ impl Driver {
                         self.observer.entry(message, meta);
                     }
                 }
+                Action::Repeated => self.observer.heard(),
                 Action::DeliverStored => {
                     if let Attachment::Stored(stored) = &attachment {
                         self.observer.stored(stored);
@@ -61,7 +62,9 @@ impl Driver {
                 Action::AskConsumer { token, consumer } => self.ask_consumer(token, &consumer),
                 Action::AskStream { token, timeout } => self.ask_stream(token, timeout),
                 Action::AskMessage { token, seq, filter } => self.ask_message(token, seq, &filter),
-                Action::CallRoll { token, filters } => self.call_roll(token, filters),
+                Action::CallRoll { token, filters, report } => {
+                    self.call_roll(token, filters, report);
+                }
             }
         }
         if self.machine.is_stopped() {
@@ -94,8 +97,8 @@ impl Driver {
     }
 
     fn roll_called(&mut self, attachment: Attachment<'_>) {
-        if let Attachment::Present(present) = attachment {
-            self.observer.roll_call(present);
+        if let Attachment::Present(roll) = attachment {
+            self.observer.roll_call(roll);
         }
     }
 
@@ -242,18 +245,26 @@ impl Driver {
         self.asked(|questions| &mut questions.message, asked.ok());
     }
 
-    fn call_roll(&mut self, token: u64, filters: Vec<String>) {
-        self.observer.roll_call_begins();
-        let (me, api) = (self.me.clone(), self.api.clone());
+    fn call_roll(&mut self, token: u64, filters: Vec<String>, report: bool) {
+        if report {
+            self.observer.roll_call_begins();
+        }
+        let (me, mut api) = (self.me.clone(), self.api.clone());
+        // Somebody who waits for the answer should not have given up when it is known that none comes.
+        api.timeout = api.timeout.map(|timeout| timeout * 3 / 4);
         let (link, stream) = (api.link.clone(), self.machine.stream().to_owned());
+        if let Some(task) = self.questions.subjects.take() {
+            task.abort();
+        }
         self.questions.subjects = Some(link.spawn(async move {
-            let (attachment, answer) = match api.subjects(&stream, &filters).await {
-                Ok(present) => (Attachment::Present(present), Ok(())),
-                Err(error) => (Attachment::Nothing, Err(error)),
-            };
+            let answer = api.roll(&stream, &filters).await.map(Arc::new);
             if let Some(driver) = me.upgrade() {
+                let attachment = answer
+                    .as_ref()
+                    .map_or(Attachment::Nothing, |roll| Attachment::Present(roll.clone()));
+                lock(&driver).observer.heard();
                 input(&driver, attachment, |machine, now, out| {
-                    machine.roll_called(token, answer.as_ref().copied(), now, out);
+                    machine.roll_called(token, answer.as_deref(), now, out);
                 });
             }
         }));

@@ -1,6 +1,5 @@
 //! The ordered consumer against a real server, with everything that can be done to it.
 
-use std::collections::HashSet;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Undeletable, reply};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
+use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
 use crate::keyvalue::bucket::Bucket;
 use crate::keyvalue::config::{self, bucket_stream};
@@ -132,7 +132,7 @@ enum Heard {
     Error(Kind, String),
     State(ConsumerState),
     Created,
-    Present(Vec<String>),
+    Present(Arc<Roll>),
     Done(Result<()>),
 }
 
@@ -154,10 +154,8 @@ impl Observer for Recorder {
 
     fn roll_call_begins(&mut self) {}
 
-    fn roll_call(&mut self, present: HashSet<String>) {
-        let mut present: Vec<String> = present.into_iter().collect();
-        present.sort_unstable();
-        self.tell(Heard::Present(present));
+    fn roll_call(&mut self, roll: Arc<Roll>) {
+        self.tell(Heard::Present(roll));
     }
 
     fn end_of_data(&mut self) {
@@ -184,7 +182,7 @@ struct Consumer {
     told: Receiver<Heard>,
     errors: Vec<Kind>,
     states: Vec<ConsumerState>,
-    present: Option<Vec<String>>,
+    present: Option<Arc<Roll>>,
 }
 
 impl Consumer {
@@ -243,12 +241,13 @@ impl Consumer {
         self.until(|heard| matches!(heard, Heard::State(s) if *s == state));
     }
 
-    /// The subjects that the last roll call has found.
-    fn present(&mut self) -> Vec<String> {
+    /// Whether the last roll call has found each of the subjects.
+    fn present<const N: usize>(&mut self, subjects: [&str; N]) -> [bool; N] {
         while self.present.is_none() {
             self.until(|heard| matches!(heard, Heard::Present(_)));
         }
-        self.present.take().unwrap_or_default()
+        let roll = self.present.take().unwrap_or_default();
+        subjects.map(|subject| roll.has(subject))
     }
 
     fn error(&mut self) -> (Kind, String) {
@@ -273,6 +272,7 @@ fn spec(policy: DeliverPolicy, idle_heartbeat: u64) -> OrderedConfig {
         policy,
         resume: Resume::BySequence,
         stream_created: None,
+        behind: false,
         roll_call: false,
     }
 }
@@ -391,7 +391,7 @@ fn a_roll_call_asks_for_each_filter() {
     world.fill(1..=3);
     consumer.reached(ConsumerState::Recreated);
     consumer.entries([1, 2]);
-    assert_eq!(consumer.present(), ["s.1", "s.2"]);
+    assert_eq!(consumer.present(["s.1", "s.2", "s.3", "s.4"]), [true, true, false, false]);
 }
 
 #[test]
@@ -585,7 +585,7 @@ impl Observer for Entries {
 
     fn roll_call_begins(&mut self) {}
 
-    fn roll_call(&mut self, _present: HashSet<String>) {}
+    fn roll_call(&mut self, _roll: Arc<Roll>) {}
 
     fn end_of_data(&mut self) {
         // The test may be over.

@@ -45,11 +45,12 @@ pub enum Action {
         seq: u64,
         filter: String,
     },
-    /// Ask which subjects of the stream match any of the filters. From now on the user remembers
-    /// what he is told; see [`super::rollcall`].
+    /// Ask which subjects of the stream match any of the filters. If the answer is reported to the
+    /// user, he remembers from now on what he is told; see [`super::rollcall`].
     CallRoll {
         token: u64,
         filters: Vec<String>,
+        report: bool,
     },
     /// Hand the subjects at hand to the user.
     RollCalled,
@@ -59,6 +60,8 @@ pub enum Action {
     },
     /// Hand the message at hand to the user.
     Deliver,
+    /// The message at hand was delivered earlier. Not said of what is repeated again and again.
+    Repeated,
     /// Hand the message that was asked for to the user.
     DeliverStored,
     EndOfData,

@@ -74,6 +74,7 @@ impl Machine {
         self.discard(out);
         self.unreadable.connection_lost(self.stream_seq);
         self.check_stream = true;
+        self.roll_call_lost(now);
         self.silent_until = Some(now + SETTLING);
         self.pause = SHORTEST_PAUSE;
         self.patience = SHORTEST_PATIENCE;

@@ -24,12 +24,15 @@ impl Machine {
         let begun = !self.first || self.stream_seq > 0;
         self.asked_from = (begun && !snapshot).then_some(self.stream_seq + 1);
         self.repeating = begun && snapshot;
+        self.repetitions += u32::from(self.repeating);
         self.sent = self.connected;
         self.incarnation += 1;
         self.listening = true;
         self.consumer_seq = 0;
         self.received = 0;
         self.expected = None;
+        self.list_end = None;
+        self.initial.begin();
         self.gap = false;
         self.seen.clear();
         self.phase = Phase::Creating;
@@ -104,9 +107,12 @@ impl Machine {
         }
         self.first = false;
         out.push(Action::Created);
-        let complete = self.received >= expected || self.spec.policy == DeliverPolicy::New;
-        if self.catching_up && complete {
-            self.finish_initial(out);
+        if self.catching_up {
+            if self.spec.policy == DeliverPolicy::New {
+                self.finish_initial(out);
+            }
+            self.initial.counted(info, &delivered);
+            self.seek_end(false, now, out);
         }
         if self.gap {
             return self.reset(Kind::ConsumerSequenceMismatch, now, out);

@@ -27,8 +27,15 @@ impl Credit {
         self.consumed = self.consumed.max(total);
     }
 
-    pub fn owe(&mut self, subject: &str) {
-        self.owed = Some(Owed { subject: subject.to_owned(), delivered: self.delivered });
+    /// An answer is wanted. So many of the last messages need not have been consumed for it.
+    pub fn owe(&mut self, subject: &str, spare: u64) {
+        let delivered = self.delivered.saturating_sub(spare);
+        self.owed = Some(Owed { subject: subject.to_owned(), delivered });
+    }
+
+    /// Delivered from the start.
+    pub fn total(&self) -> u64 {
+        self.delivered
     }
 
     pub fn owes(&self) -> bool {

@@ -88,10 +88,7 @@ impl Machine {
                     let consumer_seq = delivered.consumer_seq;
                     self.suspicion = Some(Suspicion { consumer_seq, since: now, patience });
                 } else if delivered.pending == 0 && delivered.consumer_seq == self.consumer_seq {
-                    self.finish_initial(out);
-                    if self.list_has_holes() {
-                        return self.renew(now, out);
-                    }
+                    self.seek_end(true, now, out);
                 } else if self.catching_up && self.is_stuck() {
                     return self.renew(now, out);
                 } else if after_reconnect && let Some(subject) = self.credit.paid() {

@@ -25,10 +25,12 @@ pub(super) struct Renewals {
 }
 
 impl Machine {
-    /// The present consumer works off a list of which some entries will not come.
+    /// The present consumer works off a list of which some entries will not come. What lies behind
+    /// the end of the stream as it was then only comes when the list is through.
     pub(super) fn list_has_holes(&self) -> bool {
         self.spec.policy == DeliverPolicy::LastPerSubject
             && self.asked_from.is_none()
+            && self.list_end.is_none_or(|end| self.stream_seq <= end)
             && self.expected.is_some_and(|expected| self.received < expected)
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::initial::Initial;
+use super::rollcall::RollCall;
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::ordered::ConsumerState;
@@ -116,6 +118,8 @@ impl Machine {
         // A snapshot of the new stream is as good as it was of the old one. There is no second end
         // of data.
         self.catching_up |= self.spec.policy == DeliverPolicy::LastPerSubject;
+        self.initial = Initial::default();
+        self.roll_call = RollCall::NotNeeded;
         self.change_state(ConsumerState::Recreated, out);
         self.need_roll_call(now);
         self.create(now, out);

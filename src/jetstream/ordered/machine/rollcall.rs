@@ -5,14 +5,18 @@
 //! that were removed before they could be delivered (expired or purged while there was no
 //! connection) may have been such traces. Both can be seen when the consumer is made again. Then
 //! the stream is asked which subjects it has, and the user, who knows what he was told, finds out
-//! what is missing.
+//! what is missing. The same is done when this program has emptied the stream.
+//!
+//! The other reason to call the roll is the end of the initial data; see [`super::initial`]. One
+//! answer serves both.
 
 use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{Action, Machine};
+use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
+use crate::jetstream::roll::Roll;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RollCall {
@@ -31,6 +35,22 @@ impl Machine {
     pub(super) fn need_roll_call(&mut self, now: Instant) {
         if self.spec.roll_call {
             self.roll_call = RollCall::Due { not_before: now };
+            self.report_roll = true;
+        }
+    }
+
+    /// The stream has been emptied, or parts of it, by somebody who says so.
+    pub fn emptied(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if !self.is_stopped() {
+            self.need_roll_call(now);
+            self.settle(now, out);
+        }
+    }
+
+    /// The stream was made, perhaps in the place of the one that is followed.
+    pub fn remade(&mut self, out: &mut Vec<Action>) {
+        if self.connected && self.probe.is_none() && matches!(self.phase, Phase::Running) {
+            self.ask_consumer(false, out);
         }
     }
 
@@ -56,7 +76,7 @@ impl Machine {
             [] => vec![">".to_owned()],
             filters => filters.to_vec(),
         };
-        out.push(Action::CallRoll { token, filters });
+        out.push(Action::CallRoll { token, filters, report: self.report_roll });
     }
 
     /// The answer got lost with the connection.
@@ -70,7 +90,7 @@ impl Machine {
     pub fn roll_called(
         &mut self,
         token: u64,
-        answer: Result<(), &Error>,
+        answer: Result<&Roll, &Error>,
         now: Instant,
         out: &mut Vec<Action>,
     ) {
@@ -79,11 +99,20 @@ impl Machine {
         }
         self.roll_call = RollCall::NotNeeded;
         match answer {
-            Ok(()) => out.push(Action::RollCalled),
-            // The stream has gone, which is found out in another way, or the user may not ask.
-            Err(error) if error.kind == Kind::StreamNotFound || !self.may_ask_stream => {}
-            Err(_) => {
-                self.roll_call = RollCall::Due { not_before: now + self.next_pause() };
+            Ok(roll) => {
+                if std::mem::take(&mut self.report_roll) {
+                    out.push(Action::RollCalled);
+                }
+                self.mark_missing(roll, now, out);
+            }
+            Err(error) => {
+                let for_end = self.roll_failed(error, now, out);
+                // The stream has gone, which is found out in another way, or the user may not ask.
+                let gone = matches!(error.kind, Kind::StreamNotFound | Kind::Permissions);
+                self.report_roll &= !gone && self.may_ask_stream;
+                if for_end || self.report_roll {
+                    self.roll_call = RollCall::Due { not_before: now + self.next_pause() };
+                }
             }
         }
         self.settle(now, out);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Action, Machine, Phase};
 use crate::error::Error;
 use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::roll::mark;
 use crate::jetstream::stored::StoredMessage;
 
 impl Machine {
@@ -36,6 +37,9 @@ impl Machine {
         }
         if let Some(message) = self.unreadable.answered(self.stream_seq, answer) {
             self.stream_seq = message.seq;
+            if self.catching_up && !self.end_sent {
+                self.initial.saw(mark(&message.subject));
+            }
             self.credit.delivered();
             out.push(Action::DeliverStored);
         }

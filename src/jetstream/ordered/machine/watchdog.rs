@@ -58,6 +58,7 @@ impl Machine {
         if self.roll_call_due().is_some_and(|at| now >= at) {
             self.call_roll(out);
         }
+        self.look_again(now, out);
         if self.probe_retry.is_some_and(|at| now >= at) {
             self.ask_consumer(Reason::Reconnect, out);
         } else if self.silence_deadline().is_some_and(|at| now >= at) {
@@ -117,6 +118,7 @@ impl Machine {
                     self.quiet_deadline(),
                     self.silence_deadline(),
                     self.roll_call_due(),
+                    self.initial.again_at(),
                 ];
                 deadlines.into_iter().flatten().min()
             }

@@ -44,8 +44,8 @@ fn messages_before_the_create_reply() {
         "Initial",
         "deliver",
         "deliver",
-        "end",
         "created",
+        "end",
         "Live",
         "deliver",
     ]);
@@ -106,6 +106,9 @@ fn the_end_when_pending_messages_vanish() {
     rig.expect(&["ask CONSUMER.INFO.S.C1"]);
     let info = rig.info(1, 3, 0);
     rig.answer(Ok(info));
+    // Nobody knows yet whether that is true.
+    rig.expect(&["roll call s.>"]);
+    rig.answer_roll(&["s.1"], 3);
     // The server still has a list of what has vanished, and would step through it.
     rig.expect(&["end", "Live", "ask STREAM.INFO.S", "Resuming"]);
     rig.answer_stream(OLD, 3);
@@ -123,11 +126,13 @@ fn the_last_message_says_that_others_have_vanished() {
     let mut rig = Rig::new(watch());
     rig.created(0, 3);
     rig.message(3, 1, 0);
+    rig.answer_roll(&["s.3"], 3);
     rig.expect(&[
         "create last_per_subject",
         "Initial",
         "created",
         "deliver",
+        "roll call s.>",
         "end",
         "Live",
         "ask STREAM.INFO.S",
@@ -237,4 +242,214 @@ fn new_resumes_at_the_place_of_its_creation() {
         "ErrConsumerSequenceMismatch reset with opt_start_seq = 42 due to ErrConsumerSequenceMismatch"
     );
     assert_eq!(rig.request["opt_start_seq"], json!(42));
+}
+
+#[test]
+fn repeating_is_an_effort_but_not_for_ever() {
+    let mut rig = Rig::new(watch());
+    rig.created(0, 4);
+    rig.message(1, 1, 3);
+    rig.message(2, 2, 2);
+    for round in 1..=5 {
+        rig.message(9, 4, 0);
+        rig.created(0, 4);
+        rig.message(1, 1, 3);
+        rig.message(2, 2, 2);
+        assert_eq!(rig.repeated, 2 * round.min(3), "round {round}");
+    }
+    rig.message(3, 3, 1);
+    rig.repeated = 0;
+    rig.message(9, 5, 0);
+    rig.created(0, 4);
+    rig.message(1, 1, 3);
+    assert_eq!(rig.repeated, 1);
+}
+
+// ------------------------------------------------------------------------- while others write
+
+/// When the consumers of these tests were made, in ns.
+const MADE: i64 = 1_767_225_610_000_000_000;
+
+/// A message of a subject that was stored so many ns after the consumer was made.
+fn later(rig: &mut Rig, subject: &str, stream_seq: u64, consumer_seq: u64, pending: u64, ns: i64) {
+    let incarnation = rig.incarnation;
+    rig.stored(incarnation, subject, stream_seq, consumer_seq, pending, MADE + ns);
+}
+
+#[test]
+fn nobody_wrote_if_all_that_was_counted_is_older_than_the_consumer() {
+    for (last, proven) in [(-1, true), (0, true), (1, false)] {
+        let mut rig = Rig::new(watch());
+        rig.created(0, 2);
+        rig.message(1, 1, 1);
+        rig.take();
+        later(&mut rig, "s.2", 2, 2, 0, last);
+        let expected =
+            if proven { &["deliver", "end", "Live"][..] } else { &["deliver", "roll call s.>"] };
+        rig.expect(expected);
+    }
+}
+
+#[test]
+fn a_key_that_moves_to_the_end_is_waited_for() {
+    for policy in [DeliverPolicy::LastPerSubject, DeliverPolicy::All] {
+        let mut rig = Rig::new(spec(policy, Resume::SnapshotThenSequence));
+        rig.created(0, 3);
+        later(&mut rig, "s.a", 1, 1, 2, -5);
+        rig.take();
+        // b and c have moved, a has been written again: three messages, and c is missing.
+        later(&mut rig, "s.b", 4, 2, 0, 5);
+        later(&mut rig, "s.a", 5, 3, 0, 6);
+        rig.expect(&["deliver", "roll call s.>", "deliver"]);
+        rig.answer_roll(&["s.a", "s.b", "s.c"], 6);
+        later(&mut rig, "s.d", 7, 4, 0, 7);
+        rig.expect(&["deliver"]);
+        later(&mut rig, "s.c", 8, 5, 3, 8);
+        rig.expect(&["deliver", "end", "Live"]);
+    }
+}
+
+#[test]
+fn all_revisions_come_before_the_end() {
+    let mut rig = Rig::new(all());
+    rig.created(0, 4);
+    rig.take();
+    later(&mut rig, "s.a", 1, 1, 3, -5);
+    later(&mut rig, "s.b", 2, 2, 2, 5);
+    rig.answer_roll(&["s.a", "s.b"], 4);
+    rig.expect(&["deliver", "deliver", "roll call s.>"]);
+    later(&mut rig, "s.a", 3, 3, 1, 5);
+    rig.expect(&["deliver"]);
+    later(&mut rig, "s.b", 4, 4, 7, 5);
+    rig.expect(&["deliver", "end", "Live"]);
+
+    // The end of the stream is that of another subject: the consumer is asked.
+    let mut rig = Rig::new(all());
+    rig.created(0, 2);
+    rig.take();
+    later(&mut rig, "s.a", 2, 1, 0, 5);
+    rig.answer_roll(&["s.a"], 9);
+    rig.expect(&["deliver", "roll call s.>", "ask CONSUMER.INFO.S.C1"]);
+    let info = rig.info(1, 2, 0);
+    rig.answer(Ok(info));
+    rig.expect(&["end", "Live"]);
+}
+
+#[test]
+fn a_key_that_vanishes_is_not_waited_for() {
+    let mut rig = Rig::new(watch());
+    rig.created(0, 2);
+    later(&mut rig, "s.a", 3, 1, 0, 5);
+    rig.answer_roll(&["s.a", "s.b"], 3);
+    rig.take();
+    rig.pass(249);
+    rig.expect(&[]);
+    rig.pass(1);
+    rig.expect(&["roll call s.>"]);
+    rig.answer_roll(&["s.a", "s.new"], 9);
+    assert_eq!(rig.take()[..2], ["end", "Live"]);
+}
+
+#[test]
+fn what_the_stream_has_and_never_sends_does_not_put_off_the_end_for_ever() {
+    let mut rig = Rig::new(watch());
+    rig.created(0, 2);
+    later(&mut rig, "s.a", 3, 1, 0, 5);
+    rig.answer_roll(&["s.a", "s.b"], 3);
+    let mut calls = 0;
+    for tenth in 0..300_u64 {
+        rig.pass(100);
+        later(&mut rig, "s.a", 4 + tenth, 2 + tenth, 0, 6);
+        for what in rig.take() {
+            calls += u32::from(what.starts_with("roll call"));
+            if what == "end" {
+                assert!((8..=9).contains(&calls), "{calls}");
+                return;
+            }
+        }
+        if rig.asked.last().is_some_and(|(_, what)| what == "s.>") {
+            rig.answer_roll(&["s.a", "s.b"], 99);
+        }
+    }
+    panic!("no end after {calls} roll calls");
+}
+
+#[test]
+fn replicas_and_mirrors_are_not_believed() {
+    let mut rig = Rig::new(OrderedConfig { behind: true, ..watch() });
+    rig.created(0, 1);
+    rig.message(1, 1, 0);
+    rig.expect(&["create last_per_subject", "Initial", "created", "roll call s.>", "deliver"]);
+    // The leader has one more.
+    rig.answer_roll(&["s.1", "s.2"], 2);
+    rig.expect(&[]);
+    rig.message(2, 2, 0);
+    rig.expect(&["deliver", "end", "Live"]);
+}
+
+#[test]
+fn two_clocks_in_a_cluster() {
+    for (ns, proven) in [(-1_000_000_001, true), (-999_999_999, false)] {
+        let mut rig = Rig::new(watch());
+        let mut info = rig.info(0, 0, 1);
+        info["cluster"] = json!({"name": "c", "leader": "n1"});
+        let incarnation = rig.incarnation;
+        rig.run(|machine, now, out| machine.create_reply(incarnation, &info, now, out));
+        rig.take();
+        later(&mut rig, "s.1", 1, 1, 0, ns);
+        assert_eq!(rig.take().contains(&"end".to_owned()), proven, "{ns}");
+    }
+}
+
+#[test]
+fn a_roll_that_cannot_be_called() {
+    for kind in [Kind::Timeout, Kind::Permissions] {
+        let mut rig = Rig::new(watch());
+        rig.created(0, 2);
+        later(&mut rig, "s.a", 3, 1, 0, 5);
+        rig.answer_roll_call(Err(error(kind)));
+        later(&mut rig, "s.a", 4, 2, 0, 5);
+        assert!(!rig.take().contains(&"end".to_owned()));
+        // As many keys as were counted.
+        later(&mut rig, "s.b", 5, 3, 1, 5);
+        rig.expect(&["deliver"]);
+        later(&mut rig, "s.b", 6, 4, 0, 5);
+        rig.expect(&["deliver", "end", "Live"]);
+    }
+    let mut rig = Rig::new(watch());
+    rig.created(0, 2);
+    later(&mut rig, "s.a", 3, 1, 0, 5);
+    for _ in 0..3 {
+        rig.answer_roll_call(Err(error(Kind::JsResponse)));
+        rig.pass(2000);
+    }
+    rig.take();
+    rig.answer_roll(&["s.a"], 3);
+    assert_eq!(rig.take()[0], "end");
+}
+
+#[test]
+fn a_roll_call_that_is_lost_with_the_connection_is_made_again() {
+    let mut rig = Rig::new(watch());
+    rig.created(0, 2);
+    later(&mut rig, "s.a", 3, 1, 0, 5);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.pass(0);
+    assert_eq!(rig.take().last().map(String::as_str), Some("roll call s.>"));
+    rig.answer_roll(&["s.a"], 3);
+    assert_eq!(rig.take()[0], "end");
+}
+
+#[test]
+fn the_last_message_of_the_initial_data_need_not_be_consumed_for_flow_control() {
+    let mut rig = Rig::new(watch());
+    rig.created(0, 3);
+    rig.message(1, 1, 2);
+    rig.message(2, 2, 1);
+    rig.take();
+    rig.flow_control("fc.1");
+    rig.expect(&[]);
+    rig.consumed(1);
+    rig.expect(&["publish fc.1"]);
 }

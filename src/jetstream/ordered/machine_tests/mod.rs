@@ -17,6 +17,7 @@ use super::{OrderedConfig, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
+use crate::jetstream::roll::{Roll, mark};
 use crate::jetstream::stored::StoredMessage;
 use crate::transport::ConnState;
 
@@ -30,7 +31,7 @@ pub(super) fn spec(policy: DeliverPolicy, resume: Resume) -> OrderedConfig {
         name_prefix: None,
         action: true,
     };
-    OrderedConfig { config, policy, resume, stream_created: None, roll_call: false }
+    OrderedConfig { config, policy, resume, stream_created: None, behind: false, roll_call: false }
 }
 
 pub(super) fn surroundings(connection: ConnState) -> Surroundings {
@@ -61,6 +62,8 @@ struct Rig {
     discarded: Vec<String>,
     /// The name and the filter in the subject of the last create request.
     named: (Option<String>, Option<String>),
+    /// Messages that came again.
+    repeated: u32,
     /// Everything else, in short form.
     log: Vec<String>,
 }
@@ -83,6 +86,7 @@ impl Rig {
             timer: None,
             discarded: Vec::new(),
             named: (None, None),
+            repeated: 0,
             log: Vec::new(),
         };
         rig.run(|machine, now, out| machine.start(now, out));
@@ -135,7 +139,7 @@ impl Rig {
                 }
                 Action::AskStream { token, .. } => self.ask(token, "STREAM.INFO.S".into()),
                 Action::AskMessage { token, .. } => self.ask(token, "STREAM.MSG.GET.S".into()),
-                Action::CallRoll { token, filters } => {
+                Action::CallRoll { token, filters, .. } => {
                     let filters = filters.join(" ");
                     self.log.push(format!("roll call {filters}"));
                     self.asked.push((token, filters));
@@ -143,6 +147,7 @@ impl Rig {
                 Action::RollCalled => self.log.push("roll called".into()),
                 Action::Publish { subject } => self.log.push(format!("publish {subject}")),
                 Action::Deliver => self.log.push("deliver".into()),
+                Action::Repeated => self.repeated += 1,
                 Action::DeliverStored => self.log.push("deliver stored".into()),
                 Action::EndOfData => self.log.push("end".into()),
                 Action::Created => self.log.push("created".into()),
@@ -187,16 +192,29 @@ impl Rig {
     }
 
     fn message_to(&mut self, incarnation: u64, stream_seq: u64, consumer_seq: u64, pending: u64) {
+        self.stored(incarnation, &format!("s.{stream_seq}"), stream_seq, consumer_seq, pending, 0);
+    }
+
+    /// A message of a subject that was stored at this time, in ns.
+    fn stored(
+        &mut self,
+        incarnation: u64,
+        subject: &str,
+        stream_seq: u64,
+        consumer_seq: u64,
+        pending: u64,
+        timestamp_ns: i64,
+    ) {
         let meta = Metadata {
             stream: "S",
             consumer: &format!("C{incarnation}"),
             delivered: 1,
             stream_seq,
             consumer_seq,
-            timestamp_ns: 0,
+            timestamp_ns,
             pending,
         };
-        self.run(|machine, now, out| machine.message(incarnation, &meta, now, out));
+        self.run(|machine, now, out| machine.message(incarnation, subject, &meta, now, out));
     }
 
     fn message(&mut self, stream_seq: u64, consumer_seq: u64, pending: u64) {
@@ -244,6 +262,22 @@ impl Rig {
                 machine.stream_info(token, answer, now, out);
             }
         });
+    }
+
+    /// The answer to a roll call: the subjects, and the end of the stream.
+    fn answer_roll(&mut self, subjects: &[&str], last_seq: u64) {
+        self.answer_roll_call(Ok(Roll {
+            marks: subjects.iter().map(|subject| mark(subject)).collect(),
+            messages: subjects.len() as u64,
+            first_seq: 1,
+            last_seq,
+        }));
+    }
+
+    fn answer_roll_call(&mut self, answer: Result<Roll, Error>) {
+        let (token, _) = self.asked.pop().expect("a question");
+        let answer = answer.as_ref();
+        self.run(|machine, now, out| machine.roll_called(token, answer, now, out));
     }
 
     fn answer_stream(&mut self, created: &str, last_seq: u64) {

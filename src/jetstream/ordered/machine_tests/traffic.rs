@@ -48,9 +48,9 @@ fn foreign_messages_and_duplicates_are_ignored() {
         pending: 0,
     };
     let incarnation = rig.incarnation;
-    rig.run(|machine, now, out| machine.message(incarnation, &meta, now, out));
+    rig.run(|machine, now, out| machine.message(incarnation, "s.9", &meta, now, out));
     let meta = Metadata { stream: "T", consumer: "C1", ..meta };
-    rig.run(|machine, now, out| machine.message(incarnation, &meta, now, out));
+    rig.run(|machine, now, out| machine.message(incarnation, "s.9", &meta, now, out));
     rig.expect(&[]);
     rig.message(4, 4, 0);
     rig.expect(&["deliver"]);

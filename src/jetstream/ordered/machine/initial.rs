@@ -1,0 +1,308 @@
+//! The end of the initial data: when everything that was there has been delivered.
+//!
+//! While others write, no number of the server says so. A key that is overwritten before its turn
+//! moves to the end of the stream, and may do so again and again; the number of pending messages is
+//! too small for a moment after each write, because what was overwritten is taken off at once and
+//! what is new is added later, so it is 0 in the middle; and the number promised at the creation is
+//! reached by new messages as well. So there are two ways to the end.
+//!
+//! **Nobody wrote**: as many messages have come as the stream had when the consumer was made, and all
+//! of them were stored before that. The reply to the creation counts what matches at that moment
+//! (`num_pending`, with `delivered` still 0), and says when it was (`created`, taken before the place in
+//! the stream is). Each message says when it was stored. Messages stored later have later times,
+//! since one clock gives both; each message comes once; so that many messages with earlier times are
+//! those that were counted, all of them, and nothing is missing. A server that counts and delivers for
+//! another one (a replica of the stream, or a mirror) may know less than it should, and a mirror's
+//! messages have the times of their origin: there this is no proof ([`OrderedConfig::behind`]). In a
+//! cluster the times come from the clocks of two servers, which may differ by [`CLOCK_SKEW_NS`].
+//!
+//! **Somebody may have written**: the stream is asked which subjects it has (a roll call, begun after
+//! the watch), and the end is when each of them has been seen. What was there at the start and is not in
+//! that list has vanished. Revisions have to be complete, too, where all of them are wanted: they come
+//! in the order of the stream, so they are when the consumer has passed the sequence that was the last
+//! one when the roll was called; or when it says that there is nothing more, since what its number
+//! lacks then has been stored just now. Subjects that vanish while they are waited for are found by
+//! another roll call.
+//!
+//! If the roll cannot be called (no permission, no answer) the end is when the server says that nothing
+//! is pending and as many subjects have come as it counted at the start. Keys that are new may be
+//! taken for keys that are missing then.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::probe::Delivered;
+use super::rollcall::RollCall;
+use super::{Action, Machine, Phase, created};
+use crate::error::{Error, Kind};
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::roll::{Mark, Marks, Roll};
+
+/// How far the clocks of two servers may be apart.
+pub(super) const CLOCK_SKEW_NS: i128 = 1_000_000_000;
+/// What is missing gets so long to come before the roll is called again.
+const PATIENCE: Duration = Duration::from_millis(250);
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+/// Roll calls that find the same subjects missing, until these count as not to be had.
+const MOST_FRUITLESS: u32 = 8;
+/// How often a roll call that failed for a reason that may pass is repeated.
+const MOST_FAILURES: u32 = 3;
+
+/// What is known of the initial data while it comes.
+pub(super) struct Initial {
+    /// The subjects of what has come.
+    seen: Marks,
+    /// Those that have not, once the roll was called.
+    missing: Option<Missing>,
+    roll: Availability,
+    /// When the newest message of the present consumer was stored.
+    newest: i64,
+    /// Messages stored until then were there when the present consumer was made. None if its numbers
+    /// were not taken at that moment.
+    before: Option<i128>,
+    /// Behind the last message, as the server said last.
+    pending: u64,
+}
+
+enum Availability {
+    Yes { failures: u32 },
+    No,
+}
+
+struct Missing {
+    marks: Marks,
+    /// How many messages there were.
+    messages: u64,
+    last_seq: u64,
+    /// When to call the roll again, and how many were missing the last time.
+    again_at: Instant,
+    patience: Duration,
+    before: usize,
+    fruitless: u32,
+}
+
+impl Default for Initial {
+    fn default() -> Self {
+        Initial {
+            seen: Marks::default(),
+            missing: None,
+            roll: Availability::Yes { failures: 0 },
+            newest: i64::MIN,
+            before: None,
+            pending: u64::MAX,
+        }
+    }
+}
+
+impl Initial {
+    /// Another consumer is made, which tells its own numbers.
+    pub fn begin(&mut self) {
+        self.newest = i64::MIN;
+        self.before = None;
+        self.pending = u64::MAX;
+    }
+
+    /// A message has come, for the first time or again.
+    pub fn came(&mut self, subject: Mark, meta: &Metadata<'_>) {
+        self.newest = self.newest.max(meta.timestamp_ns);
+        self.pending = meta.pending;
+        self.saw(subject);
+    }
+
+    /// So many messages are still to come; which ones does not matter any more.
+    pub fn still(&mut self, pending: u64) {
+        self.pending = pending;
+    }
+
+    pub fn saw(&mut self, subject: Mark) {
+        match &mut self.missing {
+            Some(missing) => missing.marks.remove(&subject),
+            None => self.seen.insert(subject),
+        };
+    }
+
+    /// The reply to the creation.
+    pub fn counted(&mut self, info: &Value, numbers: &Delivered) {
+        // What is asked for later may count messages that were not there at the start, and lack some
+        // that were overwritten just now.
+        let at_once = numbers.consumer_seq == 0;
+        // Only a cluster mentions one.
+        let skew = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { 0 };
+        self.before = created(info).filter(|_| at_once).map(|created| created - skew);
+        if self.pending == u64::MAX {
+            self.pending = numbers.pending;
+        }
+    }
+
+    /// Something came that was stored after the start.
+    fn has_news(&self) -> bool {
+        self.newest != i64::MIN && self.before.is_none_or(|before| i128::from(self.newest) > before)
+    }
+
+    /// When to call the roll again.
+    pub fn again_at(&self) -> Option<Instant> {
+        self.missing.as_ref().map(|missing| missing.again_at)
+    }
+}
+
+impl Machine {
+    /// Looks whether the initial data is over, or what has to be done to find out. `certain`: the
+    /// consumer says that it has nothing more, and all it has sent has arrived.
+    pub(super) fn seek_end(&mut self, certain: bool, now: Instant, out: &mut Vec<Action>) {
+        if !self.catching_up || !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        let counted = self.expected.is_some_and(|expected| self.received >= expected);
+        let nothing_pending = certain || self.initial.pending == 0;
+        // There is no second end, and nobody waits for it.
+        if self.end_sent && !nothing_pending && !counted {
+            return;
+        }
+        let proven = counted
+            && !self.spec.behind
+            && !self.initial.has_news()
+            && self.initial.before.is_some();
+        if proven || self.end_sent || self.has_seen_all(certain, now) {
+            return self.end_of_initial(now, out);
+        }
+        if let Availability::No = self.initial.roll {
+            if certain || nothing_pending && self.has_seen_enough() {
+                self.end_of_initial(now, out);
+            }
+        } else if self.initial.missing.is_none() {
+            let needed = counted || nothing_pending || self.initial.has_news() || self.spec.behind;
+            if needed && matches!(self.roll_call, RollCall::NotNeeded) {
+                self.call_roll(out);
+            }
+        } else if nothing_pending && self.is_complete_but_for_revisions() && self.probe.is_none() {
+            self.ask_consumer(false, out);
+        }
+    }
+
+    fn is_complete_but_for_revisions(&self) -> bool {
+        self.initial.missing.as_ref().is_some_and(|missing| missing.marks.is_empty())
+    }
+
+    /// All subjects of the roll have come, and all their revisions where those are wanted.
+    fn has_seen_all(&mut self, certain: bool, now: Instant) -> bool {
+        let latest = self.spec.policy == DeliverPolicy::LastPerSubject;
+        let (stream_seq, delivered) = (self.stream_seq, self.credit.total());
+        let behind = self.spec.behind;
+        let Some(missing) = &mut self.initial.missing else { return false };
+        if certain && missing.marks.is_empty() && behind && delivered < missing.messages {
+            // The replica does not have them yet, or they have vanished.
+            missing.again_at = missing.again_at.min(now + PATIENCE);
+            return latest;
+        }
+        let passed = certain || stream_seq >= missing.last_seq;
+        (missing.marks.is_empty() && (latest || passed))
+            || (missing.fruitless >= MOST_FRUITLESS && passed)
+    }
+
+    /// Without a roll: as many subjects as the consumer counted, or messages if it counted these.
+    fn has_seen_enough(&self) -> bool {
+        let Some(expected) = self.expected else { return false };
+        let seen = self.initial.seen.len() as u64;
+        let subjects = self.spec.policy == DeliverPolicy::LastPerSubject && seen < expected;
+        // Subjects that have vanished do not come, however long others write.
+        if subjects { self.received >= expected * 2 + 64 } else { self.received >= expected }
+    }
+
+    fn end_of_initial(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.finish_initial(out);
+        if self.list_has_holes() {
+            self.renew(now, out);
+        }
+    }
+
+    /// Whether what is missing has to be looked up again now.
+    pub(super) fn look_again(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let (slow, pending) = (self.credit.owes(), self.initial.pending);
+        let Some(missing) = &mut self.initial.missing else { return };
+        if now < missing.again_at {
+            return;
+        }
+        // Before that they may be on their way.
+        let passed = pending == 0 || self.stream_seq >= missing.last_seq;
+        let progress = missing.marks.len() < missing.before;
+        missing.before = missing.marks.len();
+        missing.patience = match progress {
+            true => PATIENCE,
+            false => (missing.patience * 2).min(MOST_PATIENCE),
+        };
+        missing.again_at = now + missing.patience;
+        let wanted = !missing.marks.is_empty() || self.spec.behind;
+        let free = self.connected && matches!(self.roll_call, RollCall::NotNeeded);
+        if wanted && passed && !progress && !slow && free {
+            self.call_roll(out);
+        }
+    }
+
+    /// The roll was called while the initial data comes.
+    pub(super) fn mark_missing(&mut self, roll: &Roll, now: Instant, out: &mut Vec<Action>) {
+        if !self.catching_up || self.end_sent {
+            return;
+        }
+        self.initial.roll = Availability::Yes { failures: 0 };
+        match &mut self.initial.missing {
+            Some(missing) => {
+                // What is new need not be waited for.
+                let before = missing.marks.len();
+                missing.marks.retain(|mark| roll.marks.contains(mark));
+                missing.messages = missing.messages.min(roll.messages);
+                missing.fruitless = match missing.marks.len() < before {
+                    true => 0,
+                    false => missing.fruitless + 1,
+                };
+            }
+            None => {
+                let seen = std::mem::take(&mut self.initial.seen);
+                let strange = !seen.is_empty() && seen.is_disjoint(&roll.marks);
+                if strange && !roll.marks.is_empty() {
+                    // On their way here the subjects get other names.
+                    self.initial.seen = seen;
+                    self.initial.roll = Availability::No;
+                } else {
+                    let marks: Marks = roll.marks.difference(&seen).copied().collect();
+                    self.list_end = Some(roll.last_seq);
+                    self.initial.missing = Some(Missing {
+                        before: marks.len(),
+                        marks,
+                        messages: roll.messages,
+                        last_seq: roll.last_seq,
+                        again_at: now + PATIENCE,
+                        patience: PATIENCE,
+                        fruitless: 0,
+                    });
+                }
+            }
+        }
+        self.seek_end(false, now, out);
+    }
+
+    /// The roll could not be called. Whether it is worth another try.
+    pub(super) fn roll_failed(
+        &mut self,
+        error: &Error,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        if !self.catching_up || self.end_sent || self.initial.missing.is_some() {
+            return false;
+        }
+        let passing =
+            !matches!(error.kind, Kind::Timeout | Kind::Permissions | Kind::StreamNotFound);
+        if let Availability::Yes { failures } = &mut self.initial.roll
+            && passing
+            && *failures < MOST_FAILURES
+        {
+            *failures += 1;
+            return true;
+        }
+        self.initial.roll = Availability::No;
+        self.seek_end(false, now, out);
+        false
+    }
+}
