@@ -41,12 +41,12 @@ impl Hasher for AsItIs {
 pub struct Roll {
     /// The subjects with at least one message.
     pub marks: Marks,
-    /// How many messages they have together.
-    pub messages: u64,
     /// What lies before this one has gone.
     pub first_seq: u64,
     /// The end of the stream when the roll call began.
     pub last_seq: u64,
+    /// The last message is less than a second old, or nobody knows.
+    pub fresh: bool,
 }
 
 impl Roll {

@@ -5,9 +5,11 @@ use serde_json::{Map, Value, json};
 use super::{Api, Op};
 use crate::error::Result;
 use crate::jetstream::roll::{Roll, mark};
+use crate::rfc3339;
 
 /// How many subjects of a page come again with the next one.
 const OVERLAP: u64 = 1000;
+const SECOND_NS: i128 = 1_000_000_000;
 
 impl Api {
     /// All names of streams, optionally of those that take a subject.
@@ -75,6 +77,7 @@ impl Api {
             let body = json!({"subjects_filter": filter, "offset": offset}).to_string();
             let mut info = self.call(Op::StreamInfo(stream), body).await?;
             let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
+            roll.fresh |= offset == 0 && is_fresh(&info);
             let Some(state) = info.get_mut("state") else { return Ok(()) };
             let number = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or(0);
             roll.last_seq = roll.last_seq.min(number("last_seq"));
@@ -96,16 +99,22 @@ impl Api {
             }
             let length = page.len() as u64;
             end = end.max(page.keys().max().cloned());
-            for (subject, messages) in page {
-                if roll.marks.insert(mark(&subject)) {
-                    roll.messages += messages.as_u64().unwrap_or(0);
-                }
-            }
+            roll.marks.extend(page.keys().map(|subject| mark(subject)));
             if length == 0 || offset + length >= total {
                 return Ok(());
             }
             back = OVERLAP.min(length / 2);
             offset += length - back;
         }
+    }
+}
+
+/// Whether a stream got its last message within the last second, as far as its info says.
+fn is_fresh(info: &Value) -> bool {
+    let time = |of: Option<&Value>| rfc3339::nanoseconds(of?.as_str()?);
+    let last = time(info.get("state").and_then(|state| state.get("last_ts")));
+    match (time(info.get("ts")), last) {
+        (Some(now), Some(last)) => now - last < SECOND_NS,
+        _ => true,
     }
 }

@@ -267,9 +267,9 @@ impl World {
                     assert!(!report, "nobody wants to know");
                     let roll = Roll {
                         marks: self.stream.values().map(|key| mark(&subject(*key))).collect(),
-                        messages: self.stream.len() as u64,
                         first_seq: self.stream.keys().next().copied().unwrap_or(1),
                         last_seq: self.last_seq,
+                        fresh: true,
                     };
                     let answer = self.request(roll);
                     self.rolls += 1;

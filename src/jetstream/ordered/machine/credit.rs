@@ -33,11 +33,6 @@ impl Credit {
         self.owed = Some(Owed { subject: subject.to_owned(), delivered });
     }
 
-    /// Delivered from the start.
-    pub fn total(&self) -> u64 {
-        self.delivered
-    }
-
     pub fn owes(&self) -> bool {
         self.owed.is_some()
     }

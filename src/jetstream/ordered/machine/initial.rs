@@ -21,8 +21,10 @@
 //! that list has vanished. Revisions have to be complete, too, where all of them are wanted: they come
 //! in the order of the stream, so they are when the consumer has passed the sequence that was the last
 //! one when the roll was called; or when it says that there is nothing more, since what its number
-//! lacks then has been stored just now. Subjects that vanish while they are waited for are found by
-//! another roll call.
+//! lacks then has been stored just now. The same is asked for where the consumer's server may be behind,
+//! so that a deletion that was acknowledged before the start is not overlooked; there, what the consumer
+//! says counts only [`LAG`] after the roll call if the stream was written to just before. Subjects
+//! that vanish while they are waited for are found by another roll call.
 //!
 //! If the roll cannot be called (no permission, no answer) the end is when the server says that nothing
 //! is pending and as many subjects have come as it counted at the start. Keys that are new may be
@@ -45,6 +47,8 @@ pub(super) const CLOCK_SKEW_NS: i128 = 1_000_000_000;
 /// What is missing gets so long to come before the roll is called again.
 const PATIENCE: Duration = Duration::from_millis(250);
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
+/// What was stored just now gets so long to reach the other replicas.
+const LAG: Duration = Duration::from_millis(100);
 /// Roll calls that find the same subjects missing, until these count as not to be had.
 const MOST_FRUITLESS: u32 = 8;
 /// How often a roll call that failed for a reason that may pass is repeated.
@@ -73,9 +77,9 @@ enum Availability {
 
 struct Missing {
     marks: Marks,
-    /// How many messages there were.
-    messages: u64,
     last_seq: u64,
+    /// Before that the consumer may have nothing because its server has not.
+    certain_from: Option<Instant>,
     /// When to call the roll again, and how many were missing the last time.
     again_at: Instant,
     patience: Duration,
@@ -176,27 +180,25 @@ impl Machine {
             if needed && matches!(self.roll_call, RollCall::NotNeeded) {
                 self.call_roll(out);
             }
-        } else if nothing_pending && self.is_complete_but_for_revisions() && self.probe.is_none() {
-            self.ask_consumer(false, out);
+        } else if let Some(missing) = &mut self.initial.missing
+            && missing.marks.is_empty()
+            && nothing_pending
+        {
+            // Only revisions are missing, if anything is.
+            if certain {
+                missing.again_at = now + LAG;
+            } else if self.probe.is_none() {
+                self.ask_consumer(false, out);
+            }
         }
-    }
-
-    fn is_complete_but_for_revisions(&self) -> bool {
-        self.initial.missing.as_ref().is_some_and(|missing| missing.marks.is_empty())
     }
 
     /// All subjects of the roll have come, and all their revisions where those are wanted.
     fn has_seen_all(&mut self, certain: bool, now: Instant) -> bool {
-        let latest = self.spec.policy == DeliverPolicy::LastPerSubject;
-        let (stream_seq, delivered) = (self.stream_seq, self.credit.total());
-        let behind = self.spec.behind;
+        let latest = self.spec.policy == DeliverPolicy::LastPerSubject && !self.spec.behind;
         let Some(missing) = &mut self.initial.missing else { return false };
-        if certain && missing.marks.is_empty() && behind && delivered < missing.messages {
-            // The replica does not have them yet, or they have vanished.
-            missing.again_at = missing.again_at.min(now + PATIENCE);
-            return latest;
-        }
-        let passed = certain || stream_seq >= missing.last_seq;
+        let certain = certain && missing.certain_from.is_none_or(|from| now >= from);
+        let passed = certain || self.stream_seq >= missing.last_seq;
         (missing.marks.is_empty() && (latest || passed))
             || (missing.fruitless >= MOST_FRUITLESS && passed)
     }
@@ -233,9 +235,15 @@ impl Machine {
             false => (missing.patience * 2).min(MOST_PATIENCE),
         };
         missing.again_at = now + missing.patience;
-        let wanted = !missing.marks.is_empty() || self.spec.behind;
-        let free = self.connected && matches!(self.roll_call, RollCall::NotNeeded);
-        if wanted && passed && !progress && !slow && free {
+        let all_seen = missing.marks.is_empty();
+        if !passed || slow || !self.connected {
+            return;
+        }
+        if all_seen {
+            if self.probe.is_none() {
+                self.ask_consumer(false, out);
+            }
+        } else if !progress && matches!(self.roll_call, RollCall::NotNeeded) {
             self.call_roll(out);
         }
     }
@@ -251,7 +259,6 @@ impl Machine {
                 // What is new need not be waited for.
                 let before = missing.marks.len();
                 missing.marks.retain(|mark| roll.marks.contains(mark));
-                missing.messages = missing.messages.min(roll.messages);
                 missing.fruitless = match missing.marks.len() < before {
                     true => 0,
                     false => missing.fruitless + 1,
@@ -270,8 +277,8 @@ impl Machine {
                     self.initial.missing = Some(Missing {
                         before: marks.len(),
                         marks,
-                        messages: roll.messages,
                         last_seq: roll.last_seq,
+                        certain_from: (self.spec.behind && roll.fresh).then_some(now + LAG),
                         again_at: now + PATIENCE,
                         patience: PATIENCE,
                         fruitless: 0,

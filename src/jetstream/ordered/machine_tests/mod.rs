@@ -268,9 +268,9 @@ impl Rig {
     fn answer_roll(&mut self, subjects: &[&str], last_seq: u64) {
         self.answer_roll_call(Ok(Roll {
             marks: subjects.iter().map(|subject| mark(subject)).collect(),
-            messages: subjects.len() as u64,
             first_seq: 1,
             last_seq,
+            fresh: true,
         }));
     }
 
