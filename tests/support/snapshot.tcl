@@ -22,7 +22,8 @@ proc snapshot::open {url args} {
     $S(conn) connect
     set S(js) [$S(conn) jet_stream -timeout 20000]
     # A cluster that has just begun has no leader for this.
-    wait_until {![catch {$::snapshot::S(js) account_info}]} 20000
+    set S(early) [$S(conn) jet_stream -timeout 500]
+    wait_until {![catch {$::snapshot::S(early) account_info}]} 20000
     set S(kv) [$S(js) create_kv_bucket $S(bucket) -storage memory -history $S(-history) -num_replicas $S(-replicas)]
     for {set n 0} {$n < $S(-history)} {incr n} {
         for {set i 0} {$i < 100} {incr i} { $S(kv) put rest.$i $n }

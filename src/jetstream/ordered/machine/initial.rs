@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::probe::Delivered;
+use super::probe::{Delivered, Reason};
 use super::rollcall::RollCall;
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
@@ -145,6 +145,11 @@ impl Initial {
         self.newest != i64::MIN && self.before.is_none_or(|before| i128::from(self.newest) > before)
     }
 
+    /// As far as the last message says.
+    pub fn is_nothing_pending(&self) -> bool {
+        self.pending == 0
+    }
+
     /// When to call the roll again.
     pub fn again_at(&self) -> Option<Instant> {
         self.missing.as_ref().map(|missing| missing.again_at)
@@ -160,6 +165,8 @@ impl Machine {
         }
         let counted = self.expected.is_some_and(|expected| self.received >= expected);
         let nothing_pending = certain || self.initial.pending == 0;
+        // Who may not ask has to believe what comes with the messages.
+        let believed = certain || nothing_pending && !self.may_ask_consumer;
         // There is no second end, and nobody waits for it.
         if self.end_sent && !nothing_pending && !counted {
             return;
@@ -168,7 +175,7 @@ impl Machine {
             && !self.spec.behind
             && !self.initial.has_news()
             && self.initial.before.is_some();
-        if proven || self.end_sent || self.has_seen_all(certain, now) {
+        if proven || self.end_sent || self.has_seen_all(believed, now) {
             return self.end_of_initial(now, out);
         }
         if let Availability::No = self.initial.roll {
@@ -188,7 +195,7 @@ impl Machine {
             if certain {
                 missing.again_at = now + LAG;
             } else if self.probe.is_none() {
-                self.ask_consumer(false, out);
+                self.ask_consumer(Reason::Quiet, out);
             }
         }
     }
@@ -241,7 +248,7 @@ impl Machine {
         }
         if all_seen {
             if self.probe.is_none() {
-                self.ask_consumer(false, out);
+                self.ask_consumer(Reason::Quiet, out);
             }
         } else if !progress && matches!(self.roll_call, RollCall::NotNeeded) {
             self.call_roll(out);

@@ -101,7 +101,11 @@ impl Machine {
                     self.consumer_is_gone();
                     return self.reset(Kind::ConsumerNotActive, now, out);
                 }
-                Kind::Permissions => self.may_ask_consumer = false,
+                Kind::Permissions => {
+                    self.may_ask_consumer = false;
+                    // It has been quiet, and nothing better is to be had.
+                    self.seek_end(self.initial.is_nothing_pending(), now, out);
+                }
                 _ if after_reconnect && self.is_settling(error, now) => {
                     self.probe_retry = Some(now + self.next_pause());
                 }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::probe::Reason;
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::roll::Roll;
@@ -50,7 +51,7 @@ impl Machine {
     /// The stream was made, perhaps in the place of the one that is followed.
     pub fn remade(&mut self, out: &mut Vec<Action>) {
         if self.connected && self.probe.is_none() && matches!(self.phase, Phase::Running) {
-            self.ask_consumer(false, out);
+            self.ask_consumer(Reason::Quiet, out);
         }
     }
 
