@@ -45,7 +45,7 @@ impl Bucket {
             read,
             write,
             allow_direct: config.get("allow_direct").and_then(Value::as_bool).unwrap_or(false),
-            behind: mirror.is_some()
+            behind: mirror_of(info).is_some()
                 || config.get("num_replicas").and_then(Value::as_u64).is_some_and(|n| n > 1),
             created: info.get("created").and_then(Value::as_str).unwrap_or_default().to_owned(),
         })

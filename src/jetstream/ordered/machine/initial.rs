@@ -6,12 +6,15 @@
 //! what is new is added later, so it is 0 in the middle; and the number promised at the creation is
 //! reached by new messages as well. So there are two ways to the end.
 //!
-//! **Nobody wrote**: as many messages have come as the stream had when the consumer was made, and all
-//! of them were stored before that. The reply to the creation counts what matches at that moment
-//! (`num_pending`, with `delivered` still 0), and says when it was (`created`, taken before the place in
-//! the stream is). Each message says when it was stored. Messages stored later have later times,
-//! since one clock gives both; each message comes once; so that many messages with earlier times are
-//! those that were counted, all of them, and nothing is missing. A server that counts and delivers for
+//! **Nobody wrote**: as many messages have come as the server counted when it made the consumer, the
+//! last one says that nothing is behind it, and all of them had been stored for a while. A message
+//! stored later has a later time; each message comes once; so these are messages that were there when
+//! the consumer was made (`created` in the reply is taken before the place in the stream is). They are
+//! all of them if the count is right. It is wrong only if something was overwritten between `created`
+//! and the count, and what is new was not even counted when the last message was sent: for that
+//! somebody must write in just that moment, so for a stream that was quiet for [`SETTLED_NS`] before
+//! `created` the count is believed. With nothing at all there is no time to judge by, and a key that is
+//! being overwritten is counted as none: the stream is asked. A server that counts and delivers for
 //! another one (a replica of the stream, or a mirror) may know less than it should, and a mirror's
 //! messages have the times of their origin: there this is no proof ([`OrderedConfig::behind`]). In a
 //! cluster the times come from the clocks of two servers, which may differ by [`CLOCK_SKEW_NS`].
@@ -42,6 +45,8 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::roll::{Mark, Marks, Roll};
 
+/// A stream without a new message for so long has nobody who writes to it without a pause.
+const SETTLED_NS: i128 = 100_000_000;
 /// How far the clocks of two servers may be apart.
 pub(super) const CLOCK_SKEW_NS: i128 = 1_000_000_000;
 /// What is missing gets so long to come before the roll is called again.
@@ -63,8 +68,8 @@ pub(super) struct Initial {
     roll: Availability,
     /// When the newest message of the present consumer was stored.
     newest: i64,
-    /// Messages stored until then were there when the present consumer was made. None if its numbers
-    /// were not taken at that moment.
+    /// Messages stored until then were there when the present consumer was made, and had been for a
+    /// while. None if its numbers were not taken at that moment.
     before: Option<i128>,
     /// Behind the last message, as the server said last.
     pending: u64,
@@ -133,16 +138,21 @@ impl Initial {
         // that were overwritten just now.
         let at_once = numbers.consumer_seq == 0;
         // Only a cluster mentions one.
-        let skew = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { 0 };
-        self.before = created(info).filter(|_| at_once).map(|created| created - skew);
+        let margin = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { SETTLED_NS };
+        self.before = created(info).filter(|_| at_once).map(|created| created - margin);
         if self.pending == u64::MAX {
             self.pending = numbers.pending;
         }
     }
 
-    /// Something came that was stored after the start.
+    /// Something came, and some of it was stored just before the start, or later.
     fn has_news(&self) -> bool {
         self.newest != i64::MIN && self.before.is_none_or(|before| i128::from(self.newest) > before)
+    }
+
+    /// Something came, and it is all older than that.
+    fn is_old(&self) -> bool {
+        self.newest != i64::MIN && !self.has_news()
     }
 
     /// As far as the last message says.
@@ -171,10 +181,8 @@ impl Machine {
         if self.end_sent && !nothing_pending && !counted {
             return;
         }
-        let proven = counted
-            && !self.spec.behind
-            && !self.initial.has_news()
-            && self.initial.before.is_some();
+        let proven =
+            counted && !self.spec.behind && self.initial.pending == 0 && self.initial.is_old();
         if proven || self.end_sent || self.has_seen_all(believed, now) {
             return self.end_of_initial(now, out);
         }
