@@ -91,6 +91,7 @@ fn watch(call: &Call<'_>) -> Result<Return> {
         ordered_config(&kv, &pattern, wanted.policy, wanted.meta_only, wanted.heartbeat);
     // Nothing has to be known of vanished keys by a watch that is not interested in deletions.
     config.roll_call = !wanted.ignore_deletes;
+    config.end_before_news = true;
 
     let watcher = Watcher::create(
         interp,

@@ -303,7 +303,11 @@ impl Machine {
         self.received += 1;
         if meta.stream_seq > self.stream_seq {
             self.stream_seq = meta.stream_seq;
-            if self.spec.policy == DeliverPolicy::New {
+            let empty = self.catching_up
+                && self.spec.end_before_news
+                && self.credit.has_none()
+                && self.initial.began_empty(meta);
+            if empty || self.spec.policy == DeliverPolicy::New {
                 self.finish_initial(out);
             }
             self.repetitions = 0;

@@ -51,6 +51,9 @@ pub struct OrderedConfig {
     pub stream_created: Option<String>,
     /// The server that counts and delivers may be behind the one that stores: replicas and mirrors.
     pub behind: bool,
+    /// Where there is nothing, the end of the initial data comes before what is written then, however
+    /// soon that is.
+    pub end_before_news: bool,
     /// Whether the user wants to know which subjects there are when some may have vanished without
     /// a message that says so.
     pub roll_call: bool,

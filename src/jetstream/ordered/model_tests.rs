@@ -203,9 +203,9 @@ impl World {
         self.stored.insert(self.last_seq, time);
         self.stream.insert(self.last_seq, key);
         if !self.history {
-            let old: Vec<_> =
-                self.stream.iter().filter(|(_, k)| **k == key).map(|(seq, _)| *seq).collect();
-            for seq in old.into_iter().filter(|seq| *seq < self.last_seq) {
+            let old = self.stream.range(..self.last_seq).filter(|(_, k)| **k == key);
+            let old: Vec<_> = old.map(|(seq, _)| *seq).collect();
+            for seq in old {
                 self.delete(seq);
             }
         }

@@ -22,6 +22,11 @@ impl Credit {
         self.delivered += 1;
     }
 
+    /// Nothing was ever delivered.
+    pub fn has_none(&self) -> bool {
+        self.delivered == 0
+    }
+
     /// The user has consumed this many, counted from the start.
     pub fn consumed(&mut self, total: u64) {
         self.consumed = self.consumed.max(total);

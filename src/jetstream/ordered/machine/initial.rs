@@ -14,7 +14,9 @@
 //! and the count, and what is new was not even counted when the last message was sent: for that
 //! somebody must write in just that moment, so for a stream that was quiet for [`SETTLED_NS`] before
 //! `created` the count is believed. With nothing at all there is no time to judge by, and a key that is
-//! being overwritten is counted as none: the stream is asked. A server that counts and delivers for
+//! being overwritten is counted as none: the stream is asked. (A watch may be told before it is: what
+//! is written after the server has said that there is nothing comes behind the end. So a program that
+//! watches an empty bucket and writes at once sees the order that it expects.) A server that counts and delivers for
 //! another one (a replica of the stream, or a mirror) may know less than it should, and a mirror's
 //! messages have the times of their origin: there this is no proof ([`OrderedConfig::behind`]). In a
 //! cluster the times come from the clocks of two servers, which may differ by [`CLOCK_SKEW_NS`].
@@ -44,6 +46,7 @@ use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::roll::{Mark, Marks, Roll};
+use crate::rfc3339;
 
 /// A stream without a new message for so long has nobody who writes to it without a pause.
 const SETTLED_NS: i128 = 100_000_000;
@@ -73,6 +76,8 @@ pub(super) struct Initial {
     before: Option<i128>,
     /// Behind the last message, as the server said last.
     pending: u64,
+    /// When the server said that there was nothing at all.
+    empty_at: Option<i128>,
 }
 
 enum Availability {
@@ -101,6 +106,7 @@ impl Default for Initial {
             newest: i64::MIN,
             before: None,
             pending: u64::MAX,
+            empty_at: None,
         }
     }
 }
@@ -111,6 +117,7 @@ impl Initial {
         self.newest = i64::MIN;
         self.before = None;
         self.pending = u64::MAX;
+        self.empty_at = None;
     }
 
     /// A message has come, for the first time or again.
@@ -142,7 +149,14 @@ impl Initial {
         self.before = created(info).filter(|_| at_once).map(|created| created - margin);
         if self.pending == u64::MAX {
             self.pending = numbers.pending;
+            let said = info.get("ts").and_then(Value::as_str).and_then(rfc3339::nanoseconds);
+            self.empty_at = said.filter(|_| at_once && numbers.pending == 0);
         }
+    }
+
+    /// A first message that was written after the server had said that there was none.
+    pub fn began_empty(&self, meta: &Metadata<'_>) -> bool {
+        self.empty_at.is_some_and(|at| i128::from(meta.timestamp_ns) > at)
     }
 
     /// Something came, and some of it was stored just before the start, or later.
@@ -172,6 +186,9 @@ impl Machine {
     pub(super) fn seek_end(&mut self, certain: bool, now: Instant, out: &mut Vec<Action>) {
         if !self.catching_up || !matches!(self.phase, Phase::Running) {
             return;
+        }
+        if certain {
+            self.initial.still(0);
         }
         let counted = self.expected.is_some_and(|expected| self.received >= expected);
         let nothing_pending = certain || self.initial.pending == 0;

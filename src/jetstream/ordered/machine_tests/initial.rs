@@ -357,6 +357,49 @@ fn a_key_that_vanishes_is_not_waited_for() {
 }
 
 #[test]
+fn what_vanished_after_the_roll_was_called_is_found_when_nothing_is_pending() {
+    let mut rig = Rig::new(watch());
+    rig.created(0, 3);
+    later(&mut rig, "s.a", 1, 1, 2, 5);
+    rig.answer_roll(&["s.a", "s.b", "s.c"], 3);
+    rig.take();
+    // Both have been purged, and no message says so.
+    rig.pass(500);
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
+    let info = rig.info(1, 3, 0);
+    rig.answer(Ok(info));
+    rig.pass(250);
+    rig.expect(&["roll call s.>"]);
+    rig.answer_roll(&["s.a"], 3);
+    assert_eq!(rig.take()[..2], ["end", "Live"]);
+}
+
+#[test]
+fn the_end_of_nothing_comes_before_what_is_written_then() {
+    for (first, ends) in [(true, true), (false, false)] {
+        let mut rig = Rig::new(OrderedConfig { end_before_news: first, ..watch() });
+        let mut info = rig.info(0, 9, 0);
+        info["ts"] = json!("2026-01-01T00:00:10.000000100Z");
+        let incarnation = rig.incarnation;
+        rig.run(|machine, now, out| machine.create_reply(incarnation, &info, now, out));
+        rig.take();
+        later(&mut rig, "s.a", 10, 1, 0, 101);
+        rig.expect(if ends { &["end", "Live", "deliver"] } else { &["deliver"] });
+    }
+    // It was being written when the server said so.
+    let mut rig = Rig::new(watch());
+    let mut info = rig.info(0, 9, 0);
+    info["ts"] = json!("2026-01-01T00:00:10.000000100Z");
+    let incarnation = rig.incarnation;
+    rig.run(|machine, now, out| machine.create_reply(incarnation, &info, now, out));
+    rig.take();
+    later(&mut rig, "s.a", 10, 1, 0, 99);
+    rig.expect(&["deliver"]);
+    rig.answer_roll(&["s.a"], 10);
+    rig.expect(&["end", "Live"]);
+}
+
+#[test]
 fn what_the_stream_has_and_never_sends_does_not_put_off_the_end_for_ever() {
     let mut rig = Rig::new(watch());
     rig.created(0, 2);

@@ -31,7 +31,15 @@ pub(super) fn spec(policy: DeliverPolicy, resume: Resume) -> OrderedConfig {
         name_prefix: None,
         action: true,
     };
-    OrderedConfig { config, policy, resume, stream_created: None, behind: false, roll_call: false }
+    OrderedConfig {
+        config,
+        policy,
+        resume,
+        stream_created: None,
+        behind: false,
+        end_before_news: true,
+        roll_call: false,
+    }
 }
 
 pub(super) fn surroundings(connection: ConnState) -> Surroundings {
