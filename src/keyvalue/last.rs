@@ -40,7 +40,9 @@ mod tests {
     use super::*;
 
     fn entry(revision: u64, delta: u64) -> Entry {
-        Entry { revision, delta, ..Entry::vanished("k", 0) }
+        let mut entry = Entry::vanished("k", 0);
+        (entry.revision, entry.delta) = (revision, delta);
+        entry
     }
 
     fn shown(entry: Option<Entry>) -> Option<(u64, u64)> {
