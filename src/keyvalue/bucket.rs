@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::names::stream_of;
 use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::Op;
+use crate::transport::Subject;
 
 const DEFAULT_API: &str = "$JS.API";
 
@@ -18,6 +20,9 @@ pub struct Bucket {
     pub read: String,
     /// Prefix, without a dot at its end, of everything that writes.
     pub write: String,
+    /// What tells whether the stream is there that is read, and the one that is written.
+    pub read_info: Subject,
+    pub write_info: Subject,
     /// Direct get serves reads.
     pub allow_direct: bool,
     /// Has replicas, or is one of another bucket: a consumer may know less than the stream has.
@@ -38,10 +43,13 @@ impl Bucket {
         if history < 1 {
             return Err(not_found(name));
         }
-        let (read, write) = prefixes(name, infos, api_prefix);
+        let (read, write, write_info) = prefixes(name, infos, api_prefix);
+        let stream = stream_of(name);
         Ok(Bucket {
             name: name.to_owned(),
-            stream: stream_of(name),
+            read_info: Op::StreamInfo(&stream).subject(api_prefix).into(),
+            write_info: write_info.into(),
+            stream,
             read,
             write,
             allow_direct: config.get("allow_direct").and_then(Value::as_bool).unwrap_or(false),
@@ -82,14 +90,18 @@ pub fn bucket_gone(bucket: &str, error: Error) -> Error {
     }
 }
 
-/// Where the keys of a bucket are, and where they are written to. A mirror has them under the
-/// subjects of its origin, or under those that it gives them; writes go to the origin.
-fn prefixes(name: &str, infos: &[Value], api_prefix: &str) -> (String, String) {
+/// Where the keys of a bucket are, where they are written to, and what tells whether somebody takes
+/// them there. A mirror has them under the subjects of its origin, or under those that it gives them;
+/// writes go to the origin.
+fn prefixes(name: &str, infos: &[Value], api_prefix: &str) -> (String, String, String) {
     let mut origin = name;
+    let own = stream_of(name);
+    let mut stream = own.as_str();
     let mut transformed = None;
     let mut foreign = None;
     for mirror in infos.iter().map_while(mirror_of) {
-        origin = mirror.get("name").and_then(Value::as_str).map_or(origin, bucket_of);
+        stream = mirror.get("name").and_then(Value::as_str).unwrap_or(stream);
+        origin = bucket_of(stream);
         transformed = transformed.or_else(|| destination(mirror));
         foreign = external_api(mirror);
         if foreign.is_some() {
@@ -101,7 +113,8 @@ fn prefixes(name: &str, infos: &[Value], api_prefix: &str) -> (String, String) {
         Some(api) => format!("{api}.{subjects}"),
         None => prefixed(api_prefix, &subjects),
     };
-    (transformed.unwrap_or(subjects), write)
+    let info = Op::StreamInfo(stream).subject(foreign.unwrap_or(api_prefix));
+    (transformed.unwrap_or(subjects), write, info)
 }
 
 /// The stream of the same account that the stream of this info mirrors.

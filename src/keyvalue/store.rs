@@ -6,9 +6,9 @@ use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
 use crate::jetstream::publish;
-use crate::transport::{Headers, How, Link, Outgoing, RequestError, RequestId, RequestResult};
+use crate::transport::{Headers, How, Link, Outgoing, Patience, RequestId, RequestResult, Resend};
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,10 +53,9 @@ impl Store {
         out: Outgoing,
         done: impl FnOnce(Result<u64>) + Send + 'static,
     ) -> Result<RequestId> {
-        let bucket = self.bucket.clone();
         let subject = out.subject.clone();
-        self.link.request(out, self.timeout, move |reply| {
-            done(written(&bucket, &subject, reply));
+        self.link.request_as(out, self.writing_how(), move |reply| {
+            done(written(&subject, reply));
         })
     }
 
@@ -65,10 +64,24 @@ impl Store {
         &self,
         out: Outgoing,
     ) -> impl Future<Output = Result<u64>> + Send + 'static {
-        let bucket = self.bucket.clone();
         let subject = out.subject.clone();
-        let reply = self.link.ask(out, self.timeout);
-        async move { written(&bucket, &subject, reply.await) }
+        let reply = self.link.ask_as(out, self.writing_how());
+        async move { written(&subject, reply.await) }
+    }
+
+    /// A write that met nobody was not done, so it can be repeated.
+    fn writing_how(&self) -> How {
+        let bucket = self.bucket.clone();
+        let patience = Patience {
+            question: self.bucket.write_info.clone(),
+            judge: Arc::new(move |info| match reply::parse(info) {
+                // One that only takes from others.
+                Ok(info) if !has_subjects(&info) => Some(not_found(&bucket.name)),
+                answer => gone(&bucket, answer),
+            }),
+            doubts_silence: false,
+        };
+        How { timeout: self.timeout, patience: Some(patience), ..How::default() }
     }
 
     /// Writes only if the key does not exist, deleted keys counting as such. `out` expects that it
@@ -144,9 +157,8 @@ impl Store {
         done: impl FnOnce(Result<Entry>) + Send + 'static,
     ) -> Result<RequestId> {
         let out = self.question(key, revision);
-        let again = self.question_again(key, revision);
+        let how = self.reading_how(key, revision);
         let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
-        let how = How { timeout: self.timeout, again: Some(Box::new(again)), ..How::default() };
         self.link.request_as(out, how, move |reply| {
             done(found(&bucket, &key, &subject, reply));
         })
@@ -160,11 +172,24 @@ impl Store {
         revision: Option<u64>,
     ) -> impl Future<Output = Result<Entry>> + Send + 'static {
         let out = self.question(key, revision);
+        let how = self.reading_how(key, revision);
         let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
-        let again = self.question_again(&key, revision);
-        let how = How { timeout: self.timeout, again: Some(Box::new(again)), ..How::default() };
         let reply = self.link.ask_as(out, how);
         async move { found(&bucket, &key, &subject, reply.await) }
+    }
+
+    fn reading_how(&self, key: &str, revision: Option<u64>) -> How {
+        let bucket = self.bucket.clone();
+        let patience = Patience {
+            question: self.bucket.read_info.clone(),
+            judge: Arc::new(move |info| gone(&bucket, reply::parse(info))),
+            // The API always answers, but servers before 2.11 do not answer a direct get from a
+            // stream that is not there.
+            doubts_silence: self.bucket.allow_direct,
+        };
+        let again: Resend = Box::new(self.question_again(key, revision));
+        let (again, patience) = (Some(again), Some(patience));
+        How { timeout: self.timeout, again, patience, ..How::default() }
     }
 
     /// What is asked over a new connection: in the form of JSON, because it may be the answer that
@@ -188,23 +213,27 @@ fn stored_question(prefix: &str, bucket: &Bucket, key: &str, revision: Option<u6
     Outgoing::new(Op::MessageGet(&bucket.stream).subject(prefix), body.to_string())
 }
 
+/// The error for a stream that the server does not know.
+fn gone(bucket: &Bucket, info: Result<Value>) -> Option<Error> {
+    let error = info.err().filter(|error| error.kind == Kind::StreamNotFound);
+    error.map(|_| not_found(&bucket.name))
+}
+
+/// Whether a stream takes what is published.
+fn has_subjects(info: &Value) -> bool {
+    let subjects = info.get("config").and_then(|config| config.get("subjects"));
+    subjects.and_then(Value::as_array).is_some_and(|subjects| !subjects.is_empty())
+}
+
 /// The revision in a publish acknowledgement.
-fn written(bucket: &Bucket, subject: &str, reply: RequestResult) -> Result<u64> {
-    let message = match reply {
-        Ok(message) => message,
-        Err(RequestError::NoResponders(_)) => return Err(not_found(&bucket.name)),
-        Err(error) => return Err(request_error(subject, error)),
-    };
+fn written(subject: &str, reply: RequestResult) -> Result<u64> {
+    let message = reply.map_err(|error| request_error(subject, error))?;
     publish::sequence(message.payload())
 }
 
 fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Result<Entry> {
     let absent = || key_not_found(&bucket.name, key);
-    let message = match reply {
-        Ok(message) => message,
-        Err(RequestError::NoResponders(_)) => return Err(not_found(&bucket.name)),
-        Err(error) => return Err(request_error(subject, error)),
-    };
+    let message = reply.map_err(|error| request_error(subject, error))?;
     // Direct answers always have headers, the others never.
     if message.status().is_some() || message.header("Nats-Sequence").is_some() {
         return match message.status() {

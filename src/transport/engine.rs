@@ -36,8 +36,8 @@ pub(super) async fn run(
     let _listening = trace::listen(move |line| listener.traced(line));
     let mut end = TearDown(core.clone(), LinkEnd::Closed);
     let mut end_reason = reconnector.end_reason();
-    let requests = core.requests.clone();
-    tokio::spawn(async move { requests.run_timer().await });
+    let timed = core.clone();
+    tokio::spawn(async move { timed.requests.run_timer(|id| timed.go_on(id)).await });
     let engines = watch::Sender::new(None);
     tokio::spawn(writer::run(core.clone(), reconnector.clone(), engines.subscribe()));
     loop {

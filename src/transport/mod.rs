@@ -10,6 +10,7 @@
 //! | `source` | a subscription's way from the engine into a sink |
 //! | `requests` | the request table: requests over one inbox, their timeouts, barriers, refusals |
 //! | `pings` | which PONG answers which PING, for barriers |
+//! | `patience` | requests that are made again while nobody is there |
 //! | `reconnect`, `pool`, `failure` | which server, when, and what went wrong |
 //! | `settings`, `server`, `login`, `tls` | options, a server's URL, credentials, certificates |
 //! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
@@ -30,6 +31,7 @@ mod message;
 mod operations;
 mod outgoing;
 mod packed;
+mod patience;
 mod pings;
 mod pool;
 mod reconnect;
@@ -58,7 +60,8 @@ pub use message::{Headers, Message, Outgoing};
 pub use operations::How;
 pub use outgoing::Room;
 pub use packed::PackedMessage;
-pub use requests::{RequestError, RequestId, RequestResult};
+pub use patience::Patience;
+pub use requests::{RequestError, RequestId, RequestResult, Resend};
 pub use server::{ServerEntry, masked};
 pub use settings::{DelayCallback, Settings};
 pub use source::{Sink, SubId};

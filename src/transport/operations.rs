@@ -8,7 +8,8 @@ use super::failure::Denial;
 use super::link_core::LinkCore;
 use super::message::{Outgoing, check_line, check_subject, is_word};
 use super::outgoing::QueueEntry;
-use super::requests::{Again, InboxSink, Question, ReplyHandler, RequestError, RequestId, Resend};
+use super::patience::{InboxSink, Patience, Patient};
+use super::requests::{Again, Question, ReplyHandler, RequestError, RequestId, Resend};
 use super::source::{Sink, SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 
@@ -66,10 +67,12 @@ impl LinkCore {
         how: How,
         handler: ReplyHandler,
     ) -> Result<RequestId> {
-        let How { timeout, again, quiet } = how;
+        let How { timeout, again, quiet, patience } = how;
         let refusable = out.refusable;
+        let patient = patience
+            .map(|patience| Box::new(Patient { out: out.clone(), patience, nobody: false }));
         let mut wire = out.into_wire(self.max_payload())?;
-        let question = Question { subject: wire.subject.clone(), quiet, timeout, again };
+        let question = Question { subject: wire.subject.clone(), quiet, timeout, again, patient };
         let id = self.requests.add(question, handler).map_err(|_| Error::no_connection())?;
         wire.reply = Some(self.requests.reply_subject(id));
         // Behind `add`: should the inbox be lost just now, either the request is ended or there is
@@ -90,15 +93,18 @@ impl LinkCore {
     pub fn resend_requests(&self) {
         for (id, again) in self.requests.to_resend() {
             // What was asked once can be asked again, except after the end.
-            let entry = match again {
-                Again::Flush => Ok(QueueEntry::Ping(id)),
-                Again::Request(out) => out.into_wire(self.max_payload()).map(|mut wire| {
-                    wire.reply = Some(self.requests.reply_subject(id));
-                    QueueEntry::Publish(wire)
-                }),
+            let _ = match again {
+                Again::Flush => self.push(QueueEntry::Ping(id)),
+                Again::Request(out) => self.send_with_reply(id, out),
             };
-            let _ = entry.and_then(|entry| self.push(entry));
         }
+    }
+
+    /// Sends something whose reply is that to this request.
+    pub fn send_with_reply(&self, id: RequestId, out: Outgoing) -> Result<()> {
+        let mut wire = out.into_wire(self.max_payload())?;
+        wire.reply = Some(self.requests.reply_subject(id));
+        self.push(QueueEntry::Publish(wire))
     }
 
     /// A round trip: when it is over, the server has seen everything before it.
@@ -174,7 +180,8 @@ impl LinkCore {
             return Ok(());
         }
         self.once_inbox(|| {
-            let sink = Box::new(InboxSink(self.requests.clone()));
+            let (requests, core) = (self.requests.clone(), Arc::downgrade(self));
+            let sink = Box::new(InboxSink { requests, core });
             let id = self.next_sub_id();
             let source = SubscriptionSource::new(self.requests.subject(), None, None, sink, || ());
             self.add_source(id, source);
@@ -191,4 +198,5 @@ pub struct How {
     pub again: Option<Resend>,
     /// That it is forbidden is told to nobody but the handler.
     pub quiet: bool,
+    pub patience: Option<Patience>,
 }

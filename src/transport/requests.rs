@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_nats::Subject;
@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::failure::Denial;
 use super::message::{Message, Outgoing};
+use super::patience::{Judge, PAUSE, Patient, Step};
 use crate::error::{Error, Kind};
 use crate::lock::lock;
 
@@ -35,7 +36,7 @@ pub enum RequestError {
     Lost,
     /// The server does not allow it.
     Denied(Error),
-    /// Nothing was sent.
+    /// Nothing was sent, or it turned out that nobody will ever answer.
     Refused(Error),
 }
 
@@ -89,12 +90,14 @@ pub(super) struct Question {
     pub quiet: bool,
     pub timeout: Option<Duration>,
     pub again: Option<Resend>,
+    pub patient: Option<Box<Patient>>,
 }
 
 impl Question {
     /// That of a barrier.
     pub fn nothing() -> Question {
-        Question { subject: Subject::from_static(""), quiet: false, timeout: None, again: None }
+        let subject = Subject::from_static("");
+        Question { subject, quiet: false, timeout: None, again: None, patient: None }
     }
 }
 
@@ -161,7 +164,10 @@ struct PendingRequest {
     /// A refusal is nobody's news.
     quiet: bool,
     deadline: Option<Instant>,
+    /// When the timer is to look at it: the deadline, or before.
+    due: Option<Instant>,
     again: Option<Resend>,
+    patient: Option<Box<Patient>>,
     /// Taken out while it runs, so that it may use the link, also to cancel itself.
     handler: Option<ReplyHandler>,
 }
@@ -169,14 +175,39 @@ struct PendingRequest {
 impl Table {
     fn remove(&mut self, token: u64) -> Option<PendingRequest> {
         let pending = self.pending.remove(&token)?;
-        if let Some(deadline) = pending.deadline {
-            self.deadlines.remove(&(deadline, token));
+        if let Some(due) = pending.due {
+            self.deadlines.remove(&(due, token));
         }
         if matches!(pending.handler, Some(ReplyHandler::Barrier(_))) {
             self.barriers -= 1;
         }
         Some(pending)
     }
+
+    /// Has the timer look at a request; whether it has to be woken for that.
+    fn look_at(&mut self, due: Instant, token: u64) -> bool {
+        self.deadlines.insert((due, token));
+        let wake = self.armed.is_none_or(|armed| due < armed);
+        if wake {
+            self.armed = Some(due);
+        }
+        wake
+    }
+
+    /// The same for one whose turn was another one before.
+    fn look_again(&mut self, due: Option<Instant>, token: u64) -> bool {
+        let Some(pending) = self.pending.get_mut(&token) else { return false };
+        if let Some(before) = std::mem::replace(&mut pending.due, due) {
+            self.deadlines.remove(&(before, token));
+        }
+        due.is_some_and(|due| self.look_at(due, token))
+    }
+}
+
+/// When a request that waits till then has its turn.
+fn pause(now: Instant, deadline: Option<Instant>) -> Option<Instant> {
+    let over = now + PAUSE;
+    Some(deadline.map_or(over, |deadline| deadline.min(over)))
 }
 
 impl RequestTable {
@@ -213,9 +244,12 @@ impl RequestTable {
         question: Question,
         handler: ReplyHandler,
     ) -> std::result::Result<RequestId, (ReplyHandler, RequestError)> {
-        let Question { subject, quiet, timeout, again } = question;
+        let Question { subject, quiet, timeout, again, patient } = question;
+        let now = Instant::now();
         // A time too far away for the clock is none at all.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+        let doubts = patient.as_ref().is_some_and(|patient| patient.patience.doubts_silence);
+        let due = if doubts { pause(now, deadline) } else { deadline };
         let barrier = matches!(handler, ReplyHandler::Barrier(_));
         let mut table = self.table();
         if let Some(end) = table.over {
@@ -223,17 +257,11 @@ impl RequestTable {
         }
         table.last += 1;
         let token = table.last;
-        let pending = PendingRequest { subject, quiet, deadline, again, handler: Some(handler) };
+        let handler = Some(handler);
+        let pending = PendingRequest { subject, quiet, deadline, due, again, patient, handler };
         table.pending.insert(token, pending);
         table.barriers += usize::from(barrier);
-        let mut wake = false;
-        if let Some(deadline) = deadline {
-            table.deadlines.insert((deadline, token));
-            wake = table.armed.is_none_or(|armed| deadline < armed);
-            if wake {
-                table.armed = Some(deadline);
-            }
-        }
+        let wake = due.is_some_and(|due| table.look_at(due, token));
         drop(table);
         if wake {
             self.earlier.notify_one();
@@ -266,10 +294,24 @@ impl RequestTable {
         pending.is_some()
     }
 
-    /// A message has come to the inbox.
-    pub fn reply(&self, message: Message) {
-        let Some(token) = self.token_of(message.subject()) else { return };
+    /// A message has come to the inbox. If it says that nobody is there, what comes out is a request
+    /// that will be made again.
+    pub fn reply(&self, message: Message) -> Option<RequestId> {
+        let token = self.token_of(message.subject())?;
         let mut table = self.table();
+        if message.status() == Some(503)
+            && let Some(pending) = table.pending.get_mut(&token)
+            && let Some(patient) = &mut pending.patient
+        {
+            patient.nobody = true;
+            let due = pause(Instant::now(), pending.deadline);
+            let wake = table.look_again(due, token);
+            drop(table);
+            if wake {
+                self.earlier.notify_one();
+            }
+            return Some(RequestId(token));
+        }
         let many = match table.pending.get_mut(&token) {
             Some(PendingRequest { handler, .. })
                 if matches!(handler, Some(ReplyHandler::Many(_))) =>
@@ -286,16 +328,42 @@ impl RequestTable {
                 table.remove(token);
             } else if let Some(pending) = table.pending.get_mut(&token) {
                 pending.handler = Some(ReplyHandler::Many(on_reply));
-                return;
+                return None;
             }
             // Dropped last and unlocked: what it owns may use the link.
             drop(table);
-            return;
+            return None;
         }
         let pending = table.remove(token);
         drop(table);
         if let Some(PendingRequest { handler: Some(ReplyHandler::Once(done)), .. }) = pending {
             done(checked(message));
+        }
+        None
+    }
+
+    /// What is to be done about a request that has paused.
+    pub fn step(&self, id: RequestId) -> Option<Step> {
+        let mut table = self.table();
+        let patient = table.pending.get_mut(&id.0)?.patient.as_mut()?;
+        Some(match std::mem::take(&mut patient.nobody) {
+            true => Step::Repeat(patient.out.clone()),
+            false => Step::Doubt,
+        })
+    }
+
+    /// What tells whether a request will ever be answered, and who reads the answer.
+    pub fn question(&self, id: RequestId) -> Option<(Subject, Judge)> {
+        let table = self.table();
+        let patience = &table.pending.get(&id.0)?.patient.as_ref()?.patience;
+        Some((patience.question.clone(), patience.judge.clone()))
+    }
+
+    /// Ends one that nobody will answer.
+    pub fn end_one(&self, id: RequestId, error: Error) {
+        let pending = self.table().remove(id.0);
+        if let Some(handler) = pending.and_then(|pending| pending.handler) {
+            handler.fail(RequestError::Refused(error));
         }
     }
 
@@ -378,10 +446,10 @@ impl RequestTable {
         }
     }
 
-    /// The one timer of all requests; never ends.
-    pub async fn run_timer(&self) {
+    /// The one timer of all requests; never ends. `go_on` is called when a pause is over.
+    pub async fn run_timer(&self, go_on: impl Fn(RequestId)) {
         loop {
-            match self.expire(Instant::now()) {
+            match self.expire(Instant::now(), &go_on) {
                 None => self.earlier.notified().await,
                 Some(next) => {
                     tokio::select! {
@@ -393,15 +461,22 @@ impl RequestTable {
         }
     }
 
-    /// Ends what is due at `now` and tells when to look again.
-    fn expire(&self, now: Instant) -> Option<Instant> {
+    /// Ends what is over at `now`, lets go on what has paused, and tells when to look again.
+    fn expire(&self, now: Instant, go_on: impl Fn(RequestId)) -> Option<Instant> {
         loop {
             let mut table = self.table();
             let first = table.deadlines.first().copied();
             table.armed = first.map(|(deadline, _)| deadline);
-            let (deadline, token) = first?;
-            if deadline > now {
-                return Some(deadline);
+            let (due, token) = first?;
+            if due > now {
+                return Some(due);
+            }
+            let deadline = table.pending.get(&token).and_then(|pending| pending.deadline);
+            if deadline.is_none_or(|deadline| deadline > now) {
+                table.look_again(deadline, token);
+                drop(table);
+                go_on(RequestId(token));
+                continue;
             }
             let pending = table.remove(token);
             drop(table);
@@ -425,15 +500,4 @@ fn checked(message: Message) -> RequestResult {
         return Err(RequestError::NoResponders(Box::new(message)));
     }
     Ok(message)
-}
-
-/// Passes the messages of the inbox subscription on.
-pub(super) struct InboxSink(pub Arc<RequestTable>);
-
-impl super::source::Sink for InboxSink {
-    fn message(&mut self, message: Message) {
-        self.0.reply(message);
-    }
-
-    fn ended(&mut self) {}
 }
