@@ -10,6 +10,7 @@ mod jetstream;
 mod json;
 mod keyvalue;
 mod lock;
+mod mask;
 mod message;
 mod options;
 mod rfc3339;

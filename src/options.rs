@@ -4,6 +4,7 @@
 //! of the table, and unknown names are reported after all known ones were accepted.
 
 use crate::error::{Error, Kind};
+use crate::mask::{MASK, masked};
 use crate::tcl::{Interp, Obj, Result};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -75,9 +76,6 @@ impl Type {
     }
 }
 
-/// What is shown of a secret that is set.
-pub const MASK: &str = "********";
-
 pub type Spec = (&'static str, Type);
 
 /// Checked values, by the position of their option in the table.
@@ -92,7 +90,7 @@ pub fn bare(word: &str) -> &str {
 }
 
 pub fn unknown(name: &str) -> Error {
-    Error::invalid(format!("Unknown option {}", bare(name)))
+    Error::invalid(format!("Unknown option {}", masked(bare(name))))
 }
 
 /// What can be given instead of an unknown option.
@@ -102,7 +100,7 @@ pub fn known(names: impl Iterator<Item = &'static str>) -> String {
 }
 
 pub fn missing_value(word: &Obj) -> Error {
-    Error::invalid(format!("Missing value for option {}", word.text()))
+    Error::invalid(format!("Missing value for option {}", masked(&word.text())))
 }
 
 /// Parses an option list: an unknown option is an error.

@@ -4,6 +4,7 @@ use super::Connection;
 use super::options::{Config, SPECS, default, is_live};
 use super::servers::parse_pool;
 use crate::error::Error;
+use crate::mask::masked;
 use crate::options::{self, bare};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return};
@@ -48,7 +49,7 @@ fn read(this: &Connection, word: &Obj) -> Result<Return> {
 
 fn invalid_option(word: &str) -> Error {
     let known = options::known(SPECS.iter().map(|(name, _)| *name));
-    Error::invalid(format!("Invalid option {word}")).with_hint(known)
+    Error::invalid(format!("Invalid option {}", masked(word))).with_hint(known)
 }
 
 /// All or nothing: everything is checked and read before anything is stored.

@@ -7,7 +7,8 @@
 use super::log::Level;
 use super::option_value::{OptionValue, Secret};
 use super::tls_opts::TlsOpts;
-use crate::options::{MASK, Spec, Type, unknown};
+use crate::mask::MASK;
+use crate::options::{Spec, Type, unknown};
 use crate::subject;
 use crate::tcl::{Interp, Obj, Result};
 use crate::transport::{Credentials, DEFAULT_PREFIX};

@@ -127,6 +127,8 @@ mod tests {
             statistics.in_messages.fetch_add(1, Ordering::Relaxed);
         }
         assert_eq!(reading(&mut inflow, limit, true), Excess::None);
+        inflow.ended();
+        assert_eq!(reading(&mut inflow, limit, true), Excess::None);
         // A smaller limit does not count for what is under way.
         inflow.info(10);
         assert_eq!(reading(&mut inflow, limit, true), Excess::None);

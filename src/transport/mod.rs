@@ -62,7 +62,7 @@ pub use outgoing::Room;
 pub use packed::PackedMessage;
 pub use patience::Patience;
 pub use requests::{RequestError, RequestId, RequestResult, Resend};
-pub use server::{ServerEntry, masked};
+pub use server::ServerEntry;
 pub use settings::{DelayCallback, Settings};
 pub use source::{Sink, SubId};
 pub use tls::{Material, Review, TlsOptions, TlsQuestion, TlsSettings};

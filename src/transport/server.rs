@@ -1,13 +1,10 @@
 //! One server of the pool: its URL syntax and what is remembered about it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 
 use crate::error::{Error, Result};
-
-/// What is shown in the place of user and password.
-const MASK: &str = "********";
+use crate::mask::masked;
 
 /// The schemes of a URL, and the port of one that names none.
 const SCHEMES: [(&str, &str); 4] =
@@ -142,16 +139,6 @@ fn invalid(url: &str) -> Error {
         "wanted is [nats://|tls://|ws://|wss://][user:password@|token@]host[:port], \
          in user, password and token %XX for other characters",
     )
-}
-
-/// A URL as it may be shown: without what stands before the last `@`, but for its scheme.
-pub fn masked(url: &str) -> Cow<'_, str> {
-    let Some((secret, place)) = url.rsplit_once('@') else { return url.into() };
-    let scheme = match secret.split_once("://") {
-        Some((scheme, _)) if scheme.bytes().all(|c| c.is_ascii_alphabetic()) => scheme,
-        _ => return format!("{MASK}@{place}").into(),
-    };
-    format!("{scheme}://{MASK}@{place}").into()
 }
 
 fn read(url: &str) -> Option<ServerEntry> {

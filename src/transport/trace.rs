@@ -129,7 +129,7 @@ const BYTES: &str = "bytes";
 /// The members of a traced line that matter.
 #[derive(Default)]
 struct Line {
-    message: String,
+    message: Short,
     info: Option<String>,
     error: Option<String>,
 }
@@ -137,7 +137,7 @@ struct Line {
 impl Line {
     /// The other eight places, by their texts.
     fn traced(self) -> Option<Traced> {
-        Some(match &*self.message {
+        Some(match self.message.text() {
             "establishing connection" => Traced::Dial,
             "read operation: INFO" => Traced::Info(Box::new(read(&self.info?)?)),
             "read operation: ERR" => Traced::ServerError(self.error?),
@@ -151,9 +151,38 @@ impl Line {
     }
 }
 
+/// The beginning of a message, as long as any that matters. Most do not, and come often: nothing is
+/// allocated for them.
+struct Short {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl Default for Short {
+    fn default() -> Short {
+        Short { bytes: [0; 48], length: 0 }
+    }
+}
+
+impl Short {
+    fn text(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.length..];
+        let fits = room.len().min(text.len());
+        room[..fits].copy_from_slice(&text.as_bytes()[..fits]);
+        self.length += fits;
+        Ok(())
+    }
+}
+
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let place = match field.name() {
+        let place: &mut dyn Write = match field.name() {
             "message" => &mut self.message,
             "info" => self.info.insert(String::new()),
             "error" => self.error.insert(String::new()),

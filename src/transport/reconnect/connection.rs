@@ -72,7 +72,10 @@ impl Reconnector {
     pub fn traced(self: &Arc<Self>, line: Traced) -> Verdict {
         match line {
             Traced::Ping => self.core.pings.sent(),
-            Traced::Pong => self.core.pong(),
+            Traced::Pong => {
+                lock(&self.progress).inflow.ended();
+                self.core.pong();
+            }
             line => return self.told(line),
         }
         Verdict::Continue(())
