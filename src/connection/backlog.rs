@@ -7,9 +7,11 @@
 //! than it would be theirs, but none later.
 
 use super::limits::{Limits, Overflow};
+use super::long_queue::LongQueue;
 use crate::lock::lock;
 use crate::transport::PackedMessage;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// What the runtime thread has to do after a message came.
@@ -38,11 +40,13 @@ pub struct Backlog {
     pub id: i64,
     limits: Limits,
     state: Mutex<State>,
+    /// As in the state, to be seen without the lock.
+    slow: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<PackedMessage>,
+    waiting: LongQueue<PackedMessage>,
     bytes: usize,
     /// The turns that the markers in the channel stand for, one by one, and all of them together.
     runs: VecDeque<usize>,
@@ -108,7 +112,7 @@ impl State {
 
 impl Backlog {
     pub fn new(id: i64, limits: Limits) -> Backlog {
-        Backlog { id, limits, state: Mutex::default() }
+        Backlog { id, limits, state: Mutex::default(), slow: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,9 +120,14 @@ impl Backlog {
     }
 
     /// A message of this size has come; `make` makes what is kept, if it is. `sent` is what the
-    /// channel has sent so far.
+    /// channel has sent so far. Called by one thread.
     pub fn arrive(&self, size: usize, sent: u64, make: impl FnOnce() -> PackedMessage) -> Arrived {
         let limits = self.limits;
+        // It is copied without the lock, for which the Tcl thread would wait, unless it may be dropped.
+        let likely = !self.slow.load(Ordering::Relaxed) || !self.state().full(limits, size);
+        let mut make = Some(make);
+        let mut made = if likely { make.take().map(|make| make()) } else { None };
+        let mut message = || made.take().or_else(|| make.take().map(|make| make()));
         let mut state = self.state();
         let mut slow = false;
         if state.ended {
@@ -131,9 +140,13 @@ impl Backlog {
             match limits.overflow {
                 Overflow::DropNew | Overflow::End => state.dropped += 1,
                 _ if too_large => state.dropped += 1,
-                Overflow::DropOld => self.make_room(&mut state, make()),
+                Overflow::DropOld => {
+                    if let Some(new) = message() {
+                        self.make_room(&mut state, new);
+                    }
+                }
                 Overflow::LatestPerSubject => {
-                    if let Some(new) = state.replace(make()) {
+                    if let Some(new) = message().and_then(|message| state.replace(message)) {
                         self.make_room(&mut state, new);
                     }
                     while limits.bytes > 0 && state.bytes > limits.bytes {
@@ -142,8 +155,9 @@ impl Backlog {
                 }
             }
             state.ended = limits.overflow == Overflow::End;
-        } else {
-            state.push(limits, make());
+            self.slow.store(true, Ordering::Relaxed);
+        } else if let Some(message) = message() {
+            state.push(limits, message);
         }
         let mut needs_marker = false;
         if state.turns < state.waiting.len() {
@@ -210,6 +224,7 @@ impl Backlog {
         let half = |limit: usize| limit == 0 || limit / 2 >= state.waiting.len();
         if state.slow && half(self.limits.messages) {
             state.slow = self.limits.bytes > 0 && state.bytes > self.limits.bytes / 2;
+            self.slow.store(state.slow, Ordering::Relaxed);
         }
         Some(message)
     }
@@ -251,7 +266,7 @@ impl Backlog {
     }
 
     /// All that waits.
-    pub fn take_all(&self) -> VecDeque<PackedMessage> {
+    pub fn take_all(&self) -> LongQueue<PackedMessage> {
         let mut state = self.state();
         state.bytes = 0;
         std::mem::take(&mut state.waiting)

@@ -10,7 +10,7 @@
 //! | `servers` | the pool, what is known of servers |
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
-//! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog`, `limits`, `slow_consumer` | messages in |
+//! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog`, `long_queue`, `limits`, `slow_consumer` | messages in |
 //! | `request`, `replies`, `collector` | requests |
 //! | `drain`, `round_trip`, `statistics` | `drain`; `ping`, `flush`, `rtt`; `statistics` |
 
@@ -30,6 +30,7 @@ mod limits;
 mod link_events;
 mod links;
 pub mod log;
+mod long_queue;
 mod notification;
 mod option_value;
 mod options;

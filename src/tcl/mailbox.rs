@@ -5,11 +5,16 @@
 //! setup      (Tcl thread)   alerted = false; something queued → alerted = true, do not sleep
 //! check      (Tcl thread)   something queued and no event in Tcl's queue → queue one, but for a
 //!                           break every SHIFT
-//! event      (Tcl thread)   serve what is queued, fairly in turn, until all are empty or TURN has gone
+//! event      (Tcl thread)   serve what is queued, fairly in turn, until all are empty or EVENT has
+//!                           gone; timers and idle scripts come in between, every TURN
 //! ```
 //! The flag is cleared only just before Tcl sleeps: clearing it anywhere else loses wake-ups or
 //! starves timers and files (both seen in experiments, both tested). The limit is a time and not
-//! a count because one poll of Tcl's notifier costs 57 µs on 8.6, more than many callbacks.
+//! a count because one poll of Tcl's notifier costs 57 µs on 8.6, more than many callbacks: it waits
+//! for a thread that waits for the files. Where all processors are busy that takes milliseconds (4 of
+//! them in the middle, 50 at worst, measured with four busy threads for each processor), and was what
+//! made timers late. So an event has several turns, and Tcl's timers are looked at between them,
+//! which needs no poll.
 //!
 //! A piece of work may be served again from a nested event loop while one of its deliveries still runs,
 //! so it stays in the queue until it is found empty, and is served one slice at a time.
@@ -26,8 +31,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 
-/// How long one event may serve before Tcl sees to its timers, files and idle work.
+/// How long one event may serve before Tcl sees to its timers and idle work.
 const TURN: Duration = Duration::from_millis(1);
+
+/// How long before Tcl sees to files, and to what waits in the event loop.
+const EVENT: Duration = Duration::from_millis(5);
 
 /// How long there may be work without a break. In a break Tcl finds no event of ours, and so runs
 /// its idle scripts, the redrawing of Tk among them, or lets `update` return.
@@ -111,6 +119,10 @@ struct Local {
     idle_break: Cell<Break>,
     /// An answer may come until then.
     expecting_until: Cell<Option<Instant>>,
+    /// Timers are looked at in the middle of an event: no other one of ours then.
+    between_turns: Cell<bool>,
+    /// What these and idle scripts took the last time: as much is ours before they come again.
+    tcl_took: Cell<Duration>,
     at_exit: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
 
@@ -306,6 +318,8 @@ fn local() -> Rc<Local> {
                     worked: Cell::new(Duration::ZERO),
                     idle_break: Cell::new(Break::None),
                     expecting_until: Cell::new(None),
+                    between_turns: Cell::new(false),
+                    tcl_took: Cell::new(Duration::ZERO),
                     at_exit: RefCell::default(),
                 })
             })
@@ -369,7 +383,10 @@ fn queue_event(flags: c_int) {
     if flags & stubs::FILE_EVENTS == 0 {
         return;
     }
-    if local.mailbox.queued.load(Ordering::SeqCst) == 0 || local.event_queued.get() {
+    if local.between_turns.take()
+        || local.mailbox.queued.load(Ordering::SeqCst) == 0
+        || local.event_queued.get()
+    {
         return;
     }
     if local.is_resting() {
@@ -400,13 +417,50 @@ fn serve_queued() {
     local.event_queued.set(false);
     local.turn.set(local.turn.get() + 1);
     let start = Instant::now();
-    let deadline = start + TURN;
+    let end = start + EVENT;
+    let mut worked = Duration::ZERO;
+    let mut turn = TURN.max(local.tcl_took.take());
+    loop {
+        let begin = Instant::now();
+        let left = serve_turn(&local, (begin + turn).min(end));
+        let now = Instant::now();
+        worked += now - begin;
+        if left || now >= end || local.mailbox.queued.load(Ordering::Acquire) == 0 {
+            break;
+        }
+        // What runs there may be what somebody waits for.
+        if serve_tcl(&local) {
+            local.tcl_took.set(now.elapsed());
+            break;
+        }
+        turn = TURN;
+    }
+    local.worked.set(local.worked.get() + worked);
+}
+
+/// Lets Tcl serve timers and idle scripts that are due; whether there were any.
+fn serve_tcl(local: &Local) -> bool {
+    local.between_turns.set(true);
+    // SAFETY: on a Tcl thread, in an event. Tcl refuses to serve events inside of an event unless it
+    // is told otherwise, as it is inside of `vwait`; the mode is put back as it was.
+    let served = unsafe {
+        let mode = stubs::set_service_mode(stubs::SERVICE_ALL);
+        let served = stubs::service_all();
+        stubs::set_service_mode(mode);
+        served
+    };
+    local.between_turns.set(false);
+    served != 0
+}
+
+/// Serves until this time; whether the event has to end.
+fn serve_turn(local: &Local, deadline: Instant) -> bool {
     loop {
         let Some((work, urgent)) = local.mailbox.next() else {
             if local.await_answer(deadline) {
                 continue;
             }
-            break;
+            return true;
         };
         let served = reported(|| work.serve(deadline)).unwrap_or(Served::Done);
         match served {
@@ -415,12 +469,13 @@ fn serve_queued() {
             Served::Done | Served::Leave if urgent => {}
             Served::Done | Served::Leave => local.mailbox.remove(&work),
         }
-        let leave = matches!(served, Served::Leave | Served::Pause);
-        if leave || Instant::now() >= deadline {
-            break;
+        if matches!(served, Served::Leave | Served::Pause) {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
         }
     }
-    local.worked.set(local.worked.get() + start.elapsed());
 }
 
 #[cfg(test)]

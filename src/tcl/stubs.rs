@@ -118,6 +118,7 @@ pub const DONT_WAIT: c_int = 2;
 pub const ALL_EVENTS: c_int = !DONT_WAIT;
 pub const FILE_EVENTS: c_int = 1 << 3;
 pub const QUEUE_TAIL: c_int = 0;
+pub const SERVICE_ALL: c_int = 1;
 
 static TABLE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static OO_TABLE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
@@ -281,7 +282,9 @@ mod same {
         205 queue_event(event: *mut Event, position: c_int);
         216 release(data: *mut c_void);
         217 reset_result(interp: *mut RawInterp);
+        221 service_all() -> c_int;
         229 set_max_block_time(time: *const Time);
+        233 set_service_mode(mode: c_int) -> c_int;
         234 set_obj_error_code(interp: *mut RawInterp, code: *mut RawObj);
         235 set_obj_result(interp: *mut RawInterp, result: *mut RawObj);
         254 unset_var2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int) -> c_int;

@@ -10,9 +10,9 @@ use super::message::Message;
 pub struct PackedMessage {
     /// Subject, reply and payload, one behind the other.
     block: Box<[u8]>,
-    subject: usize,
-    reply: Option<usize>,
-    size: usize,
+    subject: u32,
+    reply: Option<u32>,
+    size: u32,
     head: Option<Box<Head>>,
 }
 
@@ -21,6 +21,11 @@ struct Head {
     status: Option<u16>,
     description: Option<Box<str>>,
     map: HeaderMap,
+}
+
+/// Nothing in a message is longer than what its protocol line can say.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl PackedMessage {
@@ -33,7 +38,7 @@ impl PackedMessage {
         block.extend_from_slice(subject);
         block.extend_from_slice(reply_bytes);
         block.extend_from_slice(&inner.payload);
-        let (subject, reply) = (subject.len(), reply.map(|_| reply_bytes.len()));
+        let (subject, reply) = (length(subject.len()), reply.map(|_| length(reply_bytes.len())));
         let head = (inner.headers.is_some() || inner.status.is_some()).then(|| {
             Box::new(Head {
                 status: inner.status.map(|status| status.as_u16()),
@@ -41,14 +46,14 @@ impl PackedMessage {
                 map: inner.headers.unwrap_or_default(),
             })
         });
-        PackedMessage { block: block.into_boxed_slice(), subject, reply, size, head }
+        PackedMessage { block: block.into_boxed_slice(), subject, reply, size: length(size), head }
     }
 
     #[cfg(test)]
     pub fn of(subject: &str, payload: &[u8]) -> PackedMessage {
         let block = [subject.as_bytes(), payload].concat().into_boxed_slice();
-        let size = block.len();
-        PackedMessage { block, subject: subject.len(), reply: None, size, head: None }
+        let size = length(block.len());
+        PackedMessage { block, subject: length(subject.len()), reply: None, size, head: None }
     }
 
     fn part(&self, from: usize, to: usize) -> &[u8] {
@@ -56,20 +61,21 @@ impl PackedMessage {
     }
 
     pub fn subject(&self) -> &[u8] {
-        self.part(0, self.subject)
+        self.part(0, self.subject as usize)
     }
 
     pub fn reply(&self) -> Option<&[u8]> {
-        self.reply.map(|length| self.part(self.subject, self.subject + length))
+        let from = self.subject as usize;
+        self.reply.map(|length| self.part(from, from + length as usize))
     }
 
     pub fn payload(&self) -> &[u8] {
-        self.part(self.subject + self.reply.unwrap_or(0), self.block.len())
+        self.part(self.subject as usize + self.reply.unwrap_or(0) as usize, self.block.len())
     }
 
     /// Bytes of subject, reply, header and payload.
     pub fn len(&self) -> usize {
-        self.size
+        self.size as usize
     }
 
     /// Whether there is a header at all, be it only a status line.
