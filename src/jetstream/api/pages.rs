@@ -52,14 +52,20 @@ impl Api {
         Ok(all)
     }
 
-    /// The subjects of a stream's messages that match any of the filters.
+    /// The subjects of a stream's messages that match any of the filters. `page` is called for each
+    /// page that has come.
     ///
     /// # Errors
     /// Those of the request.
-    pub async fn roll(&self, stream: &str, filters: &[String]) -> Result<Roll> {
+    pub async fn roll(
+        &self,
+        stream: &str,
+        filters: &[String],
+        page: impl Fn() + Send + Sync,
+    ) -> Result<Roll> {
         let mut roll = Roll { last_seq: u64::MAX, ..Roll::default() };
         for filter in filters {
-            self.call_roll(stream, filter, &mut roll).await?;
+            self.call_roll(stream, filter, &page, &mut roll).await?;
         }
         Ok(roll)
     }
@@ -70,12 +76,19 @@ impl Api {
     /// The server sorts them, though: a page that begins at or before the end of the last one lacks
     /// nothing that was there all the time. So each page overlaps the one before it, and when there
     /// is a gap all the same, another one further to the front is asked for.
-    async fn call_roll(&self, stream: &str, filter: &str, roll: &mut Roll) -> Result<()> {
+    async fn call_roll(
+        &self,
+        stream: &str,
+        filter: &str,
+        came: &(impl Fn() + Send + Sync),
+        roll: &mut Roll,
+    ) -> Result<()> {
         let (mut offset, mut back) = (0_u64, OVERLAP);
         let mut end: Option<String> = None;
         loop {
             let body = json!({"subjects_filter": filter, "offset": offset}).to_string();
             let mut info = self.call(Op::StreamInfo(stream), body).await?;
+            came();
             let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
             roll.fresh |= offset == 0 && is_fresh(&info);
             let Some(state) = info.get_mut("state") else { return Ok(()) };

@@ -30,6 +30,7 @@ mod probe;
 mod renewal;
 mod resume;
 mod rollcall;
+mod standstill;
 mod stream;
 mod unreadable;
 mod watchdog;
@@ -45,6 +46,7 @@ use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;
 use self::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
 use self::rollcall::RollCall;
+use self::standstill::Standstill;
 use self::watchdog::QUIET;
 use super::{ConsumerState, OrderedConfig};
 use crate::error::{Error, Kind};
@@ -131,6 +133,7 @@ pub struct Machine {
     /// A list that the present consumer works off ends here, at the latest.
     list_end: Option<u64>,
     initial: Initial,
+    standstill: Standstill,
 
     credit: Credit,
 
@@ -208,6 +211,7 @@ impl Machine {
             expected: None,
             list_end: None,
             initial: Initial::default(),
+            standstill: Standstill::default(),
             credit: Credit::default(),
             last_traffic: now,
             last_message: now,

@@ -253,8 +253,10 @@ impl World {
                 }
                 Action::AskConsumer { token, .. } => self.consumer_info(token),
                 Action::AskStream { token, .. } => {
+                    let last = self.stored[&self.last_seq];
                     let info = json!({"created": "2026-01-01T00:00:00Z",
-                        "state": {"last_seq": self.last_seq}});
+                        "state": {"last_seq": self.last_seq,
+                            "last_ts": format!("2026-01-01T00:00:00.{last:09}Z")}});
                     let answer = self.request(info);
                     self.wire.push_back(Packet::StreamInfo { token, answer });
                 }

@@ -257,7 +257,12 @@ impl Driver {
             task.abort();
         }
         self.questions.subjects = Some(link.spawn(async move {
-            let answer = api.roll(&stream, &filters).await.map(Arc::new);
+            let page = || {
+                if let Some(driver) = me.upgrade() {
+                    lock(&driver).observer.heard();
+                }
+            };
+            let answer = api.roll(&stream, &filters, page).await.map(Arc::new);
             if let Some(driver) = me.upgrade() {
                 let attachment = answer
                     .as_ref()

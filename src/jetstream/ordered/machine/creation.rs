@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::probe::Delivered;
 use super::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
+use super::standstill::Standstill;
 use super::watchdog::QUIET;
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
@@ -33,6 +34,7 @@ impl Machine {
         self.expected = None;
         self.list_end = None;
         self.initial.begin();
+        self.standstill = Standstill::NotAsked;
         self.gap = false;
         self.seen.clear();
         self.phase = Phase::Creating;

@@ -13,13 +13,15 @@
 //! all of them if the count is right. It is wrong only if something was overwritten between `created`
 //! and the count, and what is new was not even counted when the last message was sent: for that
 //! somebody must write in just that moment, so for a stream that was quiet for [`SETTLED_NS`] before
-//! `created` the count is believed. With nothing at all there is no time to judge by, and a key that is
-//! being overwritten is counted as none: the stream is asked. (A watch may be told before it is: what
-//! is written after the server has said that there is nothing comes behind the end. So a program that
-//! watches an empty bucket and writes at once sees the order that it expects.) A server that counts and delivers for
-//! another one (a replica of the stream, or a mirror) may know less than it should, and a mirror's
-//! messages have the times of their origin: there this is no proof ([`OrderedConfig::behind`]). In a
-//! cluster the times come from the clocks of two servers, which may differ by [`CLOCK_SKEW_NS`].
+//! `created` the count is believed. In a cluster the times come from the clocks of two servers, which
+//! may differ by [`CLOCK_SKEW_NS`].
+//!
+//! If it was not, or nothing has come at all (a key that is being overwritten is counted as none), or
+//! the server that counts and delivers may know less than it should (a replica, or a mirror, whose
+//! messages have the times of their origin: [`OrderedConfig::behind`]), the stream is asked whether it
+//! stands still; see [`super::standstill`]. A watch may be told before that: what is written after the
+//! server has said that there is nothing comes behind the end. So a program that watches an empty
+//! bucket and writes at once sees the order that it expects.
 //!
 //! **Somebody may have written**: the stream is asked which subjects it has (a roll call, begun after
 //! the watch), and the end is when each of them has been seen. What was there at the start and is not in
@@ -71,9 +73,9 @@ pub(super) struct Initial {
     roll: Availability,
     /// When the newest message of the present consumer was stored.
     newest: i64,
-    /// Messages stored until then were there when the present consumer was made, and had been for a
-    /// while. None if its numbers were not taken at that moment.
-    before: Option<i128>,
+    /// When the present consumer was made. None if its numbers were not taken at that moment.
+    made: Option<i128>,
+    clustered: bool,
     /// Behind the last message, as the server said last.
     pending: u64,
     /// When the server said that there was nothing at all.
@@ -104,7 +106,8 @@ impl Default for Initial {
             missing: None,
             roll: Availability::Yes { failures: 0 },
             newest: i64::MIN,
-            before: None,
+            made: None,
+            clustered: false,
             pending: u64::MAX,
             empty_at: None,
         }
@@ -115,7 +118,7 @@ impl Initial {
     /// Another consumer is made, which tells its own numbers.
     pub fn begin(&mut self) {
         self.newest = i64::MIN;
-        self.before = None;
+        self.made = None;
         self.pending = u64::MAX;
         self.empty_at = None;
     }
@@ -145,8 +148,8 @@ impl Initial {
         // that were overwritten just now.
         let at_once = numbers.consumer_seq == 0;
         // Only a cluster mentions one.
-        let margin = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { SETTLED_NS };
-        self.before = created(info).filter(|_| at_once).map(|created| created - margin);
+        self.clustered = info.get("cluster").is_some();
+        self.made = created(info).filter(|_| at_once);
         if self.pending == u64::MAX {
             self.pending = numbers.pending;
             let said = info.get("ts").and_then(Value::as_str).and_then(rfc3339::nanoseconds);
@@ -159,14 +162,22 @@ impl Initial {
         self.empty_at.is_some_and(|at| i128::from(meta.timestamp_ns) > at)
     }
 
-    /// Something came, and some of it was stored just before the start, or later.
+    /// Something came that was stored after the start.
     fn has_news(&self) -> bool {
-        self.newest != i64::MIN && self.before.is_none_or(|before| i128::from(self.newest) > before)
+        self.newest != i64::MIN && self.made.is_none_or(|made| i128::from(self.newest) > made)
     }
 
-    /// Something came, and it is all older than that.
+    /// Something came, and all of it had been there for a while.
     fn is_old(&self) -> bool {
-        self.newest != i64::MIN && !self.has_news()
+        let margin = if self.clustered { CLOCK_SKEW_NS } else { SETTLED_NS };
+        self.newest != i64::MIN
+            && self.made.is_some_and(|made| i128::from(self.newest) <= made - margin)
+    }
+
+    /// Whether that was before the present consumer was made, whatever the clocks of servers say.
+    pub fn is_before(&self, time: i128) -> bool {
+        let skew = if self.clustered { CLOCK_SKEW_NS } else { 0 };
+        self.made.is_some_and(|made| time <= made - skew)
     }
 
     /// As far as the last message says.
@@ -190,7 +201,7 @@ impl Machine {
         if certain {
             self.initial.still(0);
         }
-        let counted = self.expected.is_some_and(|expected| self.received >= expected);
+        let counted = self.has_counted_all();
         let nothing_pending = certain || self.initial.pending == 0;
         // Who may not ask has to believe what comes with the messages.
         let believed = certain || nothing_pending && !self.may_ask_consumer;
@@ -208,9 +219,12 @@ impl Machine {
                 self.end_of_initial(now, out);
             }
         } else if self.initial.missing.is_none() {
-            let needed = counted || nothing_pending || self.initial.has_news() || self.spec.behind;
-            if needed && matches!(self.roll_call, RollCall::NotNeeded) {
-                self.call_roll(out);
+            if self.initial.has_news() {
+                if matches!(self.roll_call, RollCall::NotNeeded) {
+                    self.call_roll(out);
+                }
+            } else if counted || nothing_pending {
+                self.ask_standstill(out);
             }
         } else if let Some(missing) = &mut self.initial.missing
             && missing.marks.is_empty()
@@ -244,7 +258,12 @@ impl Machine {
         if subjects { self.received >= expected * 2 + 64 } else { self.received >= expected }
     }
 
-    fn end_of_initial(&mut self, now: Instant, out: &mut Vec<Action>) {
+    /// As many messages have come as the server promised.
+    pub(super) fn has_counted_all(&self) -> bool {
+        self.expected.is_some_and(|expected| self.received >= expected)
+    }
+
+    pub(super) fn end_of_initial(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.finish_initial(out);
         if self.list_has_holes() {
             self.renew(now, out);

@@ -82,6 +82,7 @@ impl Machine {
 
     /// The answer got lost with the connection.
     pub(super) fn roll_call_lost(&mut self, now: Instant) {
+        self.standstill_lost();
         if matches!(self.roll_call, RollCall::Asked { .. }) {
             self.roll_call = RollCall::Due { not_before: now };
         }

@@ -20,7 +20,7 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         if !matches!(self.phase, Phase::Checking { token: t } if t == token) {
-            return;
+            return self.standstill_info(token, answer, now, out);
         }
         match answer {
             Ok(info) => {

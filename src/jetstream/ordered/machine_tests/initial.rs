@@ -19,8 +19,8 @@ fn the_end_of_nothing() {
     let mut rig = Rig::new(watch());
     rig.created(9, 0);
     // A key that is just being overwritten is counted as none.
-    rig.expect(&["create last_per_subject", "Initial", "created", "roll call s.>"]);
-    rig.answer_roll(&[], 9);
+    rig.expect(&["create last_per_subject", "Initial", "created", "ask STREAM.INFO.S"]);
+    rig.answer_stream(OLD, 9);
     rig.expect(&["end", "Live"]);
 }
 
@@ -76,6 +76,7 @@ fn writers_cannot_put_off_the_end_for_ever() {
     rig.created(0, 2);
     rig.message(1, 1, 5);
     rig.message(2, 2, 5);
+    rig.answer_stream(OLD, 4);
     rig.answer_roll(&["s.1", "s.2"], 2);
     rig.message(3, 3, 5);
     rig.expect(&[
@@ -84,6 +85,7 @@ fn writers_cannot_put_off_the_end_for_ever() {
         "created",
         "deliver",
         "deliver",
+        "ask STREAM.INFO.S",
         "roll call s.>",
         "end",
         "Live",
@@ -112,6 +114,8 @@ fn the_end_when_pending_messages_vanish() {
     let info = rig.info(1, 3, 0);
     rig.answer(Ok(info));
     // Nobody knows yet whether that is true.
+    rig.expect(&["ask STREAM.INFO.S"]);
+    rig.answer_stream(OLD, 3);
     rig.expect(&["roll call s.>"]);
     rig.answer_roll(&["s.1"], 3);
     // The server still has a list of what has vanished, and would step through it.
@@ -131,13 +135,13 @@ fn the_last_message_says_that_others_have_vanished() {
     let mut rig = Rig::new(watch());
     rig.created(0, 3);
     rig.message(3, 1, 0);
-    rig.answer_roll(&["s.3"], 3);
+    rig.answer_stream(OLD, 3);
     rig.expect(&[
         "create last_per_subject",
         "Initial",
         "created",
         "deliver",
-        "roll call s.>",
+        "ask STREAM.INFO.S",
         "end",
         "Live",
         "ask STREAM.INFO.S",
@@ -234,8 +238,8 @@ fn by_sequence_leaves_the_snapshot_behind() {
     assert_eq!(rig.request["opt_start_seq"], json!(11));
     rig.take();
     rig.created(10, 0);
-    rig.answer_roll(&["s.10"], 40);
-    rig.expect(&["created", "roll call s.>", "Initial", "end", "Live"]);
+    rig.answer_stream(OLD, 10);
+    rig.expect(&["created", "ask STREAM.INFO.S", "Initial", "end", "Live"]);
 }
 
 #[test]
@@ -428,8 +432,10 @@ fn replicas_and_mirrors_are_not_believed() {
     let mut rig = Rig::new(OrderedConfig { behind: true, ..watch() });
     rig.created(0, 1);
     rig.message(1, 1, 0);
-    rig.expect(&["create last_per_subject", "Initial", "created", "roll call s.>", "deliver"]);
+    rig.expect(&["create last_per_subject", "Initial", "created", "deliver", "ask STREAM.INFO.S"]);
     // The leader has one more.
+    rig.answer_stream(OLD, 2);
+    rig.expect(&["roll call s.>"]);
     rig.answer_roll(&["s.1", "s.2"], 2);
     rig.expect(&[]);
     rig.message(2, 2, 0);
@@ -501,4 +507,36 @@ fn the_last_message_of_the_initial_data_need_not_be_consumed_for_flow_control() 
     rig.expect(&[]);
     rig.consumed(1);
     rig.expect(&["publish fc.1"]);
+}
+
+#[test]
+fn a_stream_that_stands_still() {
+    let stream = |last_seq: u64, last_ts: &str| {
+        Ok(json!({"created": OLD, "state": {"last_seq": last_seq, "last_ts": last_ts}}))
+    };
+    let (older, younger) = ("2026-01-01T00:00:10Z", "2026-01-01T00:00:10.000000001Z");
+    for (behind, last_seq, last_ts, still) in [
+        // Another subject's message is the last one, and is older than the consumer.
+        (false, 9, older, true),
+        (false, 9, younger, false),
+        // The consumer has come to the end.
+        (false, 2, younger, true),
+        (true, 2, younger, true),
+        // A replica may have counted before it got what the leader has had for long.
+        (true, 9, older, false),
+    ] {
+        let mut rig = Rig::new(OrderedConfig { behind, ..watch() });
+        rig.created(0, 2);
+        rig.message(1, 1, 1);
+        later(&mut rig, "s.2", 2, 2, 0, -5);
+        rig.take();
+        rig.answer(stream(last_seq, last_ts));
+        let expected = if still { &["end", "Live"][..] } else { &["roll call s.>"] };
+        assert_eq!(rig.take(), expected, "{behind} {last_seq} {last_ts}");
+    }
+    // It is asked again when the answer got lost.
+    let mut rig = Rig::new(watch());
+    rig.created(0, 0);
+    rig.answer(Err(error(Kind::Timeout)));
+    assert_eq!(rig.take().last().map(String::as_str), Some("roll call s.>"));
 }
