@@ -40,10 +40,11 @@ impl From<RequestResult> for RequestOutcome {
             Err(RequestError::NoResponders(report)) => {
                 RequestOutcome::NoResponders(PackedMessage::new(*report))
             }
-            Err(RequestError::Timeout) => RequestOutcome::Timeout,
+            // Nobody will answer what was not sent.
+            Err(RequestError::Timeout | RequestError::Refused(_)) => RequestOutcome::Timeout,
             Err(RequestError::Denied(_)) => RequestOutcome::Denied,
             Err(RequestError::Lost) => RequestOutcome::Lost,
-            Err(RequestError::Closed | RequestError::Refused(_)) => RequestOutcome::Closed,
+            Err(RequestError::Closed) => RequestOutcome::Closed,
         }
     }
 }

@@ -98,9 +98,11 @@ pub fn without_match(pattern: &str) -> Option<Error> {
         let text = format!("Invalid pattern {pattern}: * and > stand for whole tokens");
         return Some(Error::invalid(text));
     }
-    let quoted =
-        |quote: char| pattern.len() > 1 && pattern.starts_with(quote) && pattern.ends_with(quote);
-    if quoted('"') || quoted('\'') {
+    // Left over from another notation, or from one pair too many in this one.
+    let within = |first: char, last: char| {
+        pattern.len() > 1 && pattern.starts_with(first) && pattern.ends_with(last)
+    };
+    if pattern.contains('"') || within('\'', '\'') || within('{', '}') {
         let text = format!("Invalid pattern {pattern}: the quotes would be part of the key");
         return Some(Error::invalid(text));
     }
@@ -147,7 +149,8 @@ mod tests {
 
     #[test]
     fn patterns() {
-        for pattern in [">", "*", "a", "a.>", "*.b", "a.*.c", "a:b", "k'k", "'", "gr\u{fc}n", "{a}"]
+        for pattern in
+            [">", "*", "a", "a.>", "*.b", "a.*.c", "a:b", "k'k", "'", "gr\u{fc}n", "{a}b"]
         {
             assert_eq!(check_pattern(pattern), Ok(()), "{pattern}");
         }
@@ -166,6 +169,9 @@ mod tests {
             ("\"001.>\"", Kind::InvalidArg, "\"001.>\": * and >"),
             ("\"a\"", Kind::InvalidArg, "\"a\": the quotes"),
             ("'a.b'", Kind::InvalidArg, "'a.b': the quotes"),
+            ("{a.b}", Kind::InvalidArg, "{a.b}: the quotes"),
+            ("a.\"b\"", Kind::InvalidArg, "a.\"b\": the quotes"),
+            ("\"a", Kind::InvalidArg, "\"a: the quotes"),
         ] {
             let error = check_pattern(pattern).expect_err(pattern);
             assert_eq!(error.kind, kind, "{pattern}");

@@ -433,6 +433,15 @@ impl RequestTable {
         }
     }
 
+    /// A message with this reply subject could not be sent. If it was a request, that is over.
+    pub fn end_unsent(&self, reply: &str, error: Error) {
+        let token = reply.strip_prefix(&self.prefix).and_then(|token| token.parse().ok());
+        let pending = token.and_then(|token| self.table().remove(token));
+        if let Some(handler) = pending.and_then(|pending| pending.handler) {
+            handler.fail(RequestError::Refused(error));
+        }
+    }
+
     /// Ends all requests, and every later one at once.
     pub fn end(&self, end: LinkEnd) {
         let mut table = self.table();

@@ -98,10 +98,13 @@ async fn hand_over(
     entry: QueueEntry,
 ) -> bool {
     match entry {
-        QueueEntry::Publish(message) => match client.publish_message(message).await {
-            Ok(()) => true,
-            Err(error) => refused(core, &error),
-        },
+        QueueEntry::Publish(message) => {
+            let reply = message.reply.clone();
+            match client.publish_message(message).await {
+                Ok(()) => true,
+                Err(error) => refused(core, reply.as_deref(), &error),
+            }
+        }
         QueueEntry::Ping(id) => ping(core, client, pinger, id).await,
         QueueEntry::Subscribe(id) => subscribe(core, client, id).await,
         QueueEntry::Unsubscribe(id, max) => unsubscribe(core, id, max).await,
@@ -165,15 +168,17 @@ async fn ping(
 }
 
 /// What became of a message that the engine did not take.
-fn refused(core: &LinkCore, error: &PublishError) -> bool {
+fn refused(core: &LinkCore, reply: Option<&str>, error: &PublishError) -> bool {
     core.forget_message();
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => {
-            let limit = core.info().map_or(0, |info| info.max_payload);
-            core.tell(Event::AsyncError(Error::new(
-                Kind::MaxPayload,
-                format!("Maximum size of NATS message is {limit}"),
-            )));
+            // It was queued before the limit of this server was known.
+            let error = Error::too_large(core.info().map_or(0, |info| info.max_payload));
+            if let Some(reply) = reply {
+                core.requests.end_unsent(reply, error.clone());
+            }
+            // A callback is not told the reason.
+            core.tell(Event::AsyncError(error));
             true
         }
         PublishErrorKind::InvalidSubject => {
