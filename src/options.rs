@@ -233,9 +233,15 @@ fn is_huge(digits: &str) -> bool {
     digits.len() > longest && digits.chars().all(|c| c.is_digit(radix))
 }
 
-/// An integer ≥ 0 as the server counts, in unsigned 64 bits; what does not fit is cut to the largest
-/// that does.
+/// An integer ≥ 0 as the server counts sequences, in unsigned 64 bits; what does not fit is cut to the
+/// largest that does.
 pub fn unsigned(value: &Obj) -> Option<u64> {
+    integer(value).filter(|cut| *cut >= 0)?;
+    Some(exactly_unsigned(value).unwrap_or(u64::MAX))
+}
+
+/// An integer ≥ 0 that fits unsigned 64 bits.
+pub fn exactly_unsigned(value: &Obj) -> Option<u64> {
     let small = integer(value)?;
     if small < i64::MAX {
         return u64::try_from(small).ok();
@@ -249,7 +255,7 @@ pub fn unsigned(value: &Obj) -> Option<u64> {
         Some("0d") => (&digits[2..], 10),
         _ => (digits, 10),
     };
-    Some(u64::from_str_radix(digits, radix).unwrap_or(u64::MAX))
+    u64::from_str_radix(digits, radix).ok()
 }
 
 /// Milliseconds with a fraction, as nanoseconds.

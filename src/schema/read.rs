@@ -199,7 +199,7 @@ fn plain(interp: Interp<'_>, name: &str, kind: Type, is_ms: bool, value: &Obj) -
 
 /// As Tcl reads it; unsigned 64 bits fit, too.
 fn number(value: &Obj) -> Value {
-    match options::unsigned(value) {
+    match options::exactly_unsigned(value) {
         Some(number) => number.into(),
         None => options::integer(value).unwrap_or_default().into(),
     }
