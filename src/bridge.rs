@@ -7,6 +7,7 @@
 use crate::error::Error;
 use crate::lock::lock;
 use crate::tcl::coroutine::{self, Busy};
+use crate::tcl::leaving::is_leaving;
 use crate::tcl::mailbox::{Mailbox, Served, Work, at_thread_exit, expect_answer};
 use crate::tcl::wait::{Waiter, wait};
 use crate::tcl::{Interp, InterpHandle, Obj, Result, Return};
@@ -144,7 +145,7 @@ impl<T: Send + 'static> Promise<T> {
     }
 
     fn send(&mut self, value: crate::error::Result<T>) {
-        if let Some(slot) = self.slot.take() {
+        if let Some(slot) = self.slot.take().filter(|_| !is_leaving()) {
             *lock(&slot.value) = Some(value);
             slot.ready.store(true, Ordering::Release);
             self.mailbox.post(slot, true);
@@ -392,7 +393,7 @@ impl<T: Send + 'static> Sender<T> {
     pub fn send_counted(&self, item: T) -> u64 {
         let mut queue = self.channel.lock();
         let sent = self.channel.sent.fetch_add(1, Ordering::Release) + 1;
-        if !queue.open && !queue.last {
+        if (!queue.open && !queue.last) || is_leaving() {
             return sent;
         }
         queue.items.push_back(item);

@@ -7,23 +7,33 @@ use crate::error::{Error, Kind};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Method, Obj, Result, Return};
-use crate::transport::RequestError;
+use crate::transport::{ConnState, Link, RequestError};
 use std::time::{Duration, Instant};
 
 const OPTIONS: &[options::Spec] = &[("timeout", Type::Timeout)];
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+impl Connection {
+    /// The link while there is a connection. A command may have got an answer over a new one before
+    /// the news of that, so the status is not all that counts.
+    fn connected_link(&self) -> Result<Link> {
+        let link = self.link().map_err(|_| Error::no_connection())?;
+        let connected = matches!(*link.connected().borrow(), ConnState::Connected(_));
+        if connected || self.status() == Status::Connected {
+            return Ok(link);
+        }
+        Err(Error::no_connection().into())
+    }
+}
+
 fn ping(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
-    if this.status() != Status::Connected {
-        return Err(Error::no_connection().into());
-    }
+    let link = this.connected_link()?;
     let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
     this.logger.log(Level::Debug, "sending PING");
     let (promise, pending) = bridge::promise(call.interp);
     let complete = this.in_order(move |outcome| promise.complete(outcome));
-    let link = this.link()?;
     let sent = link.barrier(Some(timeout), move |outcome| {
         complete(outcome.map_err(|error| match error {
             RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
@@ -59,12 +69,9 @@ fn flush(call: &Call<'_>) -> Result<Return> {
 fn rtt(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
-    if this.status() != Status::Connected {
-        return Err(Error::no_connection().into());
-    }
+    let link = this.connected_link()?;
     let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
     let (promise, pending) = bridge::promise(call.interp);
-    let link = this.link()?;
     let start = Instant::now();
     let sent = link.flush(timeout, move |outcome| {
         let took = start.elapsed();

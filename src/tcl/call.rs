@@ -1,7 +1,7 @@
 //! Entries from Tcl: native commands and TclOO methods.
 
 use super::boundary::caught;
-use super::{Dict, Failure, Fault, Interp, List, Obj, Object, Result, stubs};
+use super::{Dict, Failure, Fault, Interp, List, Obj, Object, Result, leaving, stubs};
 use std::any::Any;
 use std::ffi::{CString, c_int, c_void};
 use std::rc::Rc;
@@ -122,11 +122,13 @@ pub(super) fn conclude(interp: Interp<'_>, outcome: Result<Return>) -> c_int {
             stubs::OK
         }
         Ok(Return::Suspended(code)) => code,
-        Err(Failure::Error(error)) => {
-            interp.raise(&error);
+        Err(failure) => {
+            leaving::stay_behind();
+            if let Failure::Error(error) = failure {
+                interp.raise(&error);
+            }
             stubs::ERROR
         }
-        Err(Failure::Raised) => stubs::ERROR,
     }
 }
 

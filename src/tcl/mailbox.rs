@@ -20,7 +20,7 @@
 //! so it stays in the queue until it is found empty, and is served one slice at a time.
 
 use super::boundary::{caught, reported};
-use super::stubs;
+use super::{leaving, stubs};
 use crate::lock::lock;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -139,7 +139,7 @@ impl Mailbox {
     /// Queues `work`, from any thread. After the end of the Tcl thread this does nothing.
     pub fn post(&self, work: Arc<dyn Work>, urgent: bool) {
         let mut queues = self.lock();
-        if queues.thread.is_none() {
+        if queues.thread.is_none() || leaving::is_leaving() {
             return;
         }
         if urgent {
@@ -285,6 +285,7 @@ pub fn at_process_exit(f: fn()) {
     unsafe extern "C" fn leave(data: *mut c_void) {
         // SAFETY: the function pointer given below.
         let f = unsafe { std::mem::transmute::<*mut c_void, fn()>(data) };
+        leaving::begin();
         // There is nobody left to tell of a panic.
         let _ = caught(f);
     }

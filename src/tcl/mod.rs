@@ -13,6 +13,7 @@
 //! | `wait` | waiting in coroutines and in the event loop |
 //! | `coroutine` | what is delivered to coroutines that wait |
 //! | `mailbox` | what other threads post to a Tcl thread |
+//! | `leaving` | the end of the process, as other threads see it |
 #![allow(unsafe_code)]
 
 mod boundary;
@@ -20,6 +21,7 @@ pub mod call;
 pub mod coroutine;
 mod failure;
 pub mod interp;
+pub mod leaving;
 pub mod load;
 pub mod mailbox;
 pub mod obj;
