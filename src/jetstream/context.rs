@@ -1,6 +1,6 @@
 //! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
-use super::api::{Api, Op, Trace, Undeletable};
+use super::api::{Api, Discards, Op, Trace};
 use crate::bridge::{self, Pending, Promise};
 use crate::connection::Connection;
 use crate::connection::log::Level;
@@ -24,7 +24,7 @@ pub struct JetStream {
     pub prefix: Arc<str>,
     timeout_ms: i64,
     trace: Option<Trace>,
-    undeletable: Undeletable,
+    discards: Discards,
     children: Children,
 }
 
@@ -41,8 +41,8 @@ impl JetStream {
 
     pub fn api(&self) -> crate::error::Result<Api> {
         let (link, prefix) = (self.connection.link()?, self.prefix.clone());
-        let (trace, undeletable) = (self.trace.clone(), self.undeletable.clone());
-        Ok(Api { link, prefix, timeout: self.timeout(), trace, undeletable })
+        let (trace, discards) = (self.trace.clone(), self.discards.clone());
+        Ok(Api { link, prefix, timeout: self.timeout(), trace, discards })
     }
 
     /// Logs what was asked and answered since the last time.
@@ -164,7 +164,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
             prefix,
             timeout_ms: given.int("timeout").unwrap_or(5000),
             trace: given.flag("trace").then(Trace::default),
-            undeletable: Undeletable::default(),
+            discards: Discards::default(),
             children: Children::default(),
         })
     })?;

@@ -15,6 +15,7 @@ use super::last::Last;
 use super::names::{check_filter, without_match};
 use super::object::KeyValue;
 use crate::bridge::{self, Promise, Sender};
+use crate::connection::log::Level;
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
@@ -37,6 +38,8 @@ enum GatherEvent {
     Entry(Entry, Option<u32>),
     /// A message that is no entry of the bucket; it only has to be counted.
     Foreign,
+    /// For the log.
+    Warning(String),
     End(crate::error::Result<()>),
 }
 
@@ -75,6 +78,7 @@ impl Gathering {
                 self.consumed();
             }
             GatherEvent::Foreign => self.consumed(),
+            GatherEvent::Warning(_) => {}
             GatherEvent::End(outcome) => {
                 if let Some(promise) = self.done.take() {
                     promise.complete(outcome);
@@ -191,8 +195,11 @@ impl Observer for GatherObserver {
     }
 
     fn last_error(&mut self, kind: Kind, text: String) {
-        // Only the end of the consumer ends the gathering; everything else heals.
-        if matches!(kind, Kind::StreamNotFound | Kind::ConnectionClosed) {
+        // Only the end of the consumer ends the gathering; everything else heals, but for what the
+        // user is not allowed to do.
+        if kind == Kind::Permissions {
+            self.events.send(GatherEvent::Warning(text));
+        } else if matches!(kind, Kind::StreamNotFound | Kind::ConnectionClosed) {
             self.end(Err(bucket_gone(&self.bucket.name, Error::new(kind, text))));
         }
     }
@@ -234,8 +241,12 @@ fn gather(
         activity: activity.clone(),
         timer: RefCell::new(None),
     });
-    let weak = Rc::downgrade(&gathering);
+    let (weak, js) = (Rc::downgrade(&gathering), kv.js.clone());
+    let what = wanted.what;
     let (sender, events) = bridge::channel(call.interp.handle(), move |event, _| {
+        if let GatherEvent::Warning(text) = &event {
+            js.connection.logger.log(Level::Warn, &format!("Gathering {what}: {text}"));
+        }
         if let Some(gathering) = weak.upgrade() {
             gathering.event(event, &add);
         }

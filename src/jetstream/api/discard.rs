@@ -6,17 +6,29 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Api, Op};
 use crate::error::Kind;
 use crate::lock::lock;
 use crate::transport::{ConnState, How, Link};
 
-/// The streams whose consumers may not be deleted by this user. A server reports each attempt in its
-/// log, so there is only one.
+/// What is known of consumers that were deleted.
 #[derive(Clone, Default)]
-pub struct Undeletable(Arc<Mutex<HashSet<String>>>);
+pub struct Discards(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// The streams whose consumers may not be deleted by this user. A server reports each attempt,
+    /// to the user and in its log, so there is only one.
+    forbidden: HashSet<String>,
+    /// When a consumer was left last.
+    last: Option<Instant>,
+}
+
+/// For so long a consumer that was left may still count: until the server has deleted it, or has
+/// found out by itself that nobody listens.
+const COUNTS: Duration = Duration::from_millis(2500);
 
 /// For how long the answer is of interest, which is of none unless it is an error.
 const ANSWERED: Duration = Duration::from_secs(5);
@@ -26,18 +38,28 @@ impl Api {
     /// server has done it, or never will.
     pub fn discard_consumer(&self, link: &Link, stream: &str, consumer: &str) {
         let connected = matches!(*link.connected().borrow(), ConnState::Connected(_));
-        if !connected || lock(&self.undeletable.0).contains(stream) {
+        let mut known = lock(&self.discards.0);
+        known.last = Some(Instant::now());
+        if !connected || known.forbidden.contains(stream) {
             return;
         }
-        let (undeletable, name) = (self.undeletable.clone(), stream.to_owned());
-        let api = Api { link: link.clone(), ..self.clone() };
-        // Fails only when the link is closed, and takes its consumers with it.
+        drop(known);
+        let (discards, name) = (self.discards.clone(), stream.to_owned());
         let how = How { timeout: Some(ANSWERED), quiet: true, ..How::default() };
-        let _ = api.request_as(Op::ConsumerDelete { stream, consumer }, "", how, move |answer| {
+        let api = Api { link: link.clone(), ..self.clone() };
+        let delete = Op::ConsumerDelete { stream, consumer };
+        // Fails only when the link is closed, and takes its consumers with it.
+        let _ = api.request_as(delete, "", how, move |answer| {
             if answer.is_err_and(|error| error.kind == Kind::Permissions) {
-                lock(&undeletable.0).insert(name);
+                lock(&discards.0).forbidden.insert(name);
             }
         });
+    }
+
+    /// Tells whether a consumer was left just now. Another one may then be refused because of it.
+    pub fn just_discarded(&self) -> Box<dyn Fn() -> bool + Send> {
+        let discards = self.discards.clone();
+        Box::new(move || lock(&discards.0).last.is_some_and(|at| at.elapsed() < COUNTS))
     }
 
     /// Does that later, with a consumer whose name is not known yet. The link is not kept open for
@@ -45,11 +67,11 @@ impl Api {
     pub fn discard_later(&self, stream: &str) -> impl FnOnce(&str) + Send + 'static {
         let link = self.link.downgrade();
         let (prefix, timeout) = (self.prefix.clone(), self.timeout);
-        let (trace, undeletable) = (self.trace.clone(), self.undeletable.clone());
+        let (trace, discards) = (self.trace.clone(), self.discards.clone());
         let stream = stream.to_owned();
         move |consumer| {
             if let Some(link) = link.upgrade() {
-                let api = Api { link: link.clone(), prefix, timeout, trace, undeletable };
+                let api = Api { link: link.clone(), prefix, timeout, trace, discards };
                 api.discard_consumer(&link, &stream, consumer);
             }
         }

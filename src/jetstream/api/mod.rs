@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use self::discard::Undeletable;
+pub use self::discard::Discards;
 pub use self::op::Op;
 pub use self::trace::Trace;
 use crate::error::{Error, Kind, Result};
@@ -27,7 +27,7 @@ pub struct Api {
     /// Of every request; `None` is no limit.
     pub timeout: Option<Duration>,
     pub trace: Option<Trace>,
-    pub undeletable: Undeletable,
+    pub discards: Discards,
 }
 
 impl Api {
@@ -62,7 +62,11 @@ impl Api {
         self.request_as(op, body, How { timeout, ..How::default() }, done)
     }
 
-    fn request_as(
+    /// [`Api::request`] with all that there is to say of it.
+    ///
+    /// # Errors
+    /// As [`Api::request`].
+    pub fn request_as(
         &self,
         op: Op<'_>,
         body: impl Into<Vec<u8>>,

@@ -92,6 +92,7 @@ impl OrderedConsumer {
             timeout: api.timeout,
             connection: *link.connected().borrow(),
             new_inbox: link.inboxes(),
+            just_discarded: api.just_discarded(),
             seed: rand::random(),
         };
         let (stream, later) = (config.config.stream.clone(), Mutex::new(api.clone()));

@@ -56,8 +56,9 @@ pub struct Form {
     /// The subject of the request names the consumer and its filter, and permissions can be given
     /// by that.
     pub named: bool,
-    /// The server waits for an answer after so much that it has sent.
-    pub flow_control: bool,
+    /// Where answers to flow control do not get through: so many messages and no more, which the
+    /// server counts as not acknowledged. Nothing has to be sent to it.
+    pub window: Option<u64>,
 }
 
 /// A filter beyond this stands in the body alone: a subject has to fit into a line of the protocol.
@@ -89,8 +90,12 @@ impl ConsumerConfig {
     pub fn create_request(&self, policy: &DeliverPolicy, inbox: &str, form: Form) -> CreateRequest {
         let mut config = Record::new(&consumer::TABLE);
         config.merge(Record::new(&TABLE));
-        if form.flow_control {
-            config.set(consumer::FLOW_CONTROL, true);
+        match form.window {
+            None => config.set(consumer::FLOW_CONTROL, true),
+            Some(messages) => {
+                config.set(consumer::ACK_POLICY, "explicit");
+                config.set(consumer::MAX_ACK_PENDING, messages);
+            }
         }
         let prefix = self.name_prefix.as_ref().filter(|_| form.named && self.fits_a_subject());
         let name = prefix.map(|prefix| format!("{prefix}_{}", tail(inbox)));
@@ -163,7 +168,7 @@ fn nanoseconds(duration: Duration) -> Value {
 mod tests {
     use super::*;
 
-    const FULL: Form = Form { named: true, flow_control: true };
+    const FULL: Form = Form { named: true, window: None };
 
     fn watcher() -> ConsumerConfig {
         ConsumerConfig {
@@ -231,12 +236,15 @@ mod tests {
         config.filters = vec!["a".into(), "b".into()];
         let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", FULL);
         assert_eq!((request.name.as_deref(), request.filter), (Some("w_cdefghijklmn"), None));
-        let plain = Form { named: false, flow_control: false };
+        let plain = Form { named: false, window: Some(7) };
         config.filters = vec!["a".into()];
         let request = config.create_request(&DeliverPolicy::New, "_INBOX.abcdefghijklmn", plain);
         assert_eq!((request.name, request.filter), (None, None));
         let text = String::from_utf8(request.body).expect("text");
         assert!(!text.contains(r#""name""#) && !text.contains("flow_control"));
+        assert!(
+            text.contains(r#""ack_policy":"explicit""#) && text.contains(r#""max_ack_pending":7"#)
+        );
         // Too long for the line of a subject, or no subject at all.
         for filter in ["a".repeat(3001), "a..b".into(), "a b".into()] {
             config.filters = vec![filter];
@@ -250,7 +258,7 @@ mod tests {
         for (connection, prefix) in [
             ("", "tcl"),
             ("billing", "billing"),
-            ("a.b c>*/\u{e9}-1", "a_b_c_____-1"),
+            ("a.b c>*/\u{e9}-1", "a_b_c____-1"),
             (&"x".repeat(50), &"x".repeat(40)),
         ] {
             assert_eq!(name_prefix(connection), prefix);

@@ -172,7 +172,9 @@ impl Driver {
         self.signals.owes.store(self.machine.owes(), Ordering::SeqCst);
         if self.machine.owes() {
             let total = self.signals.consumed.load(Ordering::SeqCst);
-            self.input(Attachment::Nothing, |machine, _, out| machine.consumed(total, out));
+            self.input(Attachment::Nothing, |machine, now, out| {
+                machine.consumed(total, now, out);
+            });
             self.signals.owes.store(self.machine.owes(), Ordering::SeqCst);
         }
     }
@@ -200,6 +202,9 @@ impl Driver {
     }
 }
 
+/// What a message takes beside its payload, more or less.
+const OVERHEAD: usize = 256;
+
 /// The inbox of one incarnation.
 pub(super) struct Inbox {
     pub driver: SharedDriver,
@@ -216,8 +221,9 @@ impl Sink for Inbox {
         if message.status().is_some() {
             driver.control(incarnation, &message);
         } else if let Some(meta) = message.reply().and_then(Metadata::parse) {
+            let size = message.payload().len() + OVERHEAD;
             driver.input(Attachment::Message(&message, &meta), |machine, now, out| {
-                machine.message(incarnation, message.subject(), &meta, now, out);
+                machine.message(incarnation, message.subject(), &meta, size, now, out);
             });
         }
     }

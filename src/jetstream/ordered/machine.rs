@@ -34,6 +34,7 @@ mod standstill;
 mod stream;
 mod unreadable;
 mod watchdog;
+mod window;
 
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,7 @@ use self::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
 use self::rollcall::RollCall;
 use self::standstill::Standstill;
 use self::watchdog::QUIET;
+use self::window::Windows;
 use super::{ConsumerState, OrderedConfig};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
@@ -78,6 +80,8 @@ enum Phase {
         retry_at: Instant,
         silent: bool,
     },
+    /// The present window has been delivered, and what came before it is not consumed.
+    Full,
     Stopped,
 }
 
@@ -136,6 +140,7 @@ pub struct Machine {
     standstill: Standstill,
 
     credit: Credit,
+    windows: Windows,
 
     last_traffic: Instant,
     last_message: Instant,
@@ -174,7 +179,7 @@ impl Machine {
         };
         let deadline = around.timeout.map(|timeout| now + timeout);
         Machine {
-            form: Form { named: spec.config.name_prefix.is_some(), flow_control: true },
+            form: Form { named: spec.config.name_prefix.is_some(), window: None },
             refused: None,
             asked_name: None,
             left_behind: Vec::new(),
@@ -213,6 +218,7 @@ impl Machine {
             initial: Initial::default(),
             standstill: Standstill::default(),
             credit: Credit::default(),
+            windows: Windows::default(),
             last_traffic: now,
             last_message: now,
             probe: None,
@@ -266,12 +272,14 @@ impl Machine {
         self.phase = Phase::Stopped;
     }
 
-    /// A message with an ack subject. The hot path: nothing is allocated and no timer is set.
+    /// A message with an ack subject, and its size. The hot path: nothing is allocated and no timer
+    /// is set.
     pub fn message(
         &mut self,
         incarnation: u64,
         subject: &str,
         meta: &Metadata<'_>,
+        size: usize,
         now: Instant,
         out: &mut Vec<Action>,
     ) {
@@ -316,6 +324,7 @@ impl Machine {
             }
             self.repetitions = 0;
             self.credit.delivered();
+            self.windows.delivered(size);
             out.push(Action::Deliver);
         } else if !self.repeating {
             // A sequence can only go backwards in another stream.
@@ -332,6 +341,7 @@ impl Machine {
             }
             self.seek_end(false, now, out);
         }
+        self.check_window(now, out);
     }
 
     /// An idle heartbeat with its headers `Nats-Last-Consumer` and `Nats-Consumer-Stalled`.
@@ -350,6 +360,9 @@ impl Machine {
         if let Some(subject) = stalled.filter(|subject| !subject.is_empty())
             && !self.credit.owes()
         {
+            if self.is_unheard(subject) {
+                return self.without_flow_control("it has no effect", now, out);
+            }
             // The request itself or the answer to it got lost.
             self.owe(subject, out);
         }
@@ -380,14 +393,15 @@ impl Machine {
     }
 
     /// The user has consumed this many of the messages delivered, counted from the start.
-    pub fn consumed(&mut self, total: u64, out: &mut Vec<Action>) {
+    pub fn consumed(&mut self, total: u64, now: Instant, out: &mut Vec<Action>) {
         self.credit.consumed(total);
         self.pay(out);
+        self.open_window(now, out);
     }
 
     /// Whether `consumed` has something to do.
     pub fn owes(&self) -> bool {
-        self.credit.owes()
+        self.credit.owes() || matches!(self.phase, Phase::Full)
     }
 
     fn mismatch(&mut self, now: Instant, out: &mut Vec<Action>) {
@@ -416,7 +430,10 @@ impl Machine {
     }
 
     fn pay(&mut self, out: &mut Vec<Action>) {
-        out.extend(self.credit.pay().map(|subject| Action::Publish { subject }));
+        if let Some(subject) = self.credit.pay() {
+            self.windows.paid(self.consumer_seq);
+            out.push(Action::Publish { incarnation: self.incarnation, subject });
+        }
     }
 
     fn is_current(&self, incarnation: u64) -> bool {

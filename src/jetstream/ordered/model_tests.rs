@@ -85,6 +85,8 @@ struct Consumer {
     /// Sent since the last flow control request was answered.
     unanswered: u64,
     flow: Option<String>,
+    /// So many messages and no more, without flow control.
+    window: Option<u64>,
     quiet_ticks: u32,
 }
 
@@ -279,7 +281,8 @@ impl World {
                     self.wire.push_back(Packet::Roll { token, answer });
                 }
                 Action::RollCalled => panic!("nobody wants to know"),
-                Action::Publish { subject } => {
+                Action::Count => {}
+                Action::Publish { subject, .. } => {
                     if self.arrives()
                         && let Some(consumer) = &mut self.consumer
                         && consumer.flow.as_deref() == Some(&subject)
@@ -374,6 +377,7 @@ impl World {
             sent: 0,
             unanswered: 0,
             flow: None,
+            window: config.get("max_ack_pending").and_then(Value::as_u64),
             quiet_ticks: 0,
         };
         let pending = self.pending(&consumer);
@@ -427,7 +431,11 @@ impl World {
         }
         consumer.quiet_ticks = 0;
         let incarnation = consumer.incarnation;
-        if consumer.unanswered < 10 {
+        let may = match consumer.window {
+            Some(window) => consumer.sent < window,
+            None => consumer.unanswered < 10,
+        };
+        if may {
             while consumer.snapshot.front().is_some_and(|seq| !self.stream.contains_key(seq)) {
                 consumer.snapshot.pop_front();
             }
@@ -442,7 +450,8 @@ impl World {
                 let pending = self.pending(&consumer);
                 let consumer_seq = consumer.sent;
                 self.send(Packet::Message { incarnation, stream_seq, consumer_seq, pending });
-                if consumer.unanswered == 5 && consumer.flow.is_none() {
+                let flow_control = consumer.window.is_none() && consumer.unanswered == 5;
+                if flow_control && consumer.flow.is_none() {
                     let reply = format!("fc.{incarnation}.{consumer_seq}");
                     consumer.flow = Some(reply.clone());
                     self.send(Packet::FlowControl { incarnation, reply });
@@ -484,7 +493,7 @@ impl World {
                     pending,
                 };
                 self.run_with(Some(stream_seq), |machine, now, out| {
-                    machine.message(incarnation, &subject, &meta, now, out);
+                    machine.message(incarnation, &subject, &meta, 1 << 20, now, out);
                 });
             }
             Packet::Heartbeat { incarnation, last, stalled } => {
@@ -591,7 +600,7 @@ impl World {
         if self.random.percent(60) {
             self.consumed += self.random.below(delivered - self.consumed + 1);
             let total = self.consumed;
-            self.run(|machine, _, out| machine.consumed(total, out));
+            self.run(|machine, now, out| machine.consumed(total, now, out));
         }
     }
 
@@ -603,7 +612,7 @@ impl World {
             self.step(false);
         }
         let total = u64::try_from(self.delivered.len()).expect("small");
-        self.run(|machine, _, out| machine.consumed(total, out));
+        self.run(|machine, now, out| machine.consumed(total, now, out));
         for _ in 0..400 {
             self.step(false);
         }

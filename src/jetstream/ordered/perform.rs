@@ -8,17 +8,21 @@ use serde_json::{Value, json};
 use super::create::CreateRequest;
 use super::driver::{Attachment, Driver, Inbox, Questions, SharedDriver, input};
 use super::machine::Action;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Op;
 use crate::jetstream::consumer::config::reply;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
-use crate::transport::{Outgoing, RequestId};
+use crate::transport::{How, Outgoing, RequestError, RequestId, RequestResult};
+
+/// For how long a refusal is of interest.
+const ANSWER_REFUSED: Duration = Duration::from_secs(5);
 
 impl Driver {
     pub(super) fn perform(&mut self, mut attachment: Attachment<'_>, actions: &mut Vec<Action>) {
         // What could not even be sent; told to the machine when all else has been done.
         let mut failed: Option<(u64, Error)> = None;
+        let mut count = false;
         for action in actions.drain(..) {
             match action {
                 Action::Deliver => {
@@ -42,10 +46,8 @@ impl Driver {
                 Action::Failed(error) => self.finish(Err(error)),
                 Action::RollCalled => self.roll_called(attachment.take()),
                 Action::SetTimer(at) => self.set_timer(at),
-                Action::Publish { subject } => {
-                    // Fails only when the link is closed, and then nobody waits for it.
-                    let _ = self.api.link.publish(Outgoing::new(subject, ""));
-                }
+                Action::Publish { incarnation, subject } => self.answer(incarnation, subject),
+                Action::Count => count = true,
                 Action::Subscribe { incarnation, inbox } => {
                     let subscribed = self.subscribe(incarnation, &inbox);
                     failed = subscribed.err().map(|error| (incarnation, error)).or(failed);
@@ -70,6 +72,9 @@ impl Driver {
         if self.machine.is_stopped() {
             // For the task to end.
             self.signals.wake.notify_one();
+        }
+        if count {
+            self.settle_credit();
         }
         if let Some((incarnation, error)) = failed {
             self.machine.create_failed(incarnation, error, Instant::now(), actions);
@@ -125,6 +130,27 @@ impl Driver {
         Ok(())
     }
 
+    /// Answers a flow control request. There is no reply, so that it was in vain can be known only
+    /// from a server that does not allow it, or finds nobody who listens.
+    fn answer(&mut self, incarnation: u64, subject: String) {
+        let me = self.me.clone();
+        let how = How { timeout: Some(ANSWER_REFUSED), quiet: true, ..How::default() };
+        let done = move |reply: RequestResult| {
+            let reason = match reply {
+                Err(RequestError::Denied(_)) => Kind::Permissions,
+                Err(RequestError::NoResponders(_)) => Kind::NoResponders,
+                _ => return,
+            };
+            if let Some(driver) = me.upgrade() {
+                input(&driver, Attachment::Nothing, |machine, now, out| {
+                    machine.answer_refused(incarnation, reason, now, out);
+                });
+            }
+        };
+        // Fails only when the link is closed, and then nobody waits for it.
+        let _ = self.api.link.request_as(Outgoing::new(subject, ""), how, done);
+    }
+
     fn unsubscribe(&mut self) {
         if let Some(id) = self.subscription.take() {
             self.api.link.unsubscribe(id, None);
@@ -144,7 +170,9 @@ impl Driver {
         take: impl FnOnce(&SharedDriver, Result<Value>) + Send + 'static,
     ) -> Result<RequestId> {
         let me = self.me.clone();
-        self.api.request(op, body, timeout, move |answer| {
+        // What the user may not ask, the consumer does without.
+        let how = How { timeout, quiet: true, ..How::default() };
+        self.api.request_as(op, body, how, move |answer| {
             if let Some(driver) = me.upgrade() {
                 take(&driver, answer);
             }
@@ -174,7 +202,9 @@ impl Driver {
         let me = self.me.clone();
         let discard = self.api.discard_later(self.machine.stream());
         // Not cancelled when another one follows: what was made then has to be deleted.
-        let asked = self.api.request(op, request.body, timeout, move |answer| {
+        // Who may not ask by a name may perhaps ask without.
+        let how = How { timeout, quiet: name.is_some(), ..How::default() };
+        let asked = self.api.request_as(op, request.body, how, move |answer| {
             let driver = me.upgrade().filter(|driver| lock(driver).is_creating(incarnation));
             match (driver, answer) {
                 (Some(driver), answer) => create_answer(&driver, incarnation, answer),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::consumer::{Observer, OrderedConsumer};
 use super::{ConsumerState, OrderedConfig, Resume};
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::api::{Api, Undeletable, reply};
+use crate::jetstream::api::{Api, Discards, reply};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy};
 use crate::jetstream::roll::Roll;
@@ -46,7 +46,7 @@ impl World {
             prefix: "$JS.API".into(),
             timeout: Some(Duration::from_secs(5)),
             trace: None,
-            undeletable: Undeletable::default(),
+            discards: Discards::default(),
         };
         let port = server.port;
         let world = World { server: Some(server), port, store, link, api };

@@ -54,10 +54,14 @@ pub enum Action {
     },
     /// Hand the subjects at hand to the user.
     RollCalled,
-    /// An empty message: the answer to a flow control request.
+    /// An empty message: the answer to a flow control request. Whether it gets through is told by
+    /// `answer_refused`, if it can be known.
     Publish {
+        incarnation: u64,
         subject: String,
     },
+    /// Tell what the user has consumed.
+    Count,
     /// Hand the message at hand to the user.
     Deliver,
     /// The message at hand was delivered earlier. Not said of what is repeated again and again.
@@ -82,6 +86,8 @@ pub struct Surroundings {
     pub timeout: Option<Duration>,
     pub connection: ConnState,
     pub new_inbox: Box<dyn FnMut() -> String + Send>,
+    /// Whether consumers have just been deleted that may still count against the limits.
+    pub just_discarded: Box<dyn Fn() -> bool + Send>,
     /// Of the jitter.
     pub seed: u64,
 }

@@ -40,7 +40,9 @@ impl Machine {
                 self.closed |= !matches!(self.phase, Phase::Stopped);
                 // The first creation fails by its request, for its caller to hear of it.
                 if !self.first && !matches!(self.phase, Phase::Stopped) {
-                    if !matches!(self.phase, Phase::Running | Phase::Waiting { .. }) {
+                    let idle =
+                        matches!(self.phase, Phase::Running | Phase::Full | Phase::Waiting { .. });
+                    if !idle {
                         let text = "failed to reset: Connection lost".to_owned();
                         out.push(Action::LastError(Kind::Timeout, text));
                     }
@@ -103,7 +105,7 @@ impl Machine {
                 }
                 self.attempt(now, out);
             }
-            Phase::Creating | Phase::Stopped => {}
+            Phase::Creating | Phase::Full | Phase::Stopped => {}
         }
     }
 }

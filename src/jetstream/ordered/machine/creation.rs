@@ -21,6 +21,7 @@ impl Machine {
         let snapshot = self.spec.resume == Resume::SnapshotThenSequence
             && self.spec.policy == DeliverPolicy::LastPerSubject
             && self.catching_up
+            && !self.goes_on_by_sequence()
             && !self.unreadable.has_passed();
         let begun = !self.first || self.stream_seq > 0;
         self.asked_from = (begun && !snapshot).then_some(self.stream_seq + 1);
@@ -36,9 +37,11 @@ impl Machine {
         self.initial.begin();
         self.standstill = Standstill::NotAsked;
         self.gap = false;
+        self.windows.forget_answers();
         self.seen.clear();
         self.phase = Phase::Creating;
         let inbox = (self.around.new_inbox)();
+        self.form.window = self.next_window();
         let (config, form) = (&self.spec.config, self.form);
         let request = match self.asked_from {
             Some(from) => {
@@ -119,6 +122,8 @@ impl Machine {
         if self.gap {
             return self.reset(Kind::ConsumerSequenceMismatch, now, out);
         }
+        self.ask_why_unheard(out);
+        self.check_window(now, out);
         self.settle(now, out);
     }
 

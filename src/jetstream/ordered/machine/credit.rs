@@ -7,8 +7,9 @@ pub(super) struct Credit {
     delivered: u64,
     consumed: u64,
     owed: Option<Owed>,
-    /// Where the last one was answered to.
+    /// Where the last one was answered to, and how often.
     paid: Option<String>,
+    times: u32,
 }
 
 /// A flow control request that is not answered yet.
@@ -45,6 +46,7 @@ impl Credit {
     /// Where an answer is due now; it counts as given.
     pub fn pay(&mut self) -> Option<String> {
         let owed = self.owed.take_if(|owed| owed.delivered <= self.consumed)?;
+        self.times = if self.paid() == Some(&owed.subject) { self.times + 1 } else { 1 };
         self.paid = Some(owed.subject.clone());
         Some(owed.subject)
     }
@@ -52,6 +54,14 @@ impl Credit {
     /// Where the last answer went.
     pub fn paid(&self) -> Option<&str> {
         self.paid.as_deref()
+    }
+
+    pub fn times_paid(&self) -> u32 {
+        self.times
+    }
+
+    pub fn has_consumed(&self, count: u64) -> bool {
+        self.consumed >= count
     }
 
     /// The consumer has gone, and with it what it waits for.

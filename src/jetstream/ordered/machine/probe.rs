@@ -23,6 +23,8 @@ pub(super) enum Reason {
     Quiet,
     /// A heartbeat is late. The answer does not stand for the heartbeat.
     Silence,
+    /// Nobody listens to answers to flow control.
+    Unheard,
 }
 
 /// The server says it has sent more than has arrived.
@@ -79,6 +81,10 @@ impl Machine {
             Ok(info) => {
                 let delivered = Delivered::of(info);
                 self.stream_seen = now;
+                if probe.reason == Reason::Unheard && self.has_flow_control() {
+                    let why = "nobody listens, it may not be imported";
+                    return self.without_flow_control(why, now, out);
+                }
                 if probe.reason != Reason::Silence {
                     self.last_traffic = now;
                 }
@@ -90,10 +96,14 @@ impl Machine {
                 } else if delivered.pending == 0 && delivered.consumer_seq == self.consumer_seq {
                     self.seek_end(true, now, out);
                 } else if self.catching_up && self.is_stuck() {
+                    if self.stopped_when_paid() {
+                        return self.without_flow_control("it has no effect", now, out);
+                    }
                     return self.renew(now, out);
                 } else if after_reconnect && let Some(subject) = self.credit.paid() {
                     // The server may be waiting for an answer that went with the connection.
-                    out.push(Action::Publish { subject: subject.to_owned() });
+                    let (incarnation, subject) = (self.incarnation, subject.to_owned());
+                    out.push(Action::Publish { incarnation, subject });
                 }
             }
             Err(error) => match error.kind {

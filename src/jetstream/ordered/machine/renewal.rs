@@ -24,6 +24,13 @@ pub(super) struct Renewals {
     stream_seq: u64,
 }
 
+impl Renewals {
+    /// More than one did not help.
+    pub fn are_in_vain(&self) -> bool {
+        self.count > 1
+    }
+}
+
 impl Machine {
     /// The present consumer works off a list of which some entries will not come. What lies behind
     /// the end of the stream as it was then only comes when the list is through.

@@ -72,6 +72,11 @@ impl Machine {
             self.consumer_is_gone();
         }
         self.forget_consumer(out);
+        if self.first && self.waits_for_deletion(&error) && self.deadline.is_none_or(|at| now < at)
+        {
+            self.phase = Phase::Waiting { retry_at: now + self.next_pause(), silent: true };
+            return self.settle(now, out);
+        }
         if self.first {
             self.phase = Phase::Stopped;
             out.push(Action::Failed(error));
@@ -88,7 +93,10 @@ impl Machine {
                 self.give_up(Kind::StreamNotFound, "stopped due to stream not found", out);
             }
             Kind::ConnectionClosed => self.give_up(Kind::ConnectionClosed, "stopped", out),
-            _ if self.is_settling(&error, now) || self.was_reported(&error, now) => {
+            _ if self.is_settling(&error, now)
+                || self.was_reported(&error, now)
+                || self.waits_for_deletion(&error) =>
+            {
                 self.phase = Phase::Waiting { retry_at: now + self.next_pause(), silent: true };
             }
             kind => {
@@ -137,6 +145,11 @@ impl Machine {
         is_passing(error) && self.reported.is_some_and(|at| now < at + RETRY)
     }
 
+    /// Whether the consumer could not be made because of those that were left just now.
+    fn waits_for_deletion(&self, error: &Error) -> bool {
+        is_too_many(error) && (self.around.just_discarded)()
+    }
+
     /// Until when a stream that is not there may be made again and is followed: three heartbeats
     /// from when it could last be seen.
     fn stream_deadline(&self) -> Option<Instant> {
@@ -174,9 +187,11 @@ impl Machine {
 fn is_passing(error: &Error) -> bool {
     match error.kind {
         Kind::JetStreamNotEnabled | Kind::JetStreamNotEnabledForAccount | Kind::Timeout => true,
-        Kind::JsResponse => {
-            error.api.is_some_and(|(code, number)| code == 503 || number == TOO_MANY_CONSUMERS)
-        }
+        Kind::JsResponse => matches!(error.api, Some((503, _))) || is_too_many(error),
         _ => false,
     }
+}
+
+fn is_too_many(error: &Error) -> bool {
+    matches!(error.api, Some((_, TOO_MANY_CONSUMERS)))
 }

@@ -25,6 +25,7 @@ impl Machine {
         match answer {
             Ok(info) => {
                 self.stream_seen = now;
+                self.learn_history(info);
                 if self.is_another_stream(info) {
                     return self.recreated(now, out);
                 }

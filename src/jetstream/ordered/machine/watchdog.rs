@@ -124,9 +124,11 @@ impl Machine {
             }
             Phase::Offline { deadline } => deadline,
             Phase::Waiting { retry_at, .. } => self.connected.then_some(retry_at),
-            Phase::Creating | Phase::Checking { .. } | Phase::Passing { .. } | Phase::Stopped => {
-                None
-            }
+            Phase::Creating
+            | Phase::Checking { .. }
+            | Phase::Passing { .. }
+            | Phase::Full
+            | Phase::Stopped => None,
         };
         if let Some(next) = next.map(|next| next.max(now))
             && self.armed.is_none_or(|armed| next < armed)
@@ -143,8 +145,8 @@ impl Machine {
             _ if self.first => ConsumerState::Initial,
             _ if !self.connected => ConsumerState::Stale,
             Phase::Running if doubtful => ConsumerState::Stale,
-            Phase::Running if self.end_sent => ConsumerState::Live,
-            Phase::Running => ConsumerState::Initial,
+            Phase::Running | Phase::Full if self.end_sent => ConsumerState::Live,
+            Phase::Running | Phase::Full => ConsumerState::Initial,
             _ => ConsumerState::Resuming,
         }
     }

@@ -95,7 +95,7 @@ fn retries_do_not_come_all_at_once() {
             rig.create_failed(error(Kind::Timeout));
             let failed = rig.now;
             while !rig.subscribed {
-                rig.pass(10);
+                rig.pass(1);
             }
             rig.now - failed
         })

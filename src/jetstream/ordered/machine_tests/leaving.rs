@@ -63,6 +63,37 @@ fn without_a_connection_it_is_deleted_later() {
 }
 
 #[test]
+fn a_limit_that_others_have_just_left_is_waited_for() {
+    let full = Error { api: Some((400, 10026)), ..error(Kind::JsResponse) };
+    let left = || Surroundings {
+        just_discarded: Box::new(|| true),
+        ..surroundings(ConnState::Connected(1))
+    };
+    let mut rig = Rig::with(all(), left());
+    let mut attempts = 0;
+    for _ in 0..100 {
+        if rig.subscribed {
+            attempts += 1;
+            rig.create_failed(full.clone());
+        }
+        rig.pass(10);
+    }
+    assert!((3..10).contains(&attempts), "{attempts}");
+    rig.pass(1500);
+    assert_eq!(rig.timeout, Some(Duration::ZERO));
+    rig.create_failed(full.clone());
+    assert_eq!(rig.take().last().map(String::as_str), Some("failed JsResponse"));
+    // Nobody hears of it.
+    let mut rig = Rig::with(all(), left());
+    rig.created(0, 0);
+    rig.message(9, 9, 0);
+    rig.take();
+    rig.create_failed(full);
+    rig.pass(200);
+    rig.expect(&["create by_start_sequence 1"]);
+}
+
+#[test]
 fn who_may_not_ask_by_name_asks_without() {
     for kind in [Kind::Permissions, Kind::JetStreamNotEnabled] {
         let mut rig = Rig::new(named());

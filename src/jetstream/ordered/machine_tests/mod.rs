@@ -7,6 +7,7 @@ mod outage;
 mod stream;
 mod traffic;
 mod unreadable;
+mod window;
 
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,7 @@ pub(super) fn surroundings(connection: ConnState) -> Surroundings {
             inboxes += 1;
             format!("_INBOX.{inboxes}")
         }),
+        just_discarded: Box::new(|| false),
         seed: 7,
     }
 }
@@ -68,6 +70,8 @@ struct Rig {
     asked: Vec<(u64, String)>,
     timer: Option<Instant>,
     discarded: Vec<String>,
+    /// Of each message.
+    size: usize,
     /// The name and the filter in the subject of the last create request.
     named: (Option<String>, Option<String>),
     /// Messages that came again.
@@ -93,6 +97,7 @@ impl Rig {
             asked: Vec::new(),
             timer: None,
             discarded: Vec::new(),
+            size: 100,
             named: (None, None),
             repeated: 0,
             log: Vec::new(),
@@ -153,7 +158,8 @@ impl Rig {
                     self.asked.push((token, filters));
                 }
                 Action::RollCalled => self.log.push("roll called".into()),
-                Action::Publish { subject } => self.log.push(format!("publish {subject}")),
+                Action::Count => self.log.push("count".into()),
+                Action::Publish { subject, .. } => self.log.push(format!("publish {subject}")),
                 Action::Deliver => self.log.push("deliver".into()),
                 Action::Repeated => self.repeated += 1,
                 Action::DeliverStored => self.log.push("deliver stored".into()),
@@ -222,7 +228,8 @@ impl Rig {
             timestamp_ns,
             pending,
         };
-        self.run(|machine, now, out| machine.message(incarnation, subject, &meta, now, out));
+        let size = self.size;
+        self.run(|machine, now, out| machine.message(incarnation, subject, &meta, size, now, out));
     }
 
     fn message(&mut self, stream_seq: u64, consumer_seq: u64, pending: u64) {
@@ -240,7 +247,7 @@ impl Rig {
     }
 
     fn consumed(&mut self, total: u64) {
-        self.run(|machine, _, out| machine.consumed(total, out));
+        self.run(|machine, now, out| machine.consumed(total, now, out));
     }
 
     fn info(&self, consumer_seq: u64, stream_seq: u64, pending: u64) -> Value {

@@ -15,7 +15,7 @@ fn a_short_interruption_keeps_the_consumer() {
     rig.expect(&["Live"]);
     assert_eq!(rig.machine.name(), "C1");
     rig.pass(1499);
-    rig.expect(&[]);
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
 }
 
 #[test]

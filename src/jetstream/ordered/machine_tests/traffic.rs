@@ -48,9 +48,9 @@ fn foreign_messages_and_duplicates_are_ignored() {
         pending: 0,
     };
     let incarnation = rig.incarnation;
-    rig.run(|machine, now, out| machine.message(incarnation, "s.9", &meta, now, out));
+    rig.run(|machine, now, out| machine.message(incarnation, "s.9", &meta, 100, now, out));
     let meta = Metadata { stream: "T", consumer: "C1", ..meta };
-    rig.run(|machine, now, out| machine.message(incarnation, "s.9", &meta, now, out));
+    rig.run(|machine, now, out| machine.message(incarnation, "s.9", &meta, 100, now, out));
     rig.expect(&[]);
     rig.message(4, 4, 0);
     rig.expect(&["deliver"]);
@@ -138,7 +138,7 @@ fn silence_resets() {
     rig.pass(1400);
     rig.heartbeat(Some(3), None);
     rig.pass(1499);
-    rig.expect(&[]);
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
     rig.pass(1);
     let text = "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive";
     rig.expect(&[text, "ask STREAM.INFO.S", "Resuming"]);
