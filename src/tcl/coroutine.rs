@@ -38,7 +38,16 @@ thread_local!(static LOCAL: Local = Local::default());
 
 /// Runs `body`, which delivers something to the program.
 pub fn delivering<R>(body: impl FnOnce() -> R) -> R {
-    let before = LOCAL.with(|local| (local.delivering.replace(true), local.kept.take()));
+    inside(true, body)
+}
+
+/// Runs `body`, which lets a coroutine go on, maybe in the middle of a delivery to somebody else.
+pub(super) fn not_delivering<R>(body: impl FnOnce() -> R) -> R {
+    inside(false, body)
+}
+
+fn inside<R>(delivering: bool, body: impl FnOnce() -> R) -> R {
+    let before = LOCAL.with(|local| (local.delivering.replace(delivering), local.kept.take()));
     let value = body();
     LOCAL.with(|local| {
         local.delivering.set(before.0);

@@ -7,7 +7,7 @@
 
 use super::boundary::caught;
 use super::call::{Return, conclude};
-use super::coroutine::Busy;
+use super::coroutine::{Busy, not_delivering};
 use super::mailbox::{PATIENCE, Served};
 use super::{Failure, Fault, Interp, InterpHandle, Obj, Result, stubs};
 use std::cell::{Cell, RefCell};
@@ -65,15 +65,17 @@ impl Waiter {
             let name = Obj::empty();
             // SAFETY: the token is valid: a coroutine that goes clears `parked` first.
             unsafe { stubs::get_command_full_name(interp.raw(), busy.token(), name.raw()) };
-            interp.call_back(&mut [name.clone()]);
-            busy.settle(interp, &name, false);
+            not_delivering(|| {
+                interp.call_back(&mut [name.clone()]);
+                busy.settle(interp, &name, false);
+            });
             Served::Done
         } else if let Some(Left { busy, name, deleted }) = left {
             if deleted {
                 let text = format!("Invalid coroutine {}", name.text());
                 interp.background(&Fault::CoroutineDeleted.failure(text));
             }
-            busy.settle(interp, &name, deleted);
+            not_delivering(|| busy.settle(interp, &name, deleted));
             Served::Done
         } else {
             Served::Leave
