@@ -218,7 +218,8 @@ impl World {
         if let Some(key) = self.stream.remove(&seq) {
             self.deletions += 1;
             self.revisions_before.remove(&seq);
-            if !self.stream.values().any(|other| *other == key) {
+            // If it was the latest one, an older one comes to light, or none: no snapshot shows that.
+            if !self.stream.range(seq..).any(|(_, other)| *other == key) {
                 self.keys_before.remove(&key);
             }
         }

@@ -101,7 +101,7 @@ fn who_may_not_ask_by_name_asks_without() {
         assert_eq!(rig.named, (None, None));
         assert!(rig.discarded.is_empty());
         rig.created(0, 0);
-        rig.expect(&["create all", "Initial", "create all", "created", "end", "Live"]);
+        rig.expect(&["create all", "Initial", "create all", "created", "ask STREAM.INFO.S"]);
         // And goes on like that.
         rig.message(9, 9, 0);
         assert_eq!(rig.named, (None, None));

@@ -290,7 +290,9 @@ impl Rig {
     }
 
     fn answer_roll_call(&mut self, answer: Result<Roll, Error>) {
-        let (token, _) = self.asked.pop().expect("a question");
+        let calls = |(_, what): &(u64, String)| what.contains('>');
+        let last = self.asked.iter().rposition(calls).expect("a roll call");
+        let (token, _) = self.asked.remove(last);
         let answer = answer.as_ref();
         self.run(|machine, now, out| machine.roll_called(token, answer, now, out));
     }
