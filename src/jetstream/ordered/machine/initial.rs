@@ -30,7 +30,8 @@
 //! one when the roll was called; or when it says that there is nothing more, since what its number
 //! lacks then has been stored just now. The same is asked for where the consumer's server may be behind,
 //! so that a deletion that was acknowledged before the start is not overlooked; there, what the consumer
-//! says counts only [`LAG`] after the roll call if the stream was written to just before. Subjects
+//! says counts only [`LAG`] after the roll call if the stream was written to just before
+//! ([`LONGEST_LAG`] where all that is written is wanted, so that the last message comes by itself). Subjects
 //! that vanish while they are waited for are found by another roll call.
 //!
 //! If the roll cannot be called (no permission, no answer) the end is when the server says that nothing
@@ -59,6 +60,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 /// What was stored just now gets so long to reach the other replicas.
 const LAG: Duration = Duration::from_millis(100);
+/// The same if the last message is one of those that are wanted: it will come, however busy they are.
+const LONGEST_LAG: Duration = Duration::from_secs(2);
 /// Roll calls that find the same subjects missing, until these count as not to be had.
 const MOST_FRUITLESS: u32 = 8;
 /// How often a roll call that failed for a reason that may pass is repeated.
@@ -323,13 +326,16 @@ impl Machine {
                     self.initial.seen = seen;
                     self.initial.roll = Availability::No;
                 } else {
+                    let filters = &self.spec.config.filters;
+                    let whole = filters.iter().all(|filter| filter.ends_with('>'));
+                    let lag = if whole { LONGEST_LAG } else { LAG };
                     let marks: Marks = roll.marks.difference(&seen).copied().collect();
                     self.list_end = Some(roll.last_seq);
                     self.initial.missing = Some(Missing {
                         before: marks.len(),
                         marks,
                         last_seq: roll.last_seq,
-                        certain_from: (self.spec.behind && roll.fresh).then_some(now + LAG),
+                        certain_from: (self.spec.behind && roll.fresh).then_some(now + lag),
                         again_at: now + PATIENCE,
                         patience: PATIENCE,
                         fruitless: 0,

@@ -482,7 +482,10 @@ fn a_roll_that_cannot_be_called() {
     later(&mut rig, "s.a", 3, 1, 0, 5);
     for _ in 0..3 {
         rig.answer_roll_call(Err(error(Kind::JsResponse)));
-        rig.pass(2000);
+        for _ in 0..3 {
+            rig.pass(300);
+            rig.heartbeat(Some(1), None);
+        }
     }
     rig.take();
     rig.answer_roll(&["s.a"], 3);
