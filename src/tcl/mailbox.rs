@@ -408,11 +408,13 @@ unsafe extern "C" fn serve(_event: *mut stubs::Event, flags: c_int) -> c_int {
     if flags & stubs::FILE_EVENTS == 0 {
         return 0;
     }
-    reported(serve_queued);
+    reported(|| serve_queued(flags));
     1
 }
 
-fn serve_queued() {
+/// `flags` are the kinds of events that the loop is to serve.
+fn serve_queued(flags: c_int) {
+    let everything = flags & stubs::EVENT_KINDS == stubs::EVENT_KINDS;
     let Some(local) = existing() else { return };
     // Cleared first: a callback may run a nested event loop, which has to queue an event of its own.
     local.event_queued.set(false);
@@ -429,8 +431,9 @@ fn serve_queued() {
         if left || now >= end || local.mailbox.queued.load(Ordering::Acquire) == 0 {
             break;
         }
-        // What runs there may be what somebody waits for.
-        if serve_tcl(&local) {
+        // What runs there may be what somebody waits for. A loop that leaves out timers, say, is to
+        // get none from us.
+        if everything && serve_tcl(&local) {
             local.tcl_took.set(now.elapsed());
             break;
         }

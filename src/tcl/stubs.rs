@@ -117,6 +117,8 @@ pub const EVAL_GLOBAL: c_int = 0x20000;
 pub const DONT_WAIT: c_int = 2;
 pub const ALL_EVENTS: c_int = !DONT_WAIT;
 pub const FILE_EVENTS: c_int = 1 << 3;
+/// Those of windows, files, timers and idle scripts.
+pub const EVENT_KINDS: c_int = 0xf << 2;
 pub const QUEUE_TAIL: c_int = 0;
 pub const SERVICE_ALL: c_int = 1;
 

@@ -407,8 +407,12 @@ impl RequestTable {
         let mut table = self.table();
         let token = match denial {
             Denial::Publish(subject) => {
-                let mut newest = table.pending.iter().rev();
-                *newest.find(|(_, pending)| *pending.subject == **subject)?.0
+                let newest = |asked: &dyn Fn(&str) -> bool| {
+                    let mut pending = table.pending.iter().rev();
+                    pending.find(|(_, pending)| asked(&pending.subject)).map(|(token, _)| *token)
+                };
+                newest(&|asked| asked == subject)
+                    .or_else(|| newest(&|asked| is_api_of_domain(asked, subject)))?
             }
             Denial::Reply(reply) => self.token_of(reply)?,
             Denial::Subscription(_) => return None,
@@ -501,6 +505,13 @@ impl RequestTable {
         let table = self.table();
         (table.pending.len(), table.deadlines.len())
     }
+}
+
+/// Whether the first subject is the second one, of JetStream, as it is called in a domain. A server maps
+/// one to the other before it looks at permissions, and names only what came out of that.
+fn is_api_of_domain(asked: &str, subject: &str) -> bool {
+    let of_domain = asked.strip_prefix("$JS.").and_then(|rest| rest.split_once('.'));
+    of_domain.is_some_and(|(_, api)| subject.strip_prefix("$JS.") == Some(api))
 }
 
 /// Tells a reply from the server's report that nobody is there.
