@@ -86,8 +86,8 @@ mod tests {
         let mut seed = 1_u64;
         for n in 0..60_000_u64 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            // Grows to some thousands, and shrinks again.
-            let grow = if n < 30_000 { 5 } else { 3 };
+            // Grows to some thousands, and shrinks by a third of that.
+            let grow = if n < 45_000 { 5 } else { 3 };
             if (seed >> 33) % 8 < grow {
                 queue.push_back(n);
                 model.push_back(n);

@@ -37,6 +37,39 @@ impl Hasher for AsItIs {
     }
 }
 
+/// Marks as they come, for whoever mostly never asks: while a large stream is read, a set would cost
+/// more than all the rest. It grows with the number of different marks.
+#[derive(Default)]
+pub struct Seen {
+    marks: Vec<Mark>,
+    /// How many there were when the repeated ones were dropped last.
+    distinct: usize,
+}
+
+impl Seen {
+    /// So many are kept without a look at them.
+    const FEW: usize = 65_536;
+
+    pub fn insert(&mut self, mark: Mark) {
+        if self.marks.len() >= Self::FEW.max(self.distinct * 2) {
+            self.count();
+        }
+        self.marks.push(mark);
+    }
+
+    /// How many different ones there are.
+    pub fn count(&mut self) -> usize {
+        self.marks.sort_unstable();
+        self.marks.dedup();
+        self.distinct = self.marks.len();
+        self.distinct
+    }
+
+    pub fn set(&self) -> Marks {
+        self.marks.iter().copied().collect()
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Roll {
     /// The subjects with at least one message.
@@ -52,5 +85,24 @@ pub struct Roll {
 impl Roll {
     pub fn has(&self, subject: &str) -> bool {
         self.marks.contains(&mark(subject))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_marks_take_no_memory() {
+        let mut seen = Seen::default();
+        for n in 0..10 * Seen::FEW as u64 {
+            seen.insert(n % 1000);
+        }
+        assert!(seen.marks.capacity() <= 2 * Seen::FEW);
+        assert_eq!((seen.count(), seen.set().len()), (1000, 1000));
+        for n in 0..3 * Seen::FEW as u64 {
+            seen.insert(n);
+        }
+        assert_eq!(seen.count(), 3 * Seen::FEW);
     }
 }

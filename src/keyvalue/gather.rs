@@ -21,33 +21,31 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::jetstream::roll::{AsItIs, Mark, Roll, mark};
+use crate::jetstream::roll::{Mark, Roll, mark};
 use crate::jetstream::stored::StoredMessage;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use crate::transport::{Message, Task};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 enum GatherEvent {
-    /// And the place in the list of what it replaces.
-    Entry(Entry, Option<u32>),
+    Entry(Entry),
     /// A message that is no entry of the bucket; it only has to be counted.
     Foreign,
     /// For the log.
     Warning(String),
+    /// Places in the list that do not count any more.
+    Struck(Vec<u32>),
     End(crate::error::Result<()>),
 }
 
 /// The list as it grows on the Tcl thread.
 struct Gathering {
     list: RefCell<List>,
-    /// Places in the list that do not count any more.
-    struck: RefCell<HashSet<u32>>,
+    struck: RefCell<Vec<u32>>,
     done: RefCell<Option<Promise<()>>>,
     consumer: RefCell<Option<OrderedConsumer>>,
     count: Cell<u32>,
@@ -67,10 +65,7 @@ impl Drop for Gathering {
 impl Gathering {
     fn event(&self, event: GatherEvent, add: &impl Fn(&mut List, &Entry) -> bool) {
         match event {
-            GatherEvent::Entry(entry, replaced) => {
-                if let Some(place) = replaced {
-                    self.struck.borrow_mut().insert(place);
-                }
+            GatherEvent::Entry(entry) => {
                 if add(&mut self.list.borrow_mut(), &entry) {
                     self.count.set(self.count.get() + 1);
                 }
@@ -79,6 +74,7 @@ impl Gathering {
             }
             GatherEvent::Foreign => self.consumed(),
             GatherEvent::Warning(_) => {}
+            GatherEvent::Struck(places) => *self.struck.borrow_mut() = places,
             GatherEvent::End(outcome) => {
                 if let Some(promise) = self.done.take() {
                     promise.complete(outcome);
@@ -104,8 +100,10 @@ impl Gathering {
             return Ok(Some(list));
         }
         let all = (0..).zip(list.elements(interp)?);
-        let rest: Vec<Obj> =
-            all.filter(|(place, _)| !struck.contains(place)).map(|(_, item)| item).collect();
+        let rest: Vec<Obj> = all
+            .filter(|(place, _)| struck.binary_search(place).is_err())
+            .map(|(_, item)| item)
+            .collect();
         Ok(Some(Obj::list(&rest)))
     }
 }
@@ -117,9 +115,35 @@ struct GatherObserver {
     created: bool,
     over: bool,
     last: Last,
-    /// Where each key stands in the list, if it shall be there only once.
-    places: Option<HashMap<Mark, u32, BuildHasherDefault<AsItIs>>>,
+    /// If each key shall be in the list only once.
+    places: Option<Places>,
+}
+
+/// What came for each key, and its place in the list. It is looked at only in the end: a table of the
+/// keys would cost more than all the rest, and is needed only if somebody wrote meanwhile.
+#[derive(Default)]
+struct Places {
+    /// In the order of arrival. A deletion has no place.
+    came: Vec<(Mark, Option<u32>)>,
     count: u32,
+}
+
+impl Places {
+    fn came(&mut self, entry: &Entry) {
+        let place = (!entry.operation.deletes()).then_some(self.count);
+        self.count += u32::from(place.is_some());
+        self.came.push((mark(entry.key()), place));
+    }
+
+    /// The places, in order, of what was followed by something else for the same key.
+    fn struck(mut self) -> Vec<u32> {
+        self.came.sort_by_key(|(mark, _)| *mark);
+        let followed = |two: &&[(Mark, Option<u32>)]| two[0].0 == two[1].0;
+        let mut struck: Vec<u32> =
+            self.came.windows(2).filter(followed).filter_map(|two| two[0].1).collect();
+        struck.sort_unstable();
+        struck
+    }
 }
 
 impl GatherObserver {
@@ -143,18 +167,11 @@ impl GatherObserver {
     }
 
     fn send(&mut self, entry: Entry) {
-        let mut replaced = None;
         if let Some(places) = &mut self.places {
-            let key = mark(entry.key());
-            if entry.operation.deletes() {
-                replaced = places.remove(&key);
-            } else {
-                replaced = places.insert(key, self.count);
-                self.count += 1;
-            }
+            places.came(&entry);
         }
         self.activity.sent();
-        self.events.send(GatherEvent::Entry(entry, replaced));
+        self.events.send(GatherEvent::Entry(entry));
     }
 }
 
@@ -180,6 +197,9 @@ impl Observer for GatherObserver {
             self.send(entry);
         }
         self.over = true;
+        if let Some(places) = self.places.take() {
+            self.events.send(GatherEvent::Struck(places.struck()));
+        }
         self.end(Ok(()));
     }
 
@@ -271,8 +291,7 @@ fn gather(
         created: false,
         over: false,
         last: Last::default(),
-        places: wanted.once.then(HashMap::default),
-        count: 0,
+        places: wanted.once.then(Places::default),
     };
     let name = kv.bucket.name.clone();
     let done = Box::new(move |created: crate::error::Result<()>| {

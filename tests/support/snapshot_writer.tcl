@@ -4,6 +4,7 @@
 #
 # Each of so many writers has a write under way all the time: it overwrites one of the keys stay.0 … at random, and now
 # and then it deletes one of come.0 … or puts it again.
+set auto_path [linsert $auto_path 0 [file join [file dirname [file normalize [info script]]] .. ..]]
 package require nats
 lassign $argv url bucket keys writers
 set conn [nats::connection new writer -log_chan none]

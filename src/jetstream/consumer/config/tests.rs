@@ -86,7 +86,10 @@ fn bad_values() {
             ("replay_policy {}", "enum replay_policy : ; allowed values: instant original"),
             ("description {}", "valid_str option description : "),
             ("max_deliver 1.5", "int option max_deliver : 1.5"),
-            ("ack_wait long", "ms option ack_wait : long"),
+            (
+                "ack_wait long",
+                "ms option ack_wait : long; allowed is a number of milliseconds, with a fraction if wanted",
+            ),
             ("backoff {1 x}", "list option backoff : 1 x"),
             ("flow_control perhaps", "bool option flow_control : perhaps"),
             ("filter_subjects {}", "list option filter_subjects : "),

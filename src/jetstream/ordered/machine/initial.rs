@@ -48,7 +48,7 @@ use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::jetstream::roll::{Mark, Marks, Roll};
+use crate::jetstream::roll::{Mark, Marks, Roll, Seen};
 use crate::rfc3339;
 
 /// A stream without a new message for so long has nobody who writes to it without a pause.
@@ -70,7 +70,7 @@ const MOST_FAILURES: u32 = 3;
 /// What is known of the initial data while it comes.
 pub(super) struct Initial {
     /// The subjects of what has come.
-    seen: Marks,
+    seen: Seen,
     /// Those that have not, once the roll was called.
     missing: Option<Missing>,
     roll: Availability,
@@ -105,7 +105,7 @@ struct Missing {
 impl Default for Initial {
     fn default() -> Self {
         Initial {
-            seen: Marks::default(),
+            seen: Seen::default(),
             missing: None,
             roll: Availability::Yes { failures: 0 },
             newest: i64::MIN,
@@ -140,9 +140,11 @@ impl Initial {
 
     pub fn saw(&mut self, subject: Mark) {
         match &mut self.missing {
-            Some(missing) => missing.marks.remove(&subject),
+            Some(missing) => {
+                missing.marks.remove(&subject);
+            }
             None => self.seen.insert(subject),
-        };
+        }
     }
 
     /// The reply to the creation.
@@ -253,12 +255,13 @@ impl Machine {
     }
 
     /// Without a roll: as many subjects as the consumer counted, or messages if it counted these.
-    fn has_seen_enough(&self) -> bool {
+    fn has_seen_enough(&mut self) -> bool {
         let Some(expected) = self.expected else { return false };
-        let seen = self.initial.seen.len() as u64;
-        let subjects = self.spec.policy == DeliverPolicy::LastPerSubject && seen < expected;
         // Subjects that have vanished do not come, however long others write.
-        if subjects { self.received >= expected * 2 + 64 } else { self.received >= expected }
+        if self.spec.policy != DeliverPolicy::LastPerSubject || self.received >= expected * 2 + 64 {
+            return self.received >= expected;
+        }
+        self.received >= expected && self.initial.seen.count() as u64 >= expected
     }
 
     /// As many messages have come as the server promised.
@@ -319,13 +322,13 @@ impl Machine {
                 };
             }
             None => {
-                let seen = std::mem::take(&mut self.initial.seen);
+                let seen = self.initial.seen.set();
                 let strange = !seen.is_empty() && seen.is_disjoint(&roll.marks);
                 if strange && !roll.marks.is_empty() {
                     // On their way here the subjects get other names.
-                    self.initial.seen = seen;
                     self.initial.roll = Availability::No;
                 } else {
+                    self.initial.seen = Seen::default();
                     let filters = &self.spec.config.filters;
                     let whole = filters.iter().all(|filter| filter.ends_with('>'));
                     let lag = if whole { LONGEST_LAG } else { LAG };

@@ -122,7 +122,10 @@ fn bad_values() {
             ("discard {}", "enum discard : ; allowed values: new old"),
             ("subjects {}", "list option subjects : "),
             ("max_msgs many", "int option max_msgs : many"),
-            ("max_age old", "ms option max_age : old"),
+            (
+                "max_age old",
+                "ms option max_age : old; allowed is a number of milliseconds, with a fraction if wanted",
+            ),
             ("no_ack 2", "bool option no_ack : 2"),
             ("metadata {}", "metadata option metadata : "),
             ("mirror odd", "json option mirror : odd"),
