@@ -35,6 +35,7 @@ fn slots_of_8_6_are_those_of_the_header() {
         tcl_DictObjNext tcl_DictObjDone tcl_NewDictObj tcl_GetCommandFromObj
         tcl_GetCommandFullName tcl_LimitCheck tcl_LimitExceeded tcl_SaveInterpState
         tcl_RestoreInterpState tcl_GetReturnOptions tcl_AppendObjToErrorInfo tcl_Canceled tcl_ServiceAll
+        tcl_SetServiceMode
         tcl_NRCreateCommand tcl_NREvalObj tcl_NRAddCallback tcl_BackgroundException
     ]
     .into_iter()
