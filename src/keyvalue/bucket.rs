@@ -23,6 +23,10 @@ pub struct Bucket {
     /// What tells whether the stream is there that is read, and the one that is written.
     pub read_info: Subject,
     pub write_info: Subject,
+    /// Where the leader of the stream that is written is asked for a message.
+    pub write_get: Subject,
+    /// Prefix, without a dot at its end, of the keys in that stream.
+    pub written: String,
     /// Direct get serves reads.
     pub allow_direct: bool,
     /// Has replicas, or is one of another bucket: a consumer may know less than the stream has.
@@ -43,12 +47,14 @@ impl Bucket {
         if history < 1 {
             return Err(not_found(name));
         }
-        let (read, write, write_info) = prefixes(name, infos, api_prefix);
+        let Places { read, write, written, origin, api } = places(name, infos, api_prefix);
         let stream = stream_of(name);
         Ok(Bucket {
             name: name.to_owned(),
             read_info: Op::StreamInfo(&stream).subject(api_prefix).into(),
-            write_info: write_info.into(),
+            write_info: Op::StreamInfo(&origin).subject(api).into(),
+            write_get: Op::MessageGet(&origin).subject(api).into(),
+            written,
             stream,
             read,
             write,
@@ -90,10 +96,18 @@ pub fn bucket_gone(bucket: &str, error: Error) -> Error {
     }
 }
 
-/// Where the keys of a bucket are, where they are written to, and what tells whether somebody takes
-/// them there. A mirror has them under the subjects of its origin, or under those that it gives them;
-/// writes go to the origin.
-fn prefixes(name: &str, infos: &[Value], api_prefix: &str) -> (String, String, String) {
+struct Places<'i> {
+    read: String,
+    write: String,
+    written: String,
+    /// The stream that is written, and the API that knows it.
+    origin: String,
+    api: &'i str,
+}
+
+/// Where the keys of a bucket are, where they are written to, and who has them there. A mirror has
+/// them under the subjects of its origin, or under those that it gives them; writes go to the origin.
+fn places<'i>(name: &str, infos: &'i [Value], api_prefix: &'i str) -> Places<'i> {
     let mut origin = name;
     let own = stream_of(name);
     let mut stream = own.as_str();
@@ -113,8 +127,13 @@ fn prefixes(name: &str, infos: &[Value], api_prefix: &str) -> (String, String, S
         Some(api) => format!("{api}.{subjects}"),
         None => prefixed(api_prefix, &subjects),
     };
-    let info = Op::StreamInfo(stream).subject(foreign.unwrap_or(api_prefix));
-    (transformed.unwrap_or(subjects), write, info)
+    Places {
+        read: transformed.unwrap_or_else(|| subjects.clone()),
+        write,
+        written: subjects,
+        origin: stream.to_owned(),
+        api: foreign.unwrap_or(api_prefix),
+    }
 }
 
 /// The stream of the same account that the stream of this info mirrors.

@@ -20,11 +20,8 @@ impl Store {
         async move {
             match entry.await {
                 Err(error) if error.kind == Kind::KeyNotFound => {
-                    if revision.is_some() {
-                        this.must_exist(&key).await?;
-                        return Err(error);
-                    }
-                    Err(invalid_key(&key))
+                    this.must_exist(&key, revision.is_none()).await?;
+                    Err(error)
                 }
                 other => other,
             }
@@ -37,23 +34,28 @@ impl Store {
         key: &str,
         out: Outgoing,
     ) -> impl Future<Output = Result<u64>> + Send + 'static {
-        let known = self.must_exist(key);
-        let this = self.clone();
+        let (this, key) = (self.clone(), key.to_owned());
         async move {
-            known.await?;
+            this.must_exist(&key, false).await?;
             this.writing(out).await
         }
     }
 
     /// Refuses the name of a key that nobody has ever written, or that is gone with its history.
-    fn must_exist(&self, key: &str) -> impl Future<Output = Result<()>> + Send + 'static {
-        let entry = self.reading(key, None);
-        let key = key.to_owned();
-        async move {
-            match entry.await {
-                Err(error) if error.kind == Kind::KeyNotFound => Err(invalid_key(&key)),
-                other => other.map(|_| ()),
-            }
+    /// `missed`: it is known already that a read does not find it, which is not the last word: a
+    /// replica or a mirror may not have it yet.
+    async fn must_exist(&self, key: &str, missed: bool) -> Result<()> {
+        let found = match missed {
+            true => false,
+            false => match self.reading(key, None).await {
+                Ok(_) => true,
+                Err(error) if error.kind == Kind::KeyNotFound => false,
+                Err(error) => return Err(error),
+            },
+        };
+        match found || self.reading_written(key).await.is_ok() {
+            true => Ok(()),
+            false => Err(invalid_key(key)),
         }
     }
 }

@@ -98,7 +98,7 @@ impl Store {
                 Err(error) if error.kind == Kind::WrongLastSequence => error,
                 other => return other,
             };
-            match this.reading(&key, None).await {
+            match this.reading_at_least(&key, revision_in(&conflict)).await {
                 Ok(entry) if entry.operation.deletes() => {
                     let headers = expecting(entry.revision, out.headers);
                     this.writing(Outgoing { headers, ..out }).await
@@ -178,6 +178,34 @@ impl Store {
         async move { found(&bucket, &key, &subject, reply.await) }
     }
 
+    /// Reads the last entry of a key that is known to have this revision. A direct get may be answered
+    /// by a replica or a mirror that does not have it yet.
+    async fn reading_at_least(&self, key: &str, revision: u64) -> Result<Entry> {
+        let entry = self.reading(key, None).await;
+        let stale = match &entry {
+            Ok(entry) => entry.revision < revision,
+            Err(error) => error.kind == Kind::KeyNotFound && revision > 0,
+        };
+        if !stale {
+            return entry;
+        }
+        match self.reading_written(key).await {
+            Err(error) if error.kind != Kind::KeyNotFound => entry,
+            last => last,
+        }
+    }
+
+    /// Reads the last entry of a key where it is written, from the leader of that stream, who knows
+    /// best. Users may not be allowed to ask.
+    pub(super) async fn reading_written(&self, key: &str) -> Result<Entry> {
+        let written = Bucket { read: self.bucket.written.clone(), ..(*self.bucket).clone() };
+        let body = json!({"last_by_subj": written.read_subject(key)}).to_string();
+        let out = Outgoing::new(written.write_get.clone(), body);
+        let how = How { timeout: self.timeout, quiet: true, ..How::default() };
+        let reply = self.link.ask_as(out, how).await;
+        found(&written, key, &written.write_get, reply)
+    }
+
     fn reading_how(&self, key: &str, revision: Option<u64>) -> How {
         let bucket = self.bucket.clone();
         let patience = Patience {
@@ -223,6 +251,12 @@ fn gone(bucket: &Bucket, info: Result<Value>) -> Option<Error> {
 fn has_subjects(info: &Value) -> bool {
     let subjects = info.get("config").and_then(|config| config.get("subjects"));
     subjects.and_then(Value::as_array).is_some_and(|subjects| !subjects.is_empty())
+}
+
+/// The revision that a write has met in the place of the one it expected; 0 if that is not said.
+fn revision_in(conflict: &Error) -> u64 {
+    let number = conflict.message.rsplit(' ').next();
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// The revision in a publish acknowledgement.
