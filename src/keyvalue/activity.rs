@@ -1,29 +1,34 @@
 //! How long the server has been silent, for a limit of that.
 
-use crate::lock::lock;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Weak};
 use std::time::{Duration, Instant};
 
+/// Two threads tell of every entry, so neither takes a lock.
 pub struct Activity {
-    /// When something came last, or when the program had caught up with it.
-    last: Mutex<Instant>,
+    began: Instant,
+    /// When something came last, or when the program had caught up with it: in ns since the beginning.
+    last: AtomicU64,
     /// What has come and waits for the program. So long the server waits as well: it is not silent.
     waiting: AtomicU64,
 }
 
 impl Default for Activity {
     fn default() -> Self {
-        Activity { last: Mutex::new(Instant::now()), waiting: AtomicU64::new(0) }
+        Activity { began: Instant::now(), last: AtomicU64::new(0), waiting: AtomicU64::new(0) }
     }
 }
 
 impl Activity {
     pub fn now(&self) {
-        *lock(&self.last) = Instant::now();
+        self.last.fetch_max(self.age(), Ordering::Relaxed);
     }
 
-    /// Something goes to the program.
+    fn age(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Something has come and goes to the program, which counts from when it was taken.
     pub fn sent(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
@@ -40,7 +45,8 @@ impl Activity {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return Some(limit);
         }
-        limit.checked_sub(lock(&self.last).elapsed()).filter(|rest| !rest.is_zero())
+        let silent = self.age().saturating_sub(self.last.load(Ordering::Relaxed));
+        limit.checked_sub(Duration::from_nanos(silent)).filter(|rest| !rest.is_zero())
     }
 }
 

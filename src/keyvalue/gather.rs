@@ -156,13 +156,14 @@ impl GatherObserver {
         if self.over {
             return;
         }
-        match entry {
-            Some(entry) => {
-                if let Some(entry) = self.last.next(entry) {
-                    self.send(entry);
-                }
+        match entry.map(|entry| self.last.next(entry)) {
+            Some(Some(entry)) => self.send(entry),
+            // The first one, kept back.
+            Some(None) => self.activity.now(),
+            None => {
+                self.activity.now();
+                self.events.send(GatherEvent::Foreign);
             }
-            None => self.events.send(GatherEvent::Foreign),
         }
     }
 
@@ -181,14 +182,12 @@ impl Observer for GatherObserver {
     }
 
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
-        self.activity.now();
         let entry =
             Entry::from_watch(&self.bucket, message.subject(), meta, message, message.payload());
         self.next(entry);
     }
 
     fn stored(&mut self, stored: &StoredMessage) {
-        self.activity.now();
         self.next(Entry::from_stored_watch(&self.bucket, stored, true));
     }
 
