@@ -35,6 +35,8 @@ enum GatherEvent {
     Entry(Entry),
     /// A message that is no entry of the bucket; it only has to be counted.
     Foreign,
+    /// The bucket was made again: what came before is of another one.
+    Restart,
     /// For the log.
     Warning(String),
     /// Places in the list that do not count any more.
@@ -73,6 +75,11 @@ impl Gathering {
                 self.consumed();
             }
             GatherEvent::Foreign => self.consumed(),
+            GatherEvent::Restart => {
+                self.list.replace(List::new());
+                self.struck.take();
+                self.count.set(0);
+            }
             GatherEvent::Warning(_) => {}
             GatherEvent::Struck(places) => *self.struck.borrow_mut() = places,
             GatherEvent::End(outcome) => {
@@ -223,7 +230,18 @@ impl Observer for GatherObserver {
         }
     }
 
-    fn state(&mut self, _state: ConsumerState) {}
+    fn state(&mut self, state: ConsumerState) {
+        if state != ConsumerState::Recreated || self.over {
+            return;
+        }
+        if self.last.release().is_some() {
+            self.events.send(GatherEvent::Foreign);
+        }
+        if let Some(places) = &mut self.places {
+            *places = Places::default();
+        }
+        self.events.send(GatherEvent::Restart);
+    }
 }
 
 impl Drop for GatherObserver {

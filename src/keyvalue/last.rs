@@ -28,6 +28,18 @@ impl Last {
         Some(last)
     }
 
+    /// What comes next is of another kind: the entry that is kept is not the last one.
+    pub fn release(&mut self) -> Option<Entry> {
+        let mut kept = self.entry.take()?;
+        kept.delta = kept.delta.max(1);
+        Some(kept)
+    }
+
+    /// The entry that is kept, if it is one before this revision.
+    pub fn take_before(&mut self, revision: u64) -> Option<Entry> {
+        self.entry.take_if(|entry| entry.revision < revision)
+    }
+
     /// There will be no end: what is left.
     pub fn give_up(&mut self) -> Option<Entry> {
         self.over = true;
@@ -58,6 +70,18 @@ mod tests {
         assert_eq!(shown(last.end()), Some((3, 0)));
         assert_eq!(shown(last.next(entry(4, 7))), Some((4, 7)));
         assert_eq!(shown(Last::default().end()), None);
+    }
+
+    #[test]
+    fn released() {
+        let mut last = Last::default();
+        last.next(entry(3, 0));
+        assert_eq!(shown(last.take_before(3)), None);
+        assert_eq!(shown(last.release()), Some((3, 1)));
+        assert_eq!(shown(last.release()), None);
+        last.next(entry(4, 2));
+        assert_eq!(shown(last.take_before(5)), Some((4, 2)));
+        assert_eq!(shown(last.end()), None);
     }
 
     #[test]

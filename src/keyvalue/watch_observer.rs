@@ -72,11 +72,18 @@ impl Observer for WatchObserver {
     }
 
     fn roll_call_begins(&mut self) {
+        // It has to be known when the answer comes.
+        if let Some(entry) = self.last.release() {
+            self.events.send(WatchEvent::Entry(entry));
+        }
         self.events.send(WatchEvent::RollCallBegins);
     }
 
     fn roll_call(&mut self, roll: Arc<Roll>) {
         self.first_seq = roll.first_seq;
+        if self.last.take_before(roll.first_seq).is_some() {
+            self.events.send(WatchEvent::Foreign);
+        }
         self.events.send(WatchEvent::RollCall(roll));
     }
 
