@@ -3,7 +3,6 @@
 
 mod bridge;
 mod connection;
-mod descriptors;
 mod error;
 mod error_code;
 mod jetstream;
@@ -18,6 +17,7 @@ mod runtime;
 mod schema;
 mod subject;
 mod tcl;
+mod threads;
 mod transport;
 
 use std::time::Duration;

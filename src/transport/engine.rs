@@ -1,12 +1,12 @@
 //! What runs behind a link: clients of async_nats, called engines, one after the other; and the end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::rustls::ClientConfig;
-use async_nats::{AuthError, Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::event::{ConnState, Event, Hold};
@@ -22,24 +22,37 @@ struct TearDown(Arc<LinkCore>, LinkEnd);
 impl Drop for TearDown {
     fn drop(&mut self) {
         self.0.tear_down(self.1);
+        self.0.leash.end();
     }
 }
 
-/// The main future of a link; its end is that of the runtime.
-pub(super) async fn run(
+/// A link from its beginning to its end: when this has ended nothing of it runs any more, but an
+/// engine that dials, for which [`super::leash`] says what it may still do.
+pub(super) async fn live(
+    core: Arc<LinkCore>,
+    reconnector: Arc<Reconnector>,
+    tls: ClientConfig,
+    closing: watch::Receiver<Option<Duration>>,
+) {
+    // A panic in it ends the link.
+    let _ = tokio::spawn(run(core.clone(), reconnector, tls, closing)).await;
+    core.tasks.end().await;
+    core.leash.ended().await;
+}
+
+/// The main future of a link.
+async fn run(
     core: Arc<LinkCore>,
     reconnector: Arc<Reconnector>,
     tls: ClientConfig,
     mut closing: watch::Receiver<Option<Duration>>,
 ) {
-    let listener = reconnector.clone();
-    let _listening = trace::listen(move |line| listener.traced(line));
     let mut end = TearDown(core.clone(), LinkEnd::Closed);
     let mut end_reason = reconnector.end_reason();
     let timed = core.clone();
-    tokio::spawn(async move { timed.requests.run_timer(|id| timed.go_on(id)).await });
+    core.tasks.spawn(async move { timed.requests.run_timer(|id| timed.go_on(id)).await });
     let engines = watch::Sender::new(None);
-    tokio::spawn(writer::run(core.clone(), reconnector.clone(), engines.subscribe()));
+    core.tasks.spawn(writer::run(core.clone(), reconnector.clone(), engines.subscribe()));
     loop {
         let addrs: Vec<_> = core.pool().entries().iter().filter_map(server_addr).collect();
         let (alive, died) = oneshot::channel();
@@ -125,26 +138,41 @@ fn engine_options(
 ) -> ConnectOptions {
     let (for_auth, for_choice, for_events) =
         (reconnector.clone(), reconnector.clone(), reconnector.clone());
+    let (auth_core, choice_core, leash) = (core.clone(), core.clone(), core.leash.clone());
+    let held = (core.leash.collar(), alive, OnceLock::new());
     // What is asked of us gets a task of its own, because the engine wants futures that are Sync.
     let options = ConnectOptions::with_auth_callback(move |nonce| {
-        let reconnector = for_auth.clone();
-        let mut login = Bound(tokio::spawn(async move { reconnector.login(nonce).await }));
-        async move { (&mut login.0).await.unwrap_or_else(|e| Err(AuthError::new(e))) }
-    })
-    .reconnect_to_server_callback(move |known, _info| {
-        let _held = &alive;
-        let reconnector = for_choice.clone();
-        let choice = tokio::spawn(async move { reconnector.choose(known).await });
+        let (core, reconnector) = (auth_core.clone(), for_auth.clone());
+        let (tell, told) = oneshot::channel();
+        let login = core.tasks.spawn(async move {
+            // The engine may have given up.
+            let _ = tell.send(reconnector.login(nonce).await);
+        });
+        let login = Bound(login);
         async move {
-            match choice.await {
-                Ok(choice) => Some(choice),
-                // With an answer the engine would choose by itself.
-                Err(_) => std::future::pending().await,
-            }
+            let _login = login;
+            core.leash.clone().answer(told).await
         }
     })
+    .reconnect_to_server_callback(move |known, _info| {
+        // Asked first of all, in the engine's task.
+        held.2.get_or_init(|| {
+            let listener = for_choice.clone();
+            trace::listen(choice_core.leash.clone(), move |line| listener.traced(line))
+        });
+        let reconnector = for_choice.clone();
+        let (tell, told) = oneshot::channel();
+        choice_core.tasks.spawn(async move {
+            let _ = tell.send(reconnector.choose(known).await);
+        });
+        // Without an answer, since the choice has panicked, it waits: it would choose by itself.
+        let answer = choice_core.leash.clone().answer(told);
+        async move { Some(answer.await) }
+    })
     .event_callback(move |event| {
-        for_events.event(event);
+        if !leash.is_over() {
+            for_events.event(event);
+        }
         std::future::ready(())
     })
     .retry_on_initial_connect()
@@ -166,10 +194,12 @@ fn engine_options(
 }
 
 /// A task that ends with whoever waits for it.
-struct Bound<T>(JoinHandle<T>);
+struct Bound(Option<AbortHandle>);
 
-impl<T> Drop for Bound<T> {
+impl Drop for Bound {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A link: one connection to NATS, on a thread of its own, usable from every thread.
+//! A link: one connection to NATS, on a thread that it shares with others, usable from every thread.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -23,9 +23,10 @@ use super::source::{Sink, SubId};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
-use crate::runtime::{self, Process, Thread};
+use crate::runtime::{self, Process};
+use crate::threads::Place;
 
-/// What a close may take beyond its flush, before the thread is left to end by itself.
+/// What a close may take beyond its flush, before it is left to end by itself.
 const END_GRACE: Duration = Duration::from_secs(1);
 
 /// One connection. Clones are handles to the same one; the last one to go closes it.
@@ -47,20 +48,22 @@ impl WeakLink {
 
 /// What [`Link::spawn`] has started. It goes on when this is dropped.
 #[derive(Debug)]
-pub struct Task(AbortHandle);
+pub struct Task(Option<AbortHandle>);
 
 impl Task {
     /// Drops the future on the runtime thread, soon, wherever it waits: requests that it has sent
     /// with [`Link::ask`] are cancelled by that. One that is done is left alone.
     pub fn abort(&self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 
 /// What all handles of a link have; it closes the link when the last of them goes.
 struct OpenLink {
     core: Arc<LinkCore>,
-    thread: Thread,
+    place: Place,
     close: watch::Sender<Option<Duration>>,
 }
 
@@ -78,11 +81,11 @@ impl Link {
         let (tls, config) = Tls::new(live)?;
         let reconnector = Arc::new(Reconnector::new(core.clone(), tls));
         let (close, closing) = watch::channel(None);
-        let main = engine::run(core.clone(), reconnector, config, closing);
-        let thread = Thread::start(main).map_err(|e| {
+        let main = engine::live(core.clone(), reconnector, config, closing);
+        let place = Place::start(&core.tasks, main).map_err(|e| {
             Error::new(Kind::Internal, format!("No thread for the connection: {e}"))
         })?;
-        let open = Arc::new(OpenLink { core, thread, close });
+        let open = Arc::new(OpenLink { core, place, close });
         let weak: Weak<OpenLink> = Arc::downgrade(&open);
         runtime::register(weak);
         Ok(Link(open))
@@ -289,7 +292,7 @@ impl Link {
 
     /// Runs a future on this link's runtime, until the link ends or the task is aborted.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Task {
-        Task(self.0.thread.handle().spawn(future).abort_handle())
+        Task(self.0.core.tasks.spawn(future))
     }
 
     /// Makes names of inboxes, as this link has them.
@@ -332,7 +335,7 @@ impl Link {
     /// # Errors
     /// `ErrConnectionClosed` in a fork of the process that opened the link.
     pub fn check_process(&self) -> Result<()> {
-        self.0.thread.process().check()
+        self.0.place.process().check()
     }
 
     /// Closes the link: writes out what is queued, if there is a connection and within `flush`,
@@ -362,11 +365,11 @@ impl runtime::Open for OpenLink {
     }
 
     fn wait_closed(&self, limit: Duration) {
-        self.thread.join(limit);
+        self.place.join(limit);
     }
 
     fn process(&self) -> Process {
-        self.thread.process()
+        self.place.process()
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::event::{ConnState, Event, EventSink};
 use super::info::ServerInfo;
+use super::leash::Leash;
 use super::outgoing::{OutgoingQueue, Pushed, QueueEntry};
 use super::pings::Pings;
 use super::pool::Pool;
@@ -19,6 +20,7 @@ use super::source::{SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 use crate::lock::lock;
 use crate::runtime::Process;
+use crate::threads::Tasks;
 
 /// Lock order: the ends of a source, then one of the mutexes here, never two of them at once; but
 /// the inbox is subscribed to under its own.
@@ -29,6 +31,10 @@ pub(super) struct LinkCore {
     pub pool: Mutex<Pool>,
     pub state: watch::Sender<ConnState>,
     pub process: Process,
+    /// All that runs for the link, but the engine.
+    pub tasks: Tasks,
+    /// That of the engine.
+    pub leash: Arc<Leash>,
     events: Arc<dyn EventSink>,
     sources: Mutex<HashMap<SubId, Arc<SubscriptionSource>>>,
     info: Mutex<Option<Arc<ServerInfo>>>,
@@ -70,6 +76,8 @@ impl LinkCore {
             pool: Mutex::new(pool),
             state: watch::Sender::new(ConnState::Disconnected),
             process: Process::current(),
+            tasks: Tasks::default(),
+            leash: Arc::default(),
             events,
             sources: Mutex::default(),
             info: Mutex::default(),

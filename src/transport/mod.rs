@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `link` | the handle: open, close, and the way to everything below |
 //! | `link_core` | what handles and runtime have in common |
-//! | `engine` | what runs behind a link: one client of async_nats after the other |
+//! | `engine`, `leash` | what runs behind a link: one client of async_nats after the other; how it is ended |
 //! | `operations` | publish, subscribe, request, barrier, from any thread |
 //! | `outgoing`, `writer` | the queue in front of the engine, and the task that empties it |
 //! | `source` | a subscription's way from the engine into a sink |
@@ -24,6 +24,7 @@ mod failure;
 mod inbox;
 mod inflow;
 mod info;
+mod leash;
 mod link;
 mod link_core;
 mod login;

@@ -3,7 +3,8 @@
 //! The engine shows the INFO only of connections that were made, asks for credentials without it,
 //! says nothing of a later INFO, and never why a connection was lost. But it writes all of that to
 //! its trace, on the thread of the runtime, before it does anything else with it. We listen to
-//! those few lines; whatever else is traced stays switched off, so it costs nothing.
+//! those few lines; whatever else is traced stays switched off, so it costs nothing. Whose engine has
+//! said something is told by the task in which it is said.
 //!
 //! An INFO has the `Debug` form of [`async_nats::ServerInfo`], a cause that of an `io::Error`.
 //! These lines are no interface, so the version of the engine is fixed in `Cargo.toml`, and
@@ -11,17 +12,21 @@
 //! over, and connections go on with less precise errors.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
+use tokio::task;
 use tracing_core::dispatcher::{DefaultGuard, set_default};
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber};
+
+use super::leash::{self, Leash};
 
 /// What was traced, at one of nine places of the engine. Told in the middle of its work: whoever
 /// listens must neither wait nor call the engine.
@@ -50,23 +55,74 @@ pub(super) enum Traced {
 /// as in a panic, but nothing is printed.
 pub(super) type Verdict = ControlFlow<()>;
 
-type Listener = Rc<dyn Fn(Traced) -> Verdict>;
-
-thread_local!(static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) });
-
-/// Listens on this thread until the result is dropped.
-pub(super) fn listen(listener: impl Fn(Traced) -> Verdict + 'static) -> Listening {
-    static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
-    LISTENER.replace(Some(Rc::new(listener)));
-    Listening(set_default(SUBSCRIBER.get_or_init(|| Dispatch::new(TraceSubscriber))))
+/// Who hears what an engine says.
+#[derive(Clone)]
+struct Listener {
+    tell: Rc<dyn Fn(Traced) -> Verdict>,
+    leash: Arc<Leash>,
 }
 
-pub(super) struct Listening(#[expect(dead_code, reason = "what counts is its end")] DefaultGuard);
+/// The task of an engine.
+type Speaker = Option<task::Id>;
+
+thread_local! {
+    /// Those of the engines on this thread.
+    static LISTENERS: RefCell<HashMap<Speaker, Listener>> = RefCell::default();
+    /// While it is there, this thread's trace comes to us.
+    static TUNED: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
+}
+
+/// Listens to the engine in whose task this is called, until the result is dropped. Once its leash is
+/// over the engine ends at the next line, and nothing is told.
+pub(super) fn listen(
+    leash: Arc<Leash>,
+    listener: impl Fn(Traced) -> Verdict + 'static,
+) -> Listening {
+    listen_to(task::try_id(), leash, listener)
+}
+
+/// Listens to all engines of this thread.
+#[cfg(test)]
+pub(super) fn listen_to_all(listener: impl Fn(Traced) -> Verdict + 'static) -> Listening {
+    listen_to(None, Arc::default(), listener)
+}
+
+fn listen_to(
+    speaker: Speaker,
+    leash: Arc<Leash>,
+    listener: impl Fn(Traced) -> Verdict + 'static,
+) -> Listening {
+    static SUBSCRIBER: OnceLock<Dispatch> = OnceLock::new();
+    TUNED.with_borrow_mut(|tuned| {
+        tuned.get_or_insert_with(|| {
+            set_default(SUBSCRIBER.get_or_init(|| Dispatch::new(TraceSubscriber)))
+        });
+    });
+    LISTENERS.with_borrow_mut(|all| {
+        all.insert(speaker, Listener { tell: Rc::new(listener), leash });
+    });
+    Listening(speaker)
+}
+
+pub(super) struct Listening(Speaker);
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        LISTENER.take();
+        // The thread may be ending.
+        let gone = LISTENERS.try_with(|all| all.borrow_mut().remove(&self.0));
+        drop(gone);
     }
+}
+
+/// Who listens to the engine that is speaking.
+fn listening() -> Option<Listener> {
+    let speaker = task::try_id();
+    let known = LISTENERS.try_with(|all| match all.borrow().get(&speaker) {
+        None if cfg!(test) => all.borrow().get(&None).cloned(),
+        known => known.cloned(),
+    });
+    // The thread may be ending.
+    known.ok().flatten()
 }
 
 struct TraceSubscriber;
@@ -94,6 +150,11 @@ impl Subscriber for TraceSubscriber {
     }
 
     fn event(&self, event: &Event<'_>) {
+        let Some(Listener { tell, leash }) = listening() else { return };
+        if leash.is_over() {
+            drop((tell, leash));
+            return leash::stop();
+        }
         let traced = match event.metadata().fields().field(BYTES) {
             // For each read: nothing is written down.
             Some(_) => Some(Traced::Read),
@@ -104,10 +165,9 @@ impl Subscriber for TraceSubscriber {
             }
         };
         let Some(traced) = traced else { return };
-        let Some(listener) = LISTENER.with_borrow(Clone::clone) else { return };
         // A panic of ours must not unwind through the engine.
-        let verdict = catch_unwind(AssertUnwindSafe(|| listener(traced)));
-        drop(listener);
+        let verdict = catch_unwind(AssertUnwindSafe(|| tell(traced)));
+        drop((tell, leash));
         if let Ok(ControlFlow::Break(())) = verdict {
             resume_unwind(Box::new("the engine was stopped"));
         }

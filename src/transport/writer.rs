@@ -153,6 +153,7 @@ async fn ping(
     if ended.drain().await.is_err() {
         return false;
     }
+    let tasks = core.clone();
     let (core, client) = (core.clone(), client.clone());
     let mut flushed = Box::pin(async move {
         // Fails only together with the engine.
@@ -162,7 +163,7 @@ async fn ping(
     });
     // So that the engine finds both when it wakes up.
     if std::future::poll_fn(|cx| Poll::Ready(flushed.as_mut().poll(cx))).await.is_pending() {
-        tokio::spawn(flushed);
+        tasks.tasks.spawn(flushed);
     }
     true
 }

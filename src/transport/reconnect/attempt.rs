@@ -30,7 +30,7 @@ impl Reconnector {
         self.core.sweep();
         loop {
             let Some(server) = self.next_server().await else {
-                // The runtime is dropped around this.
+                // The link is ended around this.
                 return std::future::pending().await;
             };
             self.core.tell(Event::Attempt(server.clone()));

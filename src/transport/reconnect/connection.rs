@@ -226,7 +226,7 @@ impl Reconnector {
             return;
         }
         let (reconnector, from, urls) = (self.clone(), from.clone(), urls.to_vec());
-        tokio::spawn(async move {
+        self.core.tasks.spawn(async move {
             let _one = reconnector.discovering.lock().await;
             let mut bad = Vec::new();
             let mut fresh = reconnector.core.pool().unknown(&urls, |url| bad.push(url.to_owned()));
@@ -276,7 +276,7 @@ impl Reconnector {
         // What is said from now on goes over the next connection.
         self.core.set_up(false);
         let reconnector = self.clone();
-        tokio::spawn(async move {
+        self.core.tasks.spawn(async move {
             tokio::time::sleep(grace).await;
             reconnector.leave(generation).await;
         });

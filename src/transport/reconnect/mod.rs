@@ -4,7 +4,7 @@
 //! The engine asks a callback before each attempt. Being asked again without having connected in
 //! between means that the last attempt failed; being asked while connected means that the
 //! connection is lost. The callback cannot tell the engine to give up, so then it tells everybody
-//! else and never answers; the runtime is dropped around it.
+//! else and never answers; the link is ended around it.
 //!
 //! Everything runs on the one thread of the runtime. The engine reports its events through a queue
 //! and a task of its own, hence the callback yields first: when it goes on, they are known. What it

@@ -17,7 +17,7 @@ type Places = Rc<RefCell<Vec<&'static str>>>;
 fn listening<F: Future<Output = ()>>(scene: impl FnOnce(Places) -> F) {
     let places = Places::default();
     let noted = places.clone();
-    let _listening = trace::listen(move |line| {
+    let _listening = trace::listen_to_all(move |line| {
         let place = match line {
             Traced::Dial => "dial",
             // Before each of the others that the server has caused.
@@ -87,7 +87,7 @@ fn what_is_read_can_stop_the_engine() {
     let server = Server::start(&[]);
     let reads = Rc::new(RefCell::new(0));
     let seen = reads.clone();
-    let _listening = trace::listen(move |line| {
+    let _listening = trace::listen_to_all(move |line| {
         if matches!(line, Traced::Read) {
             *seen.borrow_mut() += 1;
             if *seen.borrow() > 3 {
