@@ -155,7 +155,8 @@ fn engine_options(
         }
     })
     .reconnect_to_server_callback(move |known, _info| {
-        // Asked first of all, in the engine's task.
+        // Asked first of all, in the engine's task. All of it goes with the engine.
+        let held = &held;
         held.2.get_or_init(|| {
             let listener = for_choice.clone();
             trace::listen(choice_core.leash.clone(), move |line| listener.traced(line))
