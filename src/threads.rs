@@ -200,17 +200,19 @@ pub struct Tasks(Mutex<Option<Running>>);
 struct Running {
     handle: Handle,
     set: JoinSet<()>,
+    /// They are about to go, and none runs any more.
+    aborted: bool,
 }
 
 impl Tasks {
     fn begin(&self, handle: Handle) {
-        *lock(&self.0) = Some(Running { handle, set: JoinSet::new() });
+        *lock(&self.0) = Some(Running { handle, set: JoinSet::new(), aborted: false });
     }
 
     /// Starts one, from any thread; none before the place is there and after its end.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
         let mut running = lock(&self.0);
-        let Some(Running { handle, set }) = running.as_mut() else {
+        let Some(Running { handle, set, aborted: false }) = running.as_mut() else {
             drop(running);
             // A future may start another one when it is dropped.
             drop(future);
@@ -219,6 +221,14 @@ impl Tasks {
         // Those that are done.
         while set.try_join_next().is_some() {}
         Some(set.spawn_on(future, handle))
+    }
+
+    /// From now on none of them does anything but to go. Called on their thread, outside of them.
+    pub fn abort(&self) {
+        if let Some(running) = lock(&self.0).as_mut() {
+            running.aborted = true;
+            running.set.abort_all();
+        }
     }
 
     /// Drops all, and waits for that. Called on their thread.

@@ -21,6 +21,8 @@ struct TearDown(Arc<LinkCore>, LinkEnd);
 
 impl Drop for TearDown {
     fn drop(&mut self) {
+        // What is torn down is not made for going on.
+        self.0.tasks.abort();
         self.0.tear_down(self.1);
         self.0.leash.end();
     }
