@@ -130,7 +130,7 @@ impl Trust {
 }
 
 /// The authorities of the system, read at the first need of the process and then kept: there are
-/// more than a hundred, which takes milliseconds. In a handshake its thread has nothing else to do.
+/// more than a hundred, which takes milliseconds. So long the others on its thread wait, at a handshake only.
 /// If there are none, they are looked for again.
 fn system(provider: &Arc<CryptoProvider>) -> Option<&'static WebPkiServerVerifier> {
     static SYSTEM: OnceCell<Arc<WebPkiServerVerifier>> = OnceCell::new();
