@@ -18,11 +18,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::lock::lock;
 use crate::runtime::Process;
 
-/// As many threads as there may be: a computer that has more for us has them for Tcl's threads.
+/// As many threads as there may be. The second connection has the second one, so that of two, of which
+/// one is flooded, the other one is as quick as alone.
 const MOST: usize = 2;
-
-/// So many connections are on one thread before there is another.
-const CROWD: usize = 12;
 
 /// Names are resolved by threads that wait, one each; one that hangs must not keep the others.
 const RESOLVERS: usize = 64;
@@ -74,7 +72,7 @@ impl Worker {
             std::mem::forget(std::mem::take(workers));
         }
         let places: usize = workers.iter().map(|worker| worker.places).sum();
-        if workers.len() < MOST && places >= CROWD * workers.len() {
+        if workers.len() < MOST && places >= workers.len() {
             match Worker::start() {
                 Ok(worker) => workers.push(worker),
                 // There is no descriptor left for another.
