@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// What happens to a watch, in order.
 pub enum WatchEvent {
     Entry(Entry),
-    /// A message that is no entry of the bucket; it only has to be counted.
+    /// A message that is no entry of the bucket, or not one that is wanted; it only has to be counted.
     Foreign,
     EndOfData,
     RollCallBegins,
@@ -31,18 +31,28 @@ pub struct WatchObserver {
     events: Sender<WatchEvent>,
     bucket: Arc<Bucket>,
     meta_only: bool,
+    ignore_deletes: bool,
     last: Last,
     /// What is before this one had gone when the roll was called, though it may have been on its way.
     first_seq: u64,
 }
 
 impl WatchObserver {
-    pub fn new(events: Sender<WatchEvent>, bucket: Arc<Bucket>, meta_only: bool) -> Self {
-        WatchObserver { events, bucket, meta_only, last: Last::default(), first_seq: 0 }
+    pub fn new(
+        events: Sender<WatchEvent>,
+        bucket: Arc<Bucket>,
+        meta_only: bool,
+        ignore_deletes: bool,
+    ) -> Self {
+        let last = Last::default();
+        WatchObserver { events, bucket, meta_only, ignore_deletes, last, first_seq: 0 }
     }
 
     fn send(&mut self, entry: Option<Entry>) {
-        match entry.filter(|entry| entry.revision >= self.first_seq) {
+        let wanted = |entry: &Entry| {
+            entry.revision >= self.first_seq && !(self.ignore_deletes && entry.operation.deletes())
+        };
+        match entry.filter(wanted) {
             Some(entry) => {
                 if let Some(entry) = self.last.next(entry) {
                     self.events.send(WatchEvent::Entry(entry));

@@ -34,7 +34,6 @@ pub struct Watcher {
     /// The callback's words, kept from one call to the next; empty while a call runs.
     call_words: Cell<Vec<Obj>>,
     array: Option<Obj>,
-    ignore_deletes: bool,
     /// Nothing to remember for a watch that is not interested in deletions.
     known: Option<RefCell<Known>>,
     running: OnceCell<Running>,
@@ -70,7 +69,6 @@ impl Watcher {
                 callback,
                 call_words: Cell::default(),
                 array,
-                ignore_deletes,
                 known: (!ignore_deletes).then(|| RefCell::new(Known::new(to_array))),
                 running: OnceCell::new(),
                 lane: LanePlace::new(),
@@ -96,7 +94,8 @@ impl Watcher {
                 watcher.event(event, rest);
             }
         });
-        let observer = WatchObserver::new(sender, self.bucket.clone(), meta_only);
+        let ignore_deletes = self.known.is_none();
+        let observer = WatchObserver::new(sender, self.bucket.clone(), meta_only, ignore_deletes);
         let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(observer), done));
         let object = ConsumerObject::create(interp, &self.js, consumer.clone())?;
         // A watcher is started once.
@@ -163,9 +162,6 @@ impl Watcher {
 
     fn entry(&self, interp: Interp<'_>, entry: &Entry) {
         let deletes = entry.operation.deletes();
-        if deletes && self.ignore_deletes {
-            return;
-        }
         if let Some(known) = &self.known {
             let mut known = known.borrow_mut();
             match deletes {
