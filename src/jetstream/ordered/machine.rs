@@ -315,11 +315,9 @@ impl Machine {
         self.received += 1;
         if meta.stream_seq > self.stream_seq {
             self.stream_seq = meta.stream_seq;
-            let empty = self.catching_up
-                && self.spec.end_before_news
-                && self.credit.has_none()
-                && self.initial.began_empty(meta);
-            if empty || self.spec.policy == DeliverPolicy::New {
+            if self.is_news_of_nothing(meta.timestamp_ns.into())
+                || self.spec.policy == DeliverPolicy::New
+            {
                 self.finish_initial(out);
             }
             self.repetitions = 0;

@@ -123,7 +123,6 @@ impl Initial {
         self.newest = i64::MIN;
         self.made = None;
         self.pending = u64::MAX;
-        self.empty_at = None;
     }
 
     /// A message has come, for the first time or again.
@@ -158,13 +157,14 @@ impl Initial {
         if self.pending == u64::MAX {
             self.pending = numbers.pending;
             let said = info.get("ts").and_then(Value::as_str).and_then(rfc3339::nanoseconds);
-            self.empty_at = said.filter(|_| at_once && numbers.pending == 0);
+            // What was said stays true of what is written later, whatever became of that consumer.
+            self.empty_at = self.empty_at.or(said.filter(|_| at_once && numbers.pending == 0));
         }
     }
 
     /// A first message that was written after the server had said that there was none.
-    pub fn began_empty(&self, meta: &Metadata<'_>) -> bool {
-        self.empty_at.is_some_and(|at| i128::from(meta.timestamp_ns) > at)
+    pub fn began_empty(&self, written_ns: i128) -> bool {
+        self.empty_at.is_some_and(|at| written_ns > at)
     }
 
     /// Something came that was stored after the start.
@@ -262,6 +262,14 @@ impl Machine {
             return self.received >= expected;
         }
         self.received >= expected && self.initial.seen.count() as u64 >= expected
+    }
+
+    /// A first message that was written after there was nothing, which the user may be told before.
+    pub(super) fn is_news_of_nothing(&self, written_ns: i128) -> bool {
+        self.catching_up
+            && self.spec.end_before_news
+            && self.credit.has_none()
+            && self.initial.began_empty(written_ns)
     }
 
     /// As many messages have come as the server promised.

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::roll::mark;
 use crate::jetstream::stored::StoredMessage;
+use crate::rfc3339;
 
 impl Machine {
     /// With several filters nobody can ask for the next message that fits.
@@ -37,6 +38,10 @@ impl Machine {
         }
         if let Some(message) = self.unreadable.answered(self.stream_seq, answer) {
             self.stream_seq = message.seq;
+            let written = rfc3339::nanoseconds(&message.time);
+            if written.is_some_and(|written| self.is_news_of_nothing(written)) {
+                self.finish_initial(out);
+            }
             if self.catching_up && !self.end_sent {
                 self.initial.saw(mark(&message.subject));
             }
