@@ -162,6 +162,8 @@ pub struct Machine {
     reported: Option<Instant>,
 
     check_stream: bool,
+    /// How often the stream was asked for in vain, one time after another.
+    unanswered: u32,
     roll_call: RollCall,
     /// The user wants to hear of the next roll call.
     report_roll: bool,
@@ -234,6 +236,7 @@ impl Machine {
             patience: SHORTEST_PATIENCE,
             reported: None,
             check_stream: false,
+            unanswered: 0,
             roll_call: RollCall::NotNeeded,
             report_roll: false,
             may_ask_stream: true,

@@ -20,8 +20,6 @@ pub(super) const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
 /// "maximum consumers limit reached": perhaps because of consumers that are just being deleted.
 const TOO_MANY_CONSUMERS: u64 = 10026;
-/// A consumer must not wait long for an account that may not ask about streams.
-const STREAM_CHECK: Duration = Duration::from_secs(1);
 
 impl Machine {
     pub(super) fn reset(&mut self, code: Kind, now: Instant, out: &mut Vec<Action>) {
@@ -43,11 +41,7 @@ impl Machine {
         if !self.connected {
             self.go_offline(now);
         } else if self.check_stream && self.may_ask_stream && !self.first {
-            self.tokens += 1;
-            let token = self.tokens;
-            self.phase = Phase::Checking { token };
-            let timeout = self.around.timeout.unwrap_or(STREAM_CHECK).min(STREAM_CHECK);
-            out.push(Action::AskStream { token, timeout });
+            self.ask_stream(out);
         } else {
             self.go_on(now, out);
         }
@@ -93,24 +87,29 @@ impl Machine {
                 self.give_up(Kind::StreamNotFound, "stopped due to stream not found", out);
             }
             Kind::ConnectionClosed => self.give_up(Kind::ConnectionClosed, "stopped", out),
-            _ if self.is_settling(&error, now)
-                || self.was_reported(&error, now)
-                || self.waits_for_deletion(&error) =>
-            {
-                self.phase = Phase::Waiting { retry_at: now + self.next_pause(), silent: true };
-            }
-            kind => {
-                let text = format!("failed to reset: {}", error.message);
-                out.push(Action::LastError(kind, text));
-                self.reported = Some(now);
-                let pause = match is_passing(&error) {
+            _ => {
+                let silent = !self.report(&error, now, out);
+                let pause = match silent || is_passing(&error) {
                     true => self.next_pause(),
                     false => RETRY + self.random_part(RETRY / 10),
                 };
-                self.phase = Phase::Waiting { retry_at: now + pause, silent: false };
+                self.phase = Phase::Waiting { retry_at: now + pause, silent };
             }
         }
         self.settle(now, out);
+    }
+
+    /// Tells the user of an attempt that failed, unless it is no news. Whether it did.
+    pub(super) fn report(&mut self, error: &Error, now: Instant, out: &mut Vec<Action>) -> bool {
+        let known = self.is_settling(error, now)
+            || self.was_reported(error, now)
+            || self.waits_for_deletion(error);
+        if !known {
+            let text = format!("failed to reset: {}", error.message);
+            out.push(Action::LastError(error.kind, text));
+            self.reported = Some(now);
+        }
+        !known
     }
 
     pub(super) fn give_up(&mut self, kind: Kind, text: &str, out: &mut Vec<Action>) {

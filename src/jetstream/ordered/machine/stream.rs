@@ -1,6 +1,6 @@
 //! Asking for the stream: is it still the same one?
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -9,8 +9,24 @@ use crate::error::{Error, Kind};
 
 /// Two servers of a cluster may disagree on the time.
 const CLOCK_SKEW_NS: i128 = 1_000_000_000;
+/// A consumer must not wait long for an account that may not ask about streams.
+const FIRST_QUESTION: Duration = Duration::from_secs(1);
+/// A stream that has answered before and is silent has no leader just now. It is asked again sooner
+/// than the creation of a consumer would be given up.
+const REPEATED_QUESTION: Duration = Duration::from_millis(500);
+/// So often: perhaps it may not be asked any more.
+const MOST_REPEATED: u32 = 20;
 
 impl Machine {
+    pub(super) fn ask_stream(&mut self, out: &mut Vec<Action>) {
+        self.tokens += 1;
+        let token = self.tokens;
+        self.phase = Phase::Checking { token };
+        let limit = if self.unanswered == 0 { FIRST_QUESTION } else { REPEATED_QUESTION };
+        let timeout = self.around.timeout.unwrap_or(limit).min(limit);
+        out.push(Action::AskStream { token, timeout });
+    }
+
     /// The answer to `AskStream`.
     pub fn stream_info(
         &mut self,
@@ -36,10 +52,21 @@ impl Machine {
             Err(error) if error.kind == Kind::StreamNotFound => {
                 return self.attempt_failed(error.clone(), now, out);
             }
+            Err(error) if error.kind == Kind::Timeout && self.is_between_leaders() => {
+                self.unanswered += 1;
+                self.report(error, now, out);
+                self.attempt(now, out);
+                return self.settle(now, out);
+            }
             Err(error) => self.may_ask_stream = error.kind != Kind::Permissions,
         }
+        self.unanswered = 0;
         self.go_on(now, out);
         self.settle(now, out);
+    }
+
+    fn is_between_leaders(&self) -> bool {
+        self.stream_created.is_some() && self.unanswered < MOST_REPEATED
     }
 
     fn is_another_stream(&mut self, info: &Value) -> bool {

@@ -213,3 +213,41 @@ fn a_roll_call_that_fails_is_made_again() {
     rig.pass(1000);
     assert!(!rig.take().contains(&"roll call s.>".to_owned()));
 }
+
+/// A server that has no leader for the stream says nothing. What would be spent on a consumer that
+/// cannot be made either is better spent on asking again.
+#[test]
+fn a_stream_without_a_leader_is_asked_for_again() {
+    let mut rig = Rig::live(all(), 3);
+    rig.pass(1500);
+    rig.answer_stream(OLD, 3);
+    rig.create_failed(error(Kind::Timeout));
+    rig.pass(200);
+    rig.take();
+    for _ in 0..3 {
+        rig.answer(Err(error(Kind::Timeout)));
+        rig.expect(&["ask STREAM.INFO.S"]);
+    }
+    // It is there again.
+    rig.answer_stream(OLD, 3);
+    rig.expect(&["create by_start_sequence 4"]);
+    // One that has never answered is perhaps not to be asked.
+    let mut rig = Rig::live(all(), 3);
+    rig.pass(1500);
+    rig.take();
+    rig.answer(Err(error(Kind::Timeout)));
+    rig.expect(&["create by_start_sequence 4"]);
+    // Nor is one that stays silent.
+    let mut rig = Rig::live(all(), 3);
+    rig.pass(1500);
+    rig.answer_stream(OLD, 3);
+    rig.create_failed(error(Kind::Timeout));
+    rig.pass(200);
+    let mut asked = 0;
+    while !rig.asked.is_empty() {
+        rig.answer(Err(error(Kind::Timeout)));
+        asked += 1;
+    }
+    assert!((10..30).contains(&asked), "{asked}");
+    assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()));
+}
