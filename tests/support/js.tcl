@@ -1,0 +1,51 @@
+# Fixtures of the JetStream tests. Source it after support.tcl; it loads the package.
+#
+# One server for the file in $srv, a foreign client $raw; `open_js` makes conn, js, stream (a fresh name) with the subjects
+# $stream.> in memory as global variables, `close_js` takes them down and fails if a background error was left.
+
+source [file join $::support::here support kv.tcl]
+
+# Further JSON members of the stream's configuration.
+proc open_js {{members ""}} {
+    set ::conn [open_conn]
+    set ::js [$::conn jet_stream]
+    set ::stream S[incr ::bucket_serial]
+    made [raw::api $::raw STREAM.CREATE.$::stream \
+        [json_object name $::stream subjects "{\[\"$::stream.>\"\]}" storage memory $members]]
+}
+# A consumer of $stream, made by the foreign client: its name, and further JSON members of its configuration.
+proc consumer {name {members ""}} {
+    set config [json_object durable_name $name ack_policy explicit $members]
+    made [raw::api $::raw CONSUMER.DURABLE.CREATE.$::stream.$name \
+        "{\"stream_name\":\"$::stream\",\"config\":$config}"]
+}
+# Of names and values; what is in braces is JSON already. A last word is further members as JSON.
+proc json_object args {
+    set members {}
+    foreach {name value} $args {
+        if {$name eq [lindex $args end] && [llength $args] % 2} { break }
+        lappend members "\"$name\":[expr {[string match "{*}" $value] ? [string range $value 1 end-1] : "\"$value\""}]"
+    }
+    if {[llength $args] % 2 && [lindex $args end] ne ""} { lappend members [lindex $args end] }
+    return "{[join $members ,]}"
+}
+proc made {reply} { if {[string match {*"error"*} $reply]} { error $reply } }
+proc close_js {} {
+    raw::api $::raw STREAM.DELETE.$::stream
+    end_conn
+}
+# The same after a test whose background errors are its business and may still be under way.
+proc close_noisy_js {} {
+    raw::api $::raw STREAM.DELETE.$::stream
+    end_noisy
+}
+# Stores messages with these bodies, by the foreign client; the subject is that of the stream and `a`.
+proc store {args} {
+    foreach body $args { raw::request $::raw $::stream.a $body }
+}
+# The bodies of a list of messages.
+proc bodies {messages} {
+    set result {}
+    foreach message $messages { lappend result [nats::msg data $message] }
+    return $result
+}
