@@ -52,6 +52,7 @@ pub use links::Follower;
 
 use crate::bridge::{Receiver, Sender};
 use crate::error::{Error, Kind, Result};
+use crate::message::MessageFormat;
 use crate::tcl::oo::Children;
 use crate::tcl::{self, Interp, InterpGuard, InterpHandle, ObjectHandle, oo};
 use crate::transport::{Link, ServerInfo};
@@ -187,6 +188,16 @@ impl Connection {
 
     pub fn server_info(&self) -> Option<Arc<ServerInfo>> {
         self.variables.server_info().clone()
+    }
+
+    /// How messages are shown to the program.
+    pub fn format(&self) -> &MessageFormat {
+        &self.delivery.format
+    }
+
+    /// The number of the subscription that replies to single requests come by.
+    pub fn inbox_id(&self) -> i64 {
+        self.delivery.subscribers.inbox_id()
     }
 
     pub fn utf8_convert(&self) -> bool {

@@ -52,6 +52,14 @@ impl JetStream {
         }
     }
 
+    /// Logs an answer that is a message.
+    pub fn log_message(&self, subject: &str, message: &Obj) {
+        if self.trace.is_some() {
+            let line = format!("<<< {subject} {}", message.text());
+            self.connection.logger.log(Level::Debug, &line);
+        }
+    }
+
     /// Takes a new object as a child. Once this object has gone, the connection does: a call that
     /// was under way then still returns what it made.
     pub fn adopt(&self, interp: Interp<'_>, child: &ObjectHandle) -> Result<()> {

@@ -6,6 +6,7 @@
 //! | `account`, `stream`, `consumer` | its methods, and the tables of what streams and consumers consist of |
 //! | `api` | the API itself: operations and their subjects, replies, pages, `-trace` |
 //! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by |
+//! | `messages` | the methods that read stored messages, one by one |
 //! | `publish`, `stored`, `metadata` | what a stream says: to a publish, of a stored and of a delivered message |
 //! | `roll` | which subjects a stream has |
 //! | `unreadable` | messages that the engine cannot read |
@@ -16,6 +17,7 @@ mod account;
 pub mod api;
 pub mod consumer;
 pub mod context;
+mod messages;
 pub mod metadata;
 pub mod ordered;
 pub mod publish;
@@ -33,5 +35,6 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     context::register(interp)?;
     account::register(interp)?;
     stream::register(interp)?;
+    messages::register(interp)?;
     ordered::object::register(interp)
 }

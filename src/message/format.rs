@@ -13,6 +13,8 @@ pub struct MessageFormat {
     subject: Obj,
     reply: Obj,
     sub_id: Obj,
+    seq: Obj,
+    time: Obj,
     empty: Obj,
     utf8: Cell<bool>,
 }
@@ -25,6 +27,8 @@ impl MessageFormat {
             subject: Obj::new("subject"),
             reply: Obj::new("reply"),
             sub_id: Obj::new("sub_id"),
+            seq: Obj::new("seq"),
+            time: Obj::new("time"),
             empty: Obj::empty(),
             utf8: Cell::new(false),
         }
@@ -40,7 +44,12 @@ impl MessageFormat {
     }
 
     pub fn payload(&self, message: &PackedMessage) -> Obj {
-        match message.payload() {
+        self.bytes(message.payload())
+    }
+
+    /// Any payload.
+    fn bytes(&self, payload: &[u8]) -> Obj {
+        match payload {
             [] => self.empty.clone(),
             payload if self.utf8.get() => Obj::from_encoded(payload),
             payload => Obj::from_bytes(payload),
@@ -76,6 +85,33 @@ impl MessageFormat {
         ])
     }
 
+    /// A message that a stream has stored: `header data subject reply sub_id seq time`.
+    pub fn stored(&self, message: Stored<'_>, sub_id: &Obj) -> Obj {
+        let Stored { headers, payload, subject, seq, time } = message;
+        let header = match headers {
+            [] => self.empty.clone(),
+            fields => header::of_fields(fields),
+        };
+        let (payload, subject) = (self.bytes(payload), Obj::new(subject));
+        let (seq, time) = (Obj::uint(seq), Obj::new(time));
+        Obj::list_of([
+            &self.header,
+            &header,
+            &self.data,
+            &payload,
+            &self.subject,
+            &subject,
+            &self.reply,
+            &self.empty,
+            &self.sub_id,
+            sub_id,
+            &self.seq,
+            &seq,
+            &self.time,
+            &time,
+        ])
+    }
+
     /// What a message dict says; a missing key is Tcl's own error.
     pub fn fields(&self, interp: Interp<'_>, dict: &Obj) -> Result<Fields> {
         let field = |name: &Obj| match dict.dict_get_by(interp, name)? {
@@ -94,6 +130,16 @@ impl MessageFormat {
             reply: field(&self.reply)?,
         })
     }
+}
+
+/// A message as a stream has it.
+pub struct Stored<'a> {
+    /// In their order; a name may come several times.
+    pub headers: &'a [(String, String)],
+    pub payload: &'a [u8],
+    pub subject: &'a str,
+    pub seq: u64,
+    pub time: &'a str,
 }
 
 /// What a message dict must have to be sent.

@@ -37,6 +37,21 @@ pub(super) fn to_dict(message: &PackedMessage) -> Obj {
     Obj::list(&words)
 }
 
+/// Headers as they are stored: the values of a name stand where it comes first.
+pub(super) fn of_fields(fields: &[(String, String)]) -> Obj {
+    let mut named: Vec<(&str, Vec<Obj>)> = Vec::new();
+    for (name, value) in fields {
+        let value = Obj::new(value);
+        match named.iter_mut().find(|(known, _)| known == name) {
+            Some((_, values)) => values.push(value),
+            None => named.push((name, vec![value])),
+        }
+    }
+    let words: Vec<Obj> =
+        named.into_iter().flat_map(|(name, values)| [Obj::new(name), Obj::list(&values)]).collect();
+    Obj::list(&words)
+}
+
 /// The headers of a message that goes out.
 pub fn from_dict(interp: Interp<'_>, dict: &Obj) -> Result<Headers> {
     let mut headers = Headers::new();

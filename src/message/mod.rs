@@ -3,4 +3,4 @@
 mod format;
 pub mod header;
 
-pub use format::MessageFormat;
+pub use format::{MessageFormat, Stored};

@@ -39,7 +39,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use read::{dict, strict};
+pub use read::{Given, dict, lenient, strict};
 
 use crate::options::Type;
 use serde_json::{Map, Value};

@@ -78,7 +78,8 @@ impl Api {
         self.link.request_as(out, how, move |reply| done(read(&subject, trace.as_ref(), reply)))
     }
 
-    fn outgoing(&self, op: Op<'_>, body: Vec<u8>) -> Result<(String, Outgoing)> {
+    /// A request, which counts as asked.
+    pub fn outgoing(&self, op: Op<'_>, body: Vec<u8>) -> Result<(String, Outgoing)> {
         let subject = op.checked_subject(&self.prefix)?;
         if let Some(trace) = &self.trace {
             trace.request(&subject, &body);

@@ -1,0 +1,104 @@
+//! Replies to direct gets. They are the stored message itself with some headers more, or a status.
+
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::reply;
+use crate::jetstream::stored::StoredMessage;
+use crate::transport::{Message, PackedMessage, RequestError, RequestResult};
+
+const SUBJECT: &str = "Nats-Subject";
+const SEQUENCE: &str = "Nats-Sequence";
+const TIME: &str = "Nats-Time-Stamp";
+const STREAM: &str = "Nats-Stream";
+
+/// The one reply to a question for one message, which may have been asked again as JSON.
+pub fn one(subject: &str, result: RequestResult) -> Result<StoredMessage> {
+    let reply = received(subject, result)?;
+    if let Some(error) = refusal(&reply) {
+        return Err(error);
+    }
+    if is_message(&reply) {
+        return message(&reply);
+    }
+    StoredMessage::from_reply(&reply::parse(reply.payload())?)
+}
+
+/// The reply to a question without headers, which only a status has.
+pub fn bare(subject: &str, result: RequestResult) -> Result<PackedMessage> {
+    let reply = received(subject, result)?;
+    match refusal(&reply) {
+        Some(error) => Err(error),
+        None => Ok(PackedMessage::new(reply)),
+    }
+}
+
+/// What has come, be it a report that nobody is there which a publisher has made up.
+pub fn received(subject: &str, result: RequestResult) -> Result<Message> {
+    match result {
+        Ok(reply) => Ok(reply),
+        Err(RequestError::NoResponders(report)) if is_message(&report) => Ok(*report),
+        Err(error) => Err(error.into_error(format!("Request to {subject} timed out"))),
+    }
+}
+
+/// Whether this is a message of a stream: a status says nothing, since what was stored may have one.
+pub fn is_message(reply: &Message) -> bool {
+    reply.header(SEQUENCE).is_some()
+}
+
+/// The error that a status means.
+pub fn refusal(reply: &Message) -> Option<Error> {
+    let status = reply.status().filter(|_| !is_message(reply))?;
+    Some(match status {
+        404 => Error::new(Kind::MsgNotFound, "no message found"),
+        408 => Error::invalid("Invalid request"),
+        _ => {
+            let text = reply.description().map(str::trim).unwrap_or_default().to_owned();
+            Error { api: Some((status.into(), 0)), ..Error::new(Kind::JsResponse, text) }
+        }
+    })
+}
+
+/// Reads a message. Its publisher may have written headers of these names: those of the server are the
+/// last ones.
+pub fn message(reply: &Message) -> Result<StoredMessage> {
+    let [mut subject, mut seq, mut time] = [None, None, None];
+    let mut headers = Vec::new();
+    for (name, values) in reply.headers() {
+        let mut servers = None;
+        let start = headers.len();
+        let of_server = match name {
+            SUBJECT => Some(&mut subject),
+            SEQUENCE => Some(&mut seq),
+            TIME => Some(&mut time),
+            STREAM => Some(&mut servers),
+            _ => None,
+        };
+        headers.extend(values.map(|value| (name.trim(), value.trim())));
+        if let Some(place) = of_server
+            && headers.len() > start
+        {
+            *place = headers.pop().map(|(_, value)| value);
+        }
+    }
+    // The engine forgets their order. The sort keeps that of the values of a name.
+    headers.sort_by_key(|(name, _)| *name);
+    let needed = |value: Option<&str>, name: &str| {
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| malformed(format!("Direct get reply without {name}")))
+    };
+    let number = needed(seq, SEQUENCE)?;
+    Ok(StoredMessage {
+        subject: needed(subject, SUBJECT)?,
+        seq: number
+            .parse()
+            .map_err(|_| malformed(format!("Invalid sequence in direct get reply: {number}")))?,
+        time: needed(time, TIME)?,
+        data: reply.payload().to_vec(),
+        headers: headers.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+    })
+}
+
+fn malformed(text: String) -> Error {
+    Error::new(Kind::Protocol, text)
+}

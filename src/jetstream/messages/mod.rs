@@ -1,0 +1,30 @@
+//! The methods of `nats::jet_stream` that read stored messages.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `get` | `stream_msg_get`, `stream_direct_get`: one message |
+//! | `direct` | replies to direct gets: the message itself, or a status |
+
+mod direct;
+mod get;
+
+use super::context::JetStream;
+use super::stored::StoredMessage;
+use crate::message::Stored;
+use crate::tcl::{Interp, Obj, Result, oo};
+
+/// The dict of a stored message.
+fn dict(js: &JetStream, message: &StoredMessage, sub_id: &Obj) -> Obj {
+    let stored = Stored {
+        headers: &message.headers,
+        payload: &message.data,
+        subject: &message.subject,
+        seq: message.seq,
+        time: &message.time,
+    };
+    js.connection.format().stored(stored, sub_id)
+}
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::jet_stream", None, None, get::METHODS)
+}
