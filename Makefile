@@ -16,7 +16,7 @@ library := target/release/libnats.so
 # Where the package and the scripts look, whatever cargo's own configuration says.
 release := build --release --locked --target-dir target
 
-.PHONY: help build demo test test-tcl9 test-rust bench check install uninstall clean
+.PHONY: help build demo test test-tcl9 test-matrix test-rust bench check install uninstall clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -24,6 +24,7 @@ help: ## Show this list
 	@echo "Variables: TCLSH=tclsh9.0   the Tcl shell for demo, test and bench (scripts/tcl9 prints a 9.0 one)"
 	@echo "           FILE='kv*.test'  test: only these files      MATCH='kv-get-*'  SKIP='...'  test: only, or not, these cases"
 	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
+	@echo "           SERVERS='2.10.26 distribution'  test-matrix: only these versions; distribution is Debian's"
 	@echo "           CARGO=cargo      the cargo to build with"
 	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) docdir=$(docdir)"
 	@echo "                            install, uninstall"
@@ -41,6 +42,9 @@ test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
 
 test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
 	@tclsh="$$(scripts/tcl9)" && FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' "$$tclsh" tests/all.tcl
+
+test-matrix: build ## Run the JetStream and Key-Value tests against old and new nats-servers (SERVERS, FILE …)
+	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' SERVERS='$(SERVERS)' TCLSH='$(TCLSH)' scripts/test-matrix
 
 test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-server and the headers of Tcl 9
 	@scripts/deps --quiet || echo "without these packages the tests may not be built" >&2

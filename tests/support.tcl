@@ -43,9 +43,10 @@ testConstraint openssl [expr {[auto_execok openssl] ne ""}]
 testConstraint proc [file readable /proc/self/statm]
 testConstraint tcl9 [package vsatisfies [info patchlevel] 9.0-]
 testConstraint tcl8 [expr {![package vsatisfies [info patchlevel] 9.0-]}]
-# serverVersion2.10, serverVersion2.11, …: the server under test is at least that one.
-foreach minor {10 11 12 14} {
+# serverVersion2.10, serverVersion2.11, …: the server under test is at least that one; serverBefore2.10, …: it is older.
+foreach minor {10 11 12 14 15} {
     testConstraint serverVersion2.$minor [package vsatisfies [server::version] 2.$minor-]
+    testConstraint serverBefore2.$minor [expr {![testConstraint serverVersion2.$minor]}]
 }
 
 # The end of a test file: stop everything started here, then let tcltest sum up.

@@ -1,9 +1,12 @@
-//! The same work as `run.tcl`, by a loop on bare async-nats: what the engine alone can do.
+//! The same work as `run.tcl` and `jetstream.tcl`, by a loop on bare async-nats: what the engine alone can do.
 //!
 //! `bare PORT load BUCKET N SIZE` fills a bucket; `bare PORT ROW BUCKET N SIZE` does a row and
 //! prints its seconds. Rows: put get pipeline watch keys history live publish; without a bucket
 //! (any word) core-publish core-self core-headers core-request core-requests, and core-respond,
-//! which answers requests until its input ends.
+//! which answers requests until its input ends. `bare PORT js-ROW STREAM/CONSUMER N SIZE` does one
+//! of `streams` and prints its seconds, and the seconds of the processor.
+
+mod streams;
 
 use async_nats::jetstream::{self, kv};
 use bytes::Bytes;
@@ -20,15 +23,53 @@ fn main() -> Result<(), Failure> {
     };
     let (n, size): (usize, usize) = (n.parse()?, size.parse()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let seconds = runtime.block_on(run(port, row, bucket, n, size))?;
-    println!("{seconds}");
+    if let Some(row) = row.strip_prefix("js-") {
+        let (stream, consumer) = bucket.split_once('/').unwrap_or((bucket, ""));
+        let value = Bytes::from(vec![b'x'; size]);
+        let meter = runtime.block_on(async {
+            streams::row(&connect(port).await?, row, stream, consumer, n, &value).await
+        })?;
+        println!("{} {}", meter.seconds, meter.cpu);
+    } else {
+        println!("{}", runtime.block_on(run(port, row, bucket, n, size))?);
+    }
     Ok(())
 }
 
-async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Result<f64, Failure> {
+/// Wall time, and that of the processor in this process.
+struct Meter {
+    start: Instant,
+    seconds: f64,
+    cpu: f64,
+}
+
+impl Meter {
+    fn start() -> Meter {
+        Meter { start: Instant::now(), seconds: 0.0, cpu: cpu() }
+    }
+
+    fn stop(&mut self) {
+        self.seconds = self.start.elapsed().as_secs_f64();
+        self.cpu = cpu() - self.cpu;
+    }
+}
+
+/// Seconds that this process has had the processor, where the system shows it.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may hold anything; in hundredths on every Linux.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+async fn connect(port: &str) -> Result<async_nats::Client, Failure> {
     // Nothing is dropped while the loop still publishes.
     let options = async_nats::ConnectOptions::new().subscription_capacity(4_000_000);
-    let client = options.connect(format!("nats://127.0.0.1:{port}")).await?;
+    Ok(options.connect(format!("nats://127.0.0.1:{port}")).await?)
+}
+
+async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Result<f64, Failure> {
+    let client = connect(port).await?;
     if let Some(row) = row.strip_prefix("core-") {
         return core(&client, row, n, &Bytes::from(vec![b'x'; size])).await;
     }
