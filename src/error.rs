@@ -52,6 +52,8 @@ kinds! {
     Internal: "ErrInternal";
     InvalidCoroutine: "ErrInvalidCoroutine";
     InvalidArg: "ErrInvalidArg";
+    /// What has answered a publish is no stream.
+    InvalidJsAck: "ErrInvalidJSAck";
     JetStreamNotEnabled: "ErrJetStreamNotEnabled";
     JetStreamNotEnabledForAccount: "ErrJetStreamNotEnabledForAccount";
     /// An API error without a kind of its own; `Error::api` holds its two numbers.

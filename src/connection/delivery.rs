@@ -64,7 +64,7 @@ impl Delivery {
 impl Connection {
     /// The answer of a waiting command, after what has arrived before it if somebody wants
     /// messages as directly as that.
-    pub(super) fn in_order<T: Send + 'static>(
+    pub fn in_order<T: Send + 'static>(
         &self,
         complete: impl FnOnce(T) + Send + 'static,
     ) -> impl FnOnce(T) + Send + 'static {

@@ -48,7 +48,10 @@ mod tls_callback;
 mod tls_opts;
 mod variables;
 
+pub use arrival::RequestOutcome;
 pub use links::Follower;
+pub use outgoing::MessageArgs;
+pub use replies::OutcomeReader;
 
 use crate::bridge::{Receiver, Sender};
 use crate::error::{Error, Kind, Result};
@@ -143,7 +146,9 @@ impl Connection {
         self.status() == Status::Closed
     }
 
-    fn check_open(&self) -> Result<()> {
+    /// # Errors
+    /// `ErrConnectionClosed`.
+    pub fn check_open(&self) -> Result<()> {
         if self.closed() { Err(Error::no_connection()) } else { Ok(()) }
     }
 

@@ -16,12 +16,15 @@ pub struct MessageArgs<'a> {
     pub data: &'a Obj,
     pub reply: Option<Cow<'a, str>>,
     pub header: Option<Obj>,
+    /// Headers that replace those of the message with the same name.
+    pub set: Vec<(&'static str, String)>,
     pub check_subject: bool,
 }
 
 impl<'a> MessageArgs<'a> {
     pub fn new(subject: &'a Obj, data: &'a Obj) -> MessageArgs<'a> {
-        MessageArgs { subject, data, reply: None, header: None, check_subject: true }
+        let set = Vec::new();
+        MessageArgs { subject, data, reply: None, header: None, set, check_subject: true }
     }
 }
 
@@ -43,15 +46,21 @@ impl OutgoingMemory {
 
 impl Connection {
     /// Checks a message of the program and makes it ready to be sent.
-    pub(super) fn outgoing(&self, interp: Interp<'_>, args: MessageArgs<'_>) -> Result<Outgoing> {
+    pub fn outgoing(&self, interp: Interp<'_>, args: MessageArgs<'_>) -> Result<Outgoing> {
         let payload = self.payload(args.data)?;
-        let headers = match args.header.filter(|header| !header.is_empty()) {
+        let mut headers = match args.header.filter(|header| !header.is_empty()) {
             None => Headers::new(),
             Some(header) => {
                 self.check_headers()?;
                 header::from_dict(interp, &header)?
             }
         };
+        if !args.set.is_empty() {
+            self.check_headers()?;
+            for (name, value) in args.set {
+                headers.set(name, value);
+            }
+        }
         let check = args.check_subject && self.checks_subjects();
         let subject = match check {
             true => self.checked_subject(args.subject)?,

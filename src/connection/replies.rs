@@ -13,15 +13,43 @@ use std::sync::Arc;
 /// A request with a callback.
 pub struct AsyncRequest {
     pub callback: Vec<Obj>,
-    pub dictmsg: bool,
-    /// For replies in the form of dicts.
-    pub sub_id: Obj,
-    /// For several replies.
-    pub several: Option<SeveralReplies>,
+    pub answers: Answers,
     pub sent: Cell<Option<RequestId>>,
     /// Its connection was closed: it cannot be cancelled any more, and its end is on the way.
     pub over: Cell<bool>,
     pub lane: LanePlace<Arrival>,
+}
+
+/// How what becomes of a request is told.
+pub enum Answers {
+    Messages {
+        dictmsg: bool,
+        /// For replies in the form of dicts.
+        sub_id: Obj,
+        /// For several replies.
+        several: Option<SeveralReplies>,
+    },
+    /// As others read it.
+    Read(Box<dyn OutcomeReader>),
+}
+
+/// Reads the only outcome of a request. It is dropped with the request.
+pub trait OutcomeReader {
+    /// The outcome has its turn. The callback may have to wait for its coroutine all the same; then
+    /// this is called again.
+    fn come(&self, outcome: &RequestOutcome);
+
+    /// The words behind those of the callback; `None` if it is not called.
+    fn words(&self) -> Option<Vec<Obj>>;
+}
+
+impl AsyncRequest {
+    fn several(&self) -> Option<&SeveralReplies> {
+        match &self.answers {
+            Answers::Messages { several, .. } => several.as_ref(),
+            Answers::Read(_) => None,
+        }
+    }
 }
 
 /// What a request for several replies has more.
@@ -60,7 +88,7 @@ impl AsyncRequests {
 
     pub fn remove(&self, id: i64) {
         let gone = self.pending.borrow_mut().remove(&id);
-        if let Some(several) = gone.as_ref().and_then(|request| request.several.as_ref()) {
+        if let Some(several) = gone.as_ref().and_then(AsyncRequest::several) {
             self.add_dropped(several.backlog.counts().dropped);
         }
         drop(gone);
@@ -95,8 +123,7 @@ impl AsyncRequests {
     /// The replies that wait, and those that were ever dropped.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts { dropped: self.dropped.get(), ..Counts::default() };
-        for several in self.pending.borrow().values().filter_map(|request| request.several.as_ref())
-        {
+        for several in self.pending.borrow().values().filter_map(AsyncRequest::several) {
             let counts = several.backlog.counts();
             sum.pending += counts.pending;
             sum.pending_bytes += counts.pending_bytes;
@@ -116,6 +143,9 @@ impl AsyncRequests {
     ) {
         let pending = self.pending.borrow();
         let Some(request) = pending.get(&id) else { return };
+        if let Answers::Read(reader) = &request.answers {
+            reader.come(&outcome);
+        }
         let arrival = Arrival::Reply(id, outcome);
         let admitted = rest.admit(interp, &request.lane, &request.callback, arrival);
         let Some(Arrival::Reply(_, outcome)) = admitted else { return };
@@ -151,12 +181,21 @@ enum Call {
 
 impl AsyncRequest {
     fn call(&self, format: &MessageFormat, outcome: &RequestOutcome) -> Call {
+        let (dictmsg, sub_id, several) = match &self.answers {
+            Answers::Messages { dictmsg, sub_id, several } => (*dictmsg, sub_id, several),
+            Answers::Read(reader) => {
+                return match reader.words() {
+                    Some(words) => Call::Last([self.callback.clone(), words].concat()),
+                    None => Call::Silent,
+                };
+            }
+        };
         let dict = |message: &PackedMessage| {
             let subject = Obj::from_encoded(message.subject());
-            format.dict(message, &subject, &self.sub_id)
+            format.dict(message, &subject, sub_id)
         };
-        let (timed_out, reply, last) = match (outcome, &self.several) {
-            (RequestOutcome::Message(message), None) if !self.dictmsg => {
+        let (timed_out, reply, last) = match (outcome, several) {
+            (RequestOutcome::Message(message), None) if !dictmsg => {
                 (0, format.payload(message), true)
             }
             (RequestOutcome::Message(message), _) => (0, dict(message), true),
@@ -167,7 +206,7 @@ impl AsyncRequest {
                 several.left.set(left);
                 (0, dict(&message), left == Some(0))
             }
-            (RequestOutcome::NoResponders(report), None) if self.dictmsg => (1, dict(report), true),
+            (RequestOutcome::NoResponders(report), None) if dictmsg => (1, dict(report), true),
             (RequestOutcome::NoResponders(_), None) => (1, Obj::empty(), true),
             (RequestOutcome::NoResponders(report), Some(several)) => {
                 (1, dict(report), several.left.get() == Some(1))

@@ -1,19 +1,19 @@
 //! `request`, `request_msg` and `cancel_request`.
 
 use super::Connection;
-use super::arrival::Arrival;
+use super::arrival::{Arrival, RequestOutcome};
 use super::backlog::Backlog;
 use super::collector::{Collector, checked, failure};
 use super::limits::{LIMIT_OPTIONS, Limits, SlowConsumer};
 use super::log::Level;
 use super::outgoing::MessageArgs;
-use super::replies::{AsyncRequest, SeveralReplies};
+use super::replies::{Answers, AsyncRequest, OutcomeReader, SeveralReplies};
 use crate::bridge::{self, LanePlace};
 use crate::error::Error;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return};
-use crate::transport::{Link, Outgoing, PackedMessage};
+use crate::transport::{How, Link, Outgoing, PackedMessage, RequestId};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -135,24 +135,54 @@ impl Connection {
             left: Cell::new(max_replies.filter(|limit| *limit > 0)),
             backlog: collector.backlog.clone(),
         });
-        let request = AsyncRequest {
-            callback,
-            dictmsg,
-            sub_id: Obj::int(sub_id),
-            several,
-            sent: Cell::new(None),
-            over: Cell::new(false),
-            lane: LanePlace::new(),
-        };
-        self.delivery.requests.add(id, request);
-        let arrivals = self.arrivals.clone();
-        let tell = move |outcome| arrivals.send(Arrival::Reply(id, outcome));
+        let answers = Answers::Messages { dictmsg, sub_id: Obj::int(sub_id), several };
+        let tell = self.announcing(id, callback, answers);
         let sent = match collector {
             None => link.request(out, timeout, move |result| tell(checked(result).into())),
             Some(mut collector) => {
                 link.request_many(out, timeout, move |result| collector.announce(result, &tell))
             }
         };
+        self.announced(id, sent)
+    }
+
+    /// Sends a request whose outcome is read by somebody else and goes to a callback; the number by
+    /// which `cancel_request` knows it.
+    pub fn request_read(
+        &self,
+        link: &Link,
+        out: Outgoing,
+        how: How,
+        callback: Vec<Obj>,
+        reader: Box<dyn OutcomeReader>,
+    ) -> Result<Return> {
+        let id = self.delivery.requests.next_id();
+        let tell = self.announcing(id, callback, Answers::Read(reader));
+        let sent = link.request_as(out, how, move |result| tell(result.into()));
+        self.announced(id, sent)
+    }
+
+    /// Expects outcomes of a request that is to be sent, and makes what tells them.
+    fn announcing(
+        &self,
+        id: i64,
+        callback: Vec<Obj>,
+        answers: Answers,
+    ) -> impl Fn(RequestOutcome) + Send + use<> {
+        let request = AsyncRequest {
+            callback,
+            answers,
+            sent: Cell::new(None),
+            over: Cell::new(false),
+            lane: LanePlace::new(),
+        };
+        self.delivery.requests.add(id, request);
+        let arrivals = self.arrivals.clone();
+        move |outcome| arrivals.send(Arrival::Reply(id, outcome))
+    }
+
+    /// The request was sent, or could not be.
+    fn announced(&self, id: i64, sent: crate::error::Result<RequestId>) -> Result<Return> {
         match sent {
             Ok(sent) => {
                 self.delivery.requests.sent(id, sent);

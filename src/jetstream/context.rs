@@ -1,6 +1,7 @@
 //! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
 use super::api::{Api, Discards, Op, Trace};
+use super::publish::Publishing;
 use crate::bridge::{self, Pending, Promise};
 use crate::connection::Connection;
 use crate::connection::log::Level;
@@ -25,6 +26,7 @@ pub struct JetStream {
     timeout_ms: i64,
     trace: Option<Trace>,
     discards: Discards,
+    pub publishing: Rc<Publishing>,
     children: Children,
 }
 
@@ -140,6 +142,7 @@ impl JetStream {
 
 impl Native for JetStream {
     fn gone(&self) {
+        self.publishing.gone();
         self.connection.release(&self.handle);
         if let Some(guard) = self.connection.interp() {
             self.children.destroy(guard.interp());
@@ -155,7 +158,9 @@ fn create(call: &Call<'_>) -> Result<Return> {
         ("domain", Type::ValidStr),
         ("api_prefix", Type::ValidStr),
         ("trace", Type::Bool),
+        ("max_pending", Type::PosInt),
     ];
+    const MAX_PENDING: i64 = 65536;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
     let prefix = match (given.string("domain"), given.string("api_prefix")) {
         (Some(_), Some(_)) => {
@@ -165,6 +170,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
         (None, Some(prefix)) => prefix.into(),
         (None, None) => "$JS.API".into(),
     };
+    let max_pending = given.int("max_pending").unwrap_or(MAX_PENDING).unsigned_abs();
     let js = oo::instantiate(call.interp, "::nats::jet_stream", |handle| {
         Rc::new(JetStream {
             handle,
@@ -173,6 +179,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
             timeout_ms: given.int("timeout").unwrap_or(5000),
             trace: given.flag("trace").then(Trace::default),
             discards: Discards::default(),
+            publishing: Rc::new(Publishing::new(max_pending)),
             children: Children::default(),
         })
     })?;
@@ -182,6 +189,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
 
 fn destruct(call: &Call<'_>) -> Result<Return> {
     let Ok(this) = call.data::<JetStream>() else { return Ok(Return::Empty) };
+    this.publishing.gone();
     this.children.destroy(call.interp);
     Ok(Return::Empty)
 }

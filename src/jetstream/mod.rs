@@ -7,7 +7,8 @@
 //! | `api` | the API itself: operations and their subjects, replies, pages, `-trace` |
 //! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by |
 //! | `messages` | the methods that read stored messages, one by one |
-//! | `publish`, `stored`, `metadata` | what a stream says: to a publish, of a stored and of a delivered message |
+//! | `publish` | publishing: one message, many, and what a stream answers |
+//! | `stored`, `metadata` | what a stream says of a stored and of a delivered message |
 //! | `roll` | which subjects a stream has |
 //! | `unreadable` | messages that the engine cannot read |
 //!
@@ -34,6 +35,7 @@ use crate::tcl::{Interp, Result};
 pub fn register(interp: Interp<'_>) -> Result<()> {
     context::register(interp)?;
     account::register(interp)?;
+    publish::register(interp)?;
     stream::register(interp)?;
     messages::register(interp)?;
     ordered::object::register(interp)

@@ -5,7 +5,7 @@ use super::bucket::{Bucket, not_found};
 use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
-use crate::jetstream::publish;
+use crate::jetstream::publish::ack;
 use crate::transport::{Headers, How, Link, Outgoing, Patience, RequestId, RequestResult, Resend};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ impl Store {
     /// A write that met nobody was not done, so it can be repeated.
     fn writing_how(&self) -> How {
         let bucket = self.bucket.clone();
-        let patience = Patience {
+        let patience = Patience::Asking {
             question: self.bucket.write_info.clone(),
             judge: Arc::new(move |info| match reply::parse(info) {
                 // One that only takes from others.
@@ -208,7 +208,7 @@ impl Store {
 
     fn reading_how(&self, key: &str, revision: Option<u64>) -> How {
         let bucket = self.bucket.clone();
-        let patience = Patience {
+        let patience = Patience::Asking {
             question: self.bucket.read_info.clone(),
             judge: Arc::new(move |info| gone(&bucket, reply::parse(info))),
             // The API always answers, but servers before 2.11 do not answer a direct get from a
@@ -262,7 +262,7 @@ fn revision_in(conflict: &Error) -> u64 {
 /// The revision in a publish acknowledgement.
 fn written(subject: &str, reply: RequestResult) -> Result<u64> {
     let message = reply.map_err(|error| request_error(subject, error))?;
-    publish::sequence(message.payload())
+    ack::sequence(message.payload())
 }
 
 fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Result<Entry> {

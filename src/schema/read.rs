@@ -106,7 +106,8 @@ impl Given {
     }
 }
 
-fn too_old(name: &str, (major, minor, patch): Version) -> Error {
+/// The error for what only a newer server knows.
+pub fn too_old(name: &str, (major, minor, patch): Version) -> Error {
     let patch = if patch > 0 { format!(".{patch}") } else { String::new() };
     let text = format!("{name} needs nats-server {major}.{minor}{patch}");
     Error::new(ErrorKind::NotSupported, text)

@@ -5,6 +5,8 @@
 //! verdict, the request is made again and again (ADR-22), until its time is over. The same question
 //! is asked when there is no answer at all: servers before 2.11 are silent where later ones report
 //! that nobody is there.
+//!
+//! Other requests are made again a number of times, without a question.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -24,12 +26,41 @@ pub(super) const PAUSE: Duration = Duration::from_millis(250);
 const ANSWERED: Duration = Duration::from_secs(2);
 
 /// What is done about a request that nobody answers.
-pub struct Patience {
-    /// What tells whether anybody will.
-    pub question: Subject,
-    pub judge: Judge,
-    /// Whether it is asked, too, when nothing comes for a while.
-    pub doubts_silence: bool,
+pub enum Patience {
+    /// It is made again as long as that may be of use.
+    Asking {
+        /// What tells whether anybody will answer.
+        question: Subject,
+        judge: Judge,
+        /// Whether it is asked, too, when nothing comes for a while.
+        doubts_silence: bool,
+    },
+    /// It is made again so many times, unless its time is over before.
+    Times { left: u64, pause: Duration },
+}
+
+impl Patience {
+    pub(super) fn doubts_silence(&self) -> bool {
+        matches!(self, Patience::Asking { doubts_silence: true, .. })
+    }
+
+    /// How long to wait before the request is made again, of which a report says that nobody is
+    /// there.
+    pub(super) fn pause(
+        &mut self,
+        report: &Message,
+        remaining: Option<Duration>,
+    ) -> Option<Duration> {
+        match self {
+            Patience::Asking { .. } => Some(PAUSE),
+            // One with a body has met somebody.
+            Patience::Times { .. } if !report.payload().is_empty() => None,
+            Patience::Times { left, pause } => {
+                *left = left.checked_sub(1)?;
+                Some(*pause).filter(|pause| remaining.is_none_or(|remaining| *pause < remaining))
+            }
+        }
+    }
 }
 
 /// Reads the answer to the question: the error that the request ends with, if nobody will ever

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::failure::Denial;
 use super::message::{Message, Outgoing};
-use super::patience::{Judge, PAUSE, Patient, Step};
+use super::patience::{Judge, PAUSE, Patience, Patient, Step};
 use crate::error::{Error, Kind};
 use crate::lock::lock;
 
@@ -204,10 +204,12 @@ impl Table {
     }
 }
 
-/// When a request that waits till then has its turn.
-fn pause(now: Instant, deadline: Option<Instant>) -> Option<Instant> {
-    let over = now + PAUSE;
-    Some(deadline.map_or(over, |deadline| deadline.min(over)))
+/// When a request that pauses for so long has its turn.
+fn pause(now: Instant, pause: Duration, deadline: Option<Instant>) -> Option<Instant> {
+    match (now.checked_add(pause), deadline) {
+        (Some(over), Some(deadline)) => Some(over.min(deadline)),
+        (over, deadline) => over.or(deadline),
+    }
 }
 
 impl RequestTable {
@@ -248,8 +250,8 @@ impl RequestTable {
         let now = Instant::now();
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
-        let doubts = patient.as_ref().is_some_and(|patient| patient.patience.doubts_silence);
-        let due = if doubts { pause(now, deadline) } else { deadline };
+        let doubts = patient.as_ref().is_some_and(|patient| patient.patience.doubts_silence());
+        let due = if doubts { pause(now, PAUSE, deadline) } else { deadline };
         let barrier = matches!(handler, ReplyHandler::Barrier(_));
         let mut table = self.table();
         if let Some(end) = table.over {
@@ -302,9 +304,13 @@ impl RequestTable {
         if message.status() == Some(503)
             && let Some(pending) = table.pending.get_mut(&token)
             && let Some(patient) = &mut pending.patient
+            && let now = Instant::now()
+            && let remaining =
+                pending.deadline.map(|deadline| deadline.saturating_duration_since(now))
+            && let Some(length) = patient.patience.pause(&message, remaining)
         {
             patient.nobody = true;
-            let due = pause(Instant::now(), pending.deadline);
+            let due = pause(now, length, pending.deadline);
             let wake = table.look_again(due, token);
             drop(table);
             if wake {
@@ -355,8 +361,10 @@ impl RequestTable {
     /// What tells whether a request will ever be answered, and who reads the answer.
     pub fn question(&self, id: RequestId) -> Option<(Subject, Judge)> {
         let table = self.table();
-        let patience = &table.pending.get(&id.0)?.patient.as_ref()?.patience;
-        Some((patience.question.clone(), patience.judge.clone()))
+        match &table.pending.get(&id.0)?.patient.as_ref()?.patience {
+            Patience::Asking { question, judge, .. } => Some((question.clone(), judge.clone())),
+            Patience::Times { .. } => None,
+        }
     }
 
     /// Ends one that nobody will answer.

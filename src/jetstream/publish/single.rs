@@ -1,0 +1,166 @@
+//! `publish` and `publish_msg`.
+
+use super::options::{PUBLISH_OPTIONS, headers, retries};
+use super::window::{End, Slot, within};
+use super::{Publishing, ack};
+use crate::connection::log::Level;
+use crate::connection::{MessageArgs, OutcomeReader, RequestOutcome};
+use crate::error::{Error, Kind};
+use crate::jetstream::context::JetStream;
+use crate::options::{self, Options};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return};
+use crate::transport::{How, Outgoing};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+fn publish(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<JetStream>()?;
+    let args = MessageArgs::new(call.arg(0)?, call.arg(1)?);
+    let words = call.args().get(2..).unwrap_or_default();
+    let given = options::parse(call.interp, &PUBLISH_OPTIONS, words)?;
+    send(&this, call.interp, args, &given)
+}
+
+fn publish_msg(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<JetStream>()?;
+    let words = call.args().get(1..).unwrap_or_default();
+    let given = options::parse(call.interp, &PUBLISH_OPTIONS, words)?;
+    let fields = this.connection.format().fields(call.interp, call.arg(0)?)?;
+    if !fields.reply.is_empty() {
+        let text = format!("request_msg: the reply {} will be ignored", fields.reply.text());
+        this.connection.logger.log(Level::Warn, &text);
+    }
+    let mut args = MessageArgs::new(&fields.subject, &fields.data);
+    args.header = Some(fields.header.clone());
+    send(&this, call.interp, args, &given)
+}
+
+fn send(
+    this: &Rc<JetStream>,
+    interp: Interp<'_>,
+    mut args: MessageArgs<'_>,
+    given: &Options,
+) -> Result<Return> {
+    args.set = headers(this, given)?;
+    let callback = match given.get("callback") {
+        Some(callback) => callback.elements(interp)?,
+        None => Vec::new(),
+    };
+    let connection = &this.connection;
+    connection.check_open()?;
+    let out = connection.outgoing(interp, args)?;
+    let timeout = given.time_limit("timeout", this.timeout().unwrap_or_default());
+    let how = How { timeout, patience: retries(given), ..How::default() };
+    if callback.is_empty() {
+        wait(this, interp, out, how)
+    } else {
+        later(this, interp, out, how, callback)
+    }
+}
+
+/// Waits for the acknowledgement.
+fn wait(this: &Rc<JetStream>, interp: Interp<'_>, out: Outgoing, how: How) -> Result<Return> {
+    let link = this.connection.link()?;
+    let publishing = this.publishing.clone();
+    this.request(
+        interp,
+        &link,
+        |promise| {
+            let subject = out.subject.clone();
+            let complete = this.connection.in_order(move |reply| promise.complete(reply));
+            link.request_as(out, how, move |reply| complete(ack::reply_to(&subject, reply)))
+        },
+        move |_, reply| Ok(publishing.acknowledgement(reply?.payload())?.into()),
+    )
+}
+
+/// Tells the acknowledgement to a callback. When too many are missing, it waits until there is a
+/// place for this one.
+fn later(
+    this: &Rc<JetStream>,
+    interp: Interp<'_>,
+    out: Outgoing,
+    how: How,
+    callback: Vec<Obj>,
+) -> Result<Return> {
+    if let Some(slot) = this.publishing.window.try_take() {
+        return send_later(this, out, how, callback, slot);
+    }
+    let (window, timeout, subject) =
+        (this.publishing.window.clone(), how.timeout, out.subject.clone());
+    let late = move || Error::new(Kind::Timeout, format!("Request to {subject} timed out"));
+    let place = within(timeout, window.take(), late);
+    let sender = this.clone();
+    this.run(interp, |_| place, move |_, slot| send_later(&sender, out, how, callback, slot?))
+}
+
+fn send_later(
+    this: &JetStream,
+    out: Outgoing,
+    how: How,
+    callback: Vec<Obj>,
+    slot: Slot,
+) -> Result<Return> {
+    let link = this.connection.link()?;
+    let publishing = this.publishing.clone();
+    let reader = AckReader { publishing, slot: Cell::new(Some(slot)), words: RefCell::default() };
+    this.connection.request_read(&link, out, how, callback, Box::new(reader))
+}
+
+/// Makes the words of a callback from what becomes of a publish.
+struct AckReader {
+    publishing: Rc<Publishing>,
+    slot: Cell<Option<Slot>>,
+    words: RefCell<Option<Vec<Obj>>>,
+}
+
+impl AckReader {
+    /// How the publish ended, and what is told: `timedOut pubAck pubError`.
+    fn read(&self, outcome: &RequestOutcome) -> Option<(End, [Obj; 3])> {
+        let nothing = |end| Some((end, [Obj::int(1), Obj::empty(), Obj::empty()]));
+        let message = match outcome {
+            RequestOutcome::Message(message) => message,
+            RequestOutcome::NoResponders(report) if !report.payload().is_empty() => report,
+            RequestOutcome::NoResponders(_) | RequestOutcome::Denied => {
+                return nothing(End::Failed);
+            }
+            RequestOutcome::Timeout | RequestOutcome::Lost => return nothing(End::TimedOut),
+            RequestOutcome::Closed | RequestOutcome::Queued => return None,
+        };
+        Some(match self.publishing.acknowledgement(message.payload()) {
+            Ok(ack) => (End::Acknowledged, [Obj::int(0), ack, Obj::empty()]),
+            Err(error) => (End::Failed, [Obj::int(0), Obj::empty(), error_dict(&error).into()]),
+        })
+    }
+}
+
+impl OutcomeReader for AckReader {
+    fn come(&self, outcome: &RequestOutcome) {
+        // Its place is free now, even if the callback is busy.
+        let Some(slot) = self.slot.take() else { return };
+        if let Some((end, words)) = self.read(outcome) {
+            slot.settle(end);
+            *self.words.borrow_mut() = Some(words.into());
+        }
+    }
+
+    fn words(&self) -> Option<Vec<Obj>> {
+        self.words.take().filter(|_| self.publishing.alive.get())
+    }
+}
+
+/// What a stream, or something else, has against a publish.
+pub fn error_dict(error: &Error) -> Dict {
+    let (code, err_code) = error.api.unwrap_or((500, 0));
+    let mut dict = Dict::new();
+    dict.put("code", &Obj::uint(code));
+    dict.put("err_code", &Obj::uint(err_code));
+    dict.put("errorMessage", &Obj::new(&error.message));
+    dict
+}
+
+pub const METHODS: &[Method] = &[
+    Method { name: "publish", usage: "subject data ?arg ...?", min: 2, max: ANY, body: publish },
+    Method { name: "publish_msg", usage: "msg ?arg ...?", min: 1, max: ANY, body: publish_msg },
+];
