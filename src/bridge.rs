@@ -287,6 +287,20 @@ impl<T: Send + 'static> Rest<'_, T> {
         self.handler.taken.borrow_mut().push_front(item);
     }
 
+    /// Hands on the items behind this one, while they are wanted and `take` wants more. Nothing of
+    /// the program runs in these.
+    pub fn go_on(&self, wanted: impl Fn(&T) -> bool, mut take: impl FnMut(T) -> bool) {
+        let Some(channel) = self.handler.channel.get().and_then(Weak::upgrade) else { return };
+        while let Some(item) = channel.next(self.handler) {
+            if !wanted(&item) {
+                return self.put_back(item);
+            }
+            if !take(item) {
+                return;
+            }
+        }
+    }
+
     /// Gives the item back if it can be delivered to the callback that has this lane; else it is
     /// held back.
     pub fn admit(

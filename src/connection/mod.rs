@@ -209,6 +209,11 @@ impl Connection {
         self.delivery.format.utf8()
     }
 
+    /// The number of a subscription that is not one of the program's own.
+    pub fn next_sub_id(&self) -> i64 {
+        self.delivery.subscribers.next_id()
+    }
+
     fn checks_subjects(&self) -> bool {
         self.config.borrow().check_subjects
     }

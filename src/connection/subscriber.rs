@@ -3,19 +3,13 @@
 use super::arrival::Arrival;
 use super::backlog::{Backlog, Counts};
 use crate::bridge::{LanePlace, Rest};
-use crate::message::MessageFormat;
-use crate::tcl::{Interp, List, Obj};
+use crate::message::{Batch, MessageFormat};
+use crate::tcl::{Interp, List, Obj, Prefix};
 use crate::transport::{PackedMessage, SubId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long the messages of one batch may take to be put into its list.
-const BATCH_TIME: Duration = Duration::from_millis(1);
-/// How many messages are put into a list between two looks at the clock.
-const BATCH_STEP: usize = 64;
 
 pub struct Subscriber {
     pub id: i64,
@@ -23,7 +17,7 @@ pub struct Subscriber {
     pub queue: Option<String>,
     pub backlog: Arc<Backlog>,
     pub link_id: Cell<Option<SubId>>,
-    pub callback: Vec<Obj>,
+    pub callback: Prefix,
     pub dictmsg: bool,
     pub batch: bool,
     /// `-post false`: runs before what waits for the event loop returns.
@@ -37,8 +31,6 @@ pub struct Subscriber {
     pub id_word: Obj,
     /// The subject of the last message, most likely that of the next one.
     pub subject_word: RefCell<Obj>,
-    /// The words of the callback, kept from one call to the next; empty while a call runs.
-    pub words: Cell<Vec<Obj>>,
     pub lane: LanePlace<Arrival>,
 }
 
@@ -49,17 +41,6 @@ impl Subscriber {
             *last = Obj::from_encoded(message.subject());
         }
         last.clone()
-    }
-
-    fn call<const N: usize>(&self, interp: Interp<'_>, arguments: [Obj; N]) {
-        let mut words = self.words.take();
-        if words.is_empty() {
-            words.clone_from(&self.callback);
-        }
-        words.extend(arguments);
-        interp.call_back(&mut words);
-        words.truncate(self.callback.len());
-        self.words.set(words);
     }
 
     pub fn counts(&self) -> Counts {
@@ -89,15 +70,14 @@ impl Subscriber {
             true => format.dict(message, &subject, &self.id_word),
             false => format.payload(message),
         };
-        self.call(interp, [subject, body, format.reply(message)]);
+        self.callback.call(interp, [subject, body, format.reply(message)]);
     }
 
     /// Takes all that waits, also what has its turns later, and at least what these turns are for.
     fn deliver_batch(&self, interp: Interp<'_>, format: &MessageFormat, rest: &Rest<'_, Arrival>) {
         let mut list = List::new();
         let mut turns = self.backlog.begin_batch();
-        let until = Instant::now() + BATCH_TIME;
-        let mut count = 0_usize;
+        let mut batch = Batch::begin();
         while let Some(message) = self.backlog.take_more(&mut turns) {
             if !self.count() {
                 self.backlog.end();
@@ -105,8 +85,7 @@ impl Subscriber {
             }
             let subject = self.subject_of(&message);
             list.push(&format.dict(&message, &subject, &self.id_word));
-            count += 1;
-            if count.is_multiple_of(BATCH_STEP) && Instant::now() >= until {
+            if !batch.add() {
                 break;
             }
         }
@@ -114,8 +93,8 @@ impl Subscriber {
         if self.backlog.end_batch(turns) {
             rest.put_back(Arrival::Messages(self.backlog.clone()));
         }
-        if count > 0 {
-            self.call(interp, [list.into()]);
+        if batch.count() > 0 {
+            self.callback.call(interp, [list.into()]);
         }
     }
 }
@@ -202,7 +181,7 @@ impl Subscribers {
     ) {
         let subscriber = self.all.borrow().get(&backlog.id).cloned();
         let Some(subscriber) = subscriber else { return };
-        let (lane, callback) = (&subscriber.lane, &subscriber.callback);
+        let (lane, callback) = (&subscriber.lane, subscriber.callback.words());
         let arrival = Arrival::Messages(backlog);
         let Some(Arrival::Messages(backlog)) = rest.admit(interp, lane, callback, arrival) else {
             return;

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Method, Obj, Result, Return};
+use crate::tcl::{Call, Method, Obj, Prefix, Result, Return};
 use crate::transport::new_inbox;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -90,7 +90,7 @@ impl Connection {
             queue,
             backlog: Arc::new(Backlog::new(id, Limits::of(given))),
             link_id: Cell::new(None),
-            callback,
+            callback: Prefix::new(callback),
             dictmsg: given.get("dictmsg").map_or_else(|| self.dictmsg(), |_| given.flag("dictmsg")),
             batch,
             direct: given.get("post").is_some() && !given.flag("post"),
@@ -99,7 +99,6 @@ impl Connection {
             active: Cell::new(true),
             ended: Cell::new(false),
             id_word: Obj::int(id),
-            words: Cell::default(),
             lane: LanePlace::new(),
         })
     }

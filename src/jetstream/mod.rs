@@ -5,21 +5,25 @@
 //! | `context` | the object `nats::jet_stream`, and how its methods ask the API |
 //! | `account`, `stream`, `consumer` | its methods, and the tables of what streams and consumers consist of |
 //! | `api` | the API itself: operations and their subjects, replies, pages, `-trace` |
-//! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by |
+//! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by, too |
+//! | `delivery` | messages of consumers on their way to callbacks |
+//! | `names` | which names streams and consumers may have |
 //! | `messages` | the methods that read stored messages, one by one |
 //! | `publish` | publishing: one message, many, and what a stream answers |
 //! | `stored`, `metadata` | what a stream says of a stored and of a delivered message |
 //! | `roll` | which subjects a stream has |
 //! | `unreadable` | messages that the engine cannot read |
 //!
-//! `context`, files with methods and `ordered::object` know Tcl; everything else does not.
+//! `context`, files with methods, `delivery`, `ordered::object` and `ordered::feed` know Tcl; everything else does not.
 
 mod account;
 pub mod api;
 pub mod consumer;
 pub mod context;
+mod delivery;
 mod messages;
 pub mod metadata;
+mod names;
 pub mod ordered;
 pub mod publish;
 pub mod roll;
@@ -38,5 +42,5 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     publish::register(interp)?;
     stream::register(interp)?;
     messages::register(interp)?;
-    ordered::object::register(interp)
+    ordered::register(interp)
 }

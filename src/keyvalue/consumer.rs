@@ -28,6 +28,7 @@ pub fn ordered_config(
         policy,
         resume: Resume::SnapshotThenSequence,
         behind: kv.bucket.behind,
+        seeks_end: true,
         end_before_news: false,
         roll_call: false,
         stream_created: Some(kv.bucket.created.clone()).filter(|time| !time.is_empty()),

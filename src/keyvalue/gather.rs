@@ -21,7 +21,7 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::jetstream::roll::{Mark, Roll, mark};
+use crate::jetstream::roll::{Mark, mark};
 use crate::jetstream::stored::StoredMessage;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use crate::transport::{Message, Task};
@@ -208,10 +208,6 @@ impl Observer for GatherObserver {
         }
         self.end(Ok(()));
     }
-
-    fn roll_call_begins(&mut self) {}
-
-    fn roll_call(&mut self, _roll: Arc<Roll>) {}
 
     /// The first creation starts the clock; another one is no progress.
     fn created(&mut self, _info: &Value) {

@@ -11,7 +11,6 @@ use crate::jetstream::ordered::consumer::Observer;
 use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
 use crate::transport::Message;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// What happens to a watch, in order.
@@ -96,8 +95,6 @@ impl Observer for WatchObserver {
         }
         self.events.send(WatchEvent::RollCall(roll));
     }
-
-    fn created(&mut self, _info: &Value) {}
 
     fn last_error(&mut self, kind: Kind, text: String) {
         self.events.send(WatchEvent::LastError(kind, text));

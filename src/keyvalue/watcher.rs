@@ -14,9 +14,9 @@ use crate::jetstream::ordered::consumer::{Done, OrderedConsumer};
 use crate::jetstream::ordered::object::ConsumerObject;
 use crate::jetstream::roll::Roll;
 use crate::tcl::{
-    Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Result, Return, oo,
+    Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,9 +30,7 @@ pub struct Watcher {
     js: Rc<JetStream>,
     bucket: Arc<Bucket>,
     words: EntryWords,
-    callback: Option<Vec<Obj>>,
-    /// The callback's words, kept from one call to the next; empty while a call runs.
-    call_words: Cell<Vec<Obj>>,
+    callback: Option<Prefix>,
     array: Option<Obj>,
     /// Nothing to remember for a watch that is not interested in deletions.
     known: Option<RefCell<Known>>,
@@ -66,8 +64,7 @@ impl Watcher {
                 js: kv.js.clone(),
                 bucket: kv.bucket.clone(),
                 words: EntryWords::new(&kv.bucket.name),
-                callback,
-                call_words: Cell::default(),
+                callback: callback.map(Prefix::new),
                 array,
                 known: (!ignore_deletes).then(|| RefCell::new(Known::new(to_array))),
                 running: OnceCell::new(),
@@ -97,7 +94,8 @@ impl Watcher {
         let ignore_deletes = self.known.is_none();
         let observer = WatchObserver::new(sender, self.bucket.clone(), meta_only, ignore_deletes);
         let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(observer), done));
-        let object = ConsumerObject::create(interp, &self.js, consumer.clone())?;
+        let object = ConsumerObject::of_watcher(interp, &self.js, consumer.clone())?;
+        consumer.follow(&self.js);
         // A watcher is started once.
         let _ = self.running.set(Running { consumer, object, events });
         Ok(())
@@ -130,7 +128,7 @@ impl Watcher {
         }
         let Some(guard) = self.interp_handle.enter() else { return };
         let interp = guard.interp();
-        let callback = self.callback.as_deref().unwrap_or_default();
+        let callback = self.callback.as_ref().map_or(&[][..], Prefix::words);
         let Some(event) = rest.admit(interp, &self.lane, callback, event) else { return };
         match event {
             WatchEvent::Entry(entry) => {
@@ -202,15 +200,9 @@ impl Watcher {
     }
 
     fn call_back(&self, interp: Interp<'_>, argument: Obj) {
-        let Some(callback) = &self.callback else { return };
-        let mut words = self.call_words.take();
-        if words.is_empty() {
-            words.clone_from(callback);
+        if let Some(callback) = &self.callback {
+            callback.call(interp, [argument]);
         }
-        words.push(argument);
-        interp.call_back(&mut words);
-        words.pop();
-        self.call_words.set(words);
     }
 }
 

@@ -70,16 +70,31 @@ impl MessageFormat {
             true => header::to_dict(message),
             false => self.empty.clone(),
         };
-        let (payload, reply) = (self.payload(message), self.reply(message));
+        self.words(&header, &self.payload(message), subject, &self.reply(message), sub_id)
+    }
+
+    /// The same of a message that was read in another way.
+    pub fn read_dict(
+        &self,
+        headers: &[(String, String)],
+        payload: &[u8],
+        subject: &Obj,
+        reply: &Obj,
+        sub_id: &Obj,
+    ) -> Obj {
+        self.words(&header::of_fields(headers), &self.bytes(payload), subject, reply, sub_id)
+    }
+
+    fn words(&self, header: &Obj, data: &Obj, subject: &Obj, reply: &Obj, sub_id: &Obj) -> Obj {
         Obj::list_of([
             &self.header,
-            &header,
+            header,
             &self.data,
-            &payload,
+            data,
             &self.subject,
             subject,
             &self.reply,
-            &reply,
+            reply,
             &self.sub_id,
             sub_id,
         ])

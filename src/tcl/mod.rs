@@ -10,6 +10,7 @@
 //! | `boundary` | panics end there |
 //! | `failure` | why a command fails |
 //! | `oo` | classes, objects and the Rust data in them |
+//! | `prefix` | commands of the program that are called back |
 //! | `wait` | waiting in coroutines and in the event loop |
 //! | `coroutine` | what is delivered to coroutines that wait |
 //! | `mailbox` | what other threads post to a Tcl thread |
@@ -26,6 +27,7 @@ pub mod load;
 pub mod mailbox;
 pub mod obj;
 pub mod oo;
+mod prefix;
 mod stubs;
 pub mod text;
 pub mod wait;
@@ -40,6 +42,7 @@ pub use failure::{Error, Failure, Fault, Result};
 pub use interp::{Interp, InterpGuard, InterpHandle};
 pub use obj::{Dict, List, Obj};
 pub use oo::{Native, Object, ObjectHandle};
+pub use prefix::Prefix;
 
 // The layouts in `stubs` and `obj` are those of 64-bit machines.
 const _: () = assert!(size_of::<usize>() == 8, "64-bit machines only");

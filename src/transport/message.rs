@@ -64,6 +64,10 @@ impl Message {
         fields.map(|(name, values)| (name.as_ref(), values.iter().map(HeaderValue::as_str)))
     }
 
+    pub(super) fn inner(&self) -> &async_nats::Message {
+        &self.0
+    }
+
     pub(super) fn into_inner(self) -> async_nats::Message {
         self.0
     }

@@ -31,7 +31,18 @@ fn length(bytes: usize) -> u32 {
 impl PackedMessage {
     pub fn new(message: Message) -> PackedMessage {
         let size = message.size();
-        let inner = message.into_inner();
+        let mut inner = message.into_inner();
+        let map = inner.headers.take();
+        PackedMessage::pack(&inner, size, map)
+    }
+
+    /// Copies a message that others still need.
+    pub fn copy(message: &Message) -> PackedMessage {
+        let inner = message.inner();
+        PackedMessage::pack(inner, message.size(), inner.headers.clone())
+    }
+
+    fn pack(inner: &async_nats::Message, size: usize, map: Option<HeaderMap>) -> PackedMessage {
         let (subject, reply) = (inner.subject.as_bytes(), inner.reply.as_ref());
         let reply_bytes = reply.map_or(&b""[..], |reply| reply.as_bytes());
         let mut block = Vec::with_capacity(subject.len() + reply_bytes.len() + inner.payload.len());
@@ -39,11 +50,11 @@ impl PackedMessage {
         block.extend_from_slice(reply_bytes);
         block.extend_from_slice(&inner.payload);
         let (subject, reply) = (length(subject.len()), reply.map(|_| length(reply_bytes.len())));
-        let head = (inner.headers.is_some() || inner.status.is_some()).then(|| {
+        let head = (map.is_some() || inner.status.is_some()).then(|| {
             Box::new(Head {
                 status: inner.status.map(|status| status.as_u16()),
                 description: inner.description.as_deref().map(Into::into),
-                map: inner.headers.unwrap_or_default(),
+                map: map.unwrap_or_default(),
             })
         });
         PackedMessage { block: block.into_boxed_slice(), subject, reply, size: length(size), head }

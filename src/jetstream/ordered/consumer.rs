@@ -30,17 +30,17 @@ pub trait Observer: Send {
     fn entry(&mut self, message: &Message, meta: &Metadata<'_>);
     /// The next message, where the engine could not read it as one.
     fn stored(&mut self, stored: &StoredMessage);
-    /// What was there at the start has been delivered. Called once.
-    fn end_of_data(&mut self);
+    /// What was there at the start has been delivered. Called once, if [`OrderedConfig::seeks_end`].
+    fn end_of_data(&mut self) {}
     /// The stream is being asked which subjects it has; see [`OrderedConfig::roll_call`].
-    fn roll_call_begins(&mut self);
+    fn roll_call_begins(&mut self) {}
     /// These are there, or have come since the roll call began. May never come; the next roll call
     /// begins anew.
-    fn roll_call(&mut self, roll: Arc<Roll>);
+    fn roll_call(&mut self, _roll: Arc<Roll>) {}
     fn last_error(&mut self, kind: Kind, text: String);
     fn state(&mut self, state: ConsumerState);
     /// A consumer has been created, the first one or another in its place. Times are in ms.
-    fn created(&mut self, info: &Value);
+    fn created(&mut self, _info: &Value) {}
 }
 
 /// The result of the first creation, told on the runtime thread. Messages may come before it. Not

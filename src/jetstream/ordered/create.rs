@@ -10,15 +10,14 @@ use crate::subject;
 
 /// Where a consumer begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "buckets do not need all of them, ordered consumers will")]
 pub enum DeliverPolicy {
     All,
     Last,
     LastPerSubject,
     New,
     ByStartSequence(u64),
-    /// An RFC 3339 time.
-    ByStartTime(String),
+    /// An RFC 3339 time. Without one it is the server who refuses it.
+    ByStartTime(Option<String>),
 }
 
 impl DeliverPolicy {
@@ -108,7 +107,9 @@ impl ConsumerConfig {
         config.set(consumer::DELIVER_POLICY, policy.name());
         match policy {
             DeliverPolicy::ByStartSequence(seq) => config.set(consumer::OPT_START_SEQ, *seq),
-            DeliverPolicy::ByStartTime(time) => config.set(consumer::OPT_START_TIME, time.as_str()),
+            DeliverPolicy::ByStartTime(Some(time)) => {
+                config.set(consumer::OPT_START_TIME, time.as_str());
+            }
             _ => {}
         }
         match self.filters.as_slice() {
@@ -216,7 +217,7 @@ mod tests {
         assert!(!text.contains("filter") && !text.contains("action"));
         assert!(!text.contains("headers_only") && !text.contains("description"));
         config.filters = vec!["a".into(), "b.>".into()];
-        let text = body(&config, &DeliverPolicy::ByStartTime("2026-01-01T00:00:00Z".into()));
+        let text = body(&config, &DeliverPolicy::ByStartTime(Some("2026-01-01T00:00:00Z".into())));
         assert!(text.contains(r#""opt_start_time":"2026-01-01T00:00:00Z""#));
         assert!(text.contains(r#""filter_subjects":["a","b.>"]"#));
     }

@@ -187,6 +187,9 @@ impl Machine {
             left_behind: Vec::new(),
             stream_created: spec.stream_created.as_deref().and_then(rfc3339::nanoseconds),
             random: around.seed,
+            // A list of latest values is followed to its end in any case: see `renewal`.
+            catching_up: spec.seeks_end || spec.policy == DeliverPolicy::LastPerSubject,
+            end_sent: !spec.seeks_end,
             spec,
             around,
             phase: Phase::Stopped,
@@ -212,8 +215,6 @@ impl Machine {
             repeating: false,
             repetitions: 0,
             asked_from: None,
-            catching_up: true,
-            end_sent: false,
             received: 0,
             expected: None,
             list_end: None,
@@ -318,8 +319,9 @@ impl Machine {
         self.received += 1;
         if meta.stream_seq > self.stream_seq {
             self.stream_seq = meta.stream_seq;
-            if self.is_news_of_nothing(meta.timestamp_ns.into())
-                || self.spec.policy == DeliverPolicy::New
+            if self.catching_up
+                && (self.spec.policy == DeliverPolicy::New
+                    || self.is_news_of_nothing(meta.timestamp_ns.into()))
             {
                 self.finish_initial(out);
             }

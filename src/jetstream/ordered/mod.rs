@@ -7,13 +7,16 @@
 //! | `consumer` | the handle, and the task that runs all this |
 //! | `watched` | the streams that are watched, for what this program does to them |
 //! | `create` | the request that makes the consumer |
-//! | `object` | `nats::ordered_consumer` |
+//! | `object`, `feed` | `nats::ordered_consumer`, and the way of its messages to the program |
+//! | `command` | `$js ordered_consumer` |
 //!
 //! Ordered consumers, watches, keys and histories are all served by this one.
 
+mod command;
 pub mod consumer;
 pub mod create;
 mod driver;
+mod feed;
 mod machine;
 pub mod object;
 mod perform;
@@ -27,10 +30,10 @@ mod model_tests;
 mod server_tests;
 
 use self::create::{ConsumerConfig, DeliverPolicy};
+use crate::tcl::{Interp, Result};
 
 /// How to go on when the consumer has to be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "buckets need the second, ordered consumers will need the first")]
 pub enum Resume {
     /// Right behind the last message delivered, always.
     BySequence,
@@ -51,6 +54,8 @@ pub struct OrderedConfig {
     pub stream_created: Option<String>,
     /// The server that counts and delivers may be behind the one that stores: replicas and mirrors.
     pub behind: bool,
+    /// Whether the user is told when what was there at the start has been delivered.
+    pub seeks_end: bool,
     /// Where there is nothing, the end of the initial data comes before what is written then, however
     /// soon that is.
     pub end_before_news: bool,
@@ -74,4 +79,9 @@ pub enum ConsumerState {
     Recreated,
     /// For good.
     Stopped,
+}
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    object::register(interp)?;
+    command::register(interp)
 }

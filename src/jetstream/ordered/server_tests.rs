@@ -273,6 +273,7 @@ fn spec(policy: DeliverPolicy, idle_heartbeat: u64) -> OrderedConfig {
         resume: Resume::BySequence,
         stream_created: None,
         behind: false,
+        seeks_end: true,
         end_before_news: true,
         roll_call: false,
     }

@@ -38,6 +38,7 @@ pub(super) fn spec(policy: DeliverPolicy, resume: Resume) -> OrderedConfig {
         resume,
         stream_created: None,
         behind: false,
+        seeks_end: true,
         end_before_news: true,
         roll_call: false,
     }
