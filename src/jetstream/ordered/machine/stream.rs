@@ -54,7 +54,9 @@ impl Machine {
             }
             Err(error) if error.kind == Kind::Timeout && self.is_between_leaders() => {
                 self.unanswered += 1;
-                self.report(error, now, out);
+                if self.report(error, now, out) {
+                    self.announce(out);
+                }
                 self.attempt(now, out);
                 return self.settle(now, out);
             }

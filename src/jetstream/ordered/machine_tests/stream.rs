@@ -231,6 +231,16 @@ fn a_stream_without_a_leader_is_asked_for_again() {
     // It is there again.
     rig.answer_stream(OLD, 3);
     rig.expect(&["create by_start_sequence 4"]);
+    // The user hears of it as of a consumer that could not be made.
+    let mut rig = Rig::live(all(), 3);
+    rig.pass(1500);
+    rig.answer_stream(OLD, 3);
+    rig.created(3, 0);
+    rig.pass(1500);
+    rig.take();
+    rig.answer(Err(error(Kind::Timeout)));
+    let reset = "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive";
+    rig.expect(&["ErrTimeout failed to reset: why", reset, "ask STREAM.INFO.S"]);
     // One that has never answered is perhaps not to be asked.
     let mut rig = Rig::live(all(), 3);
     rig.pass(1500);
