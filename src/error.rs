@@ -28,6 +28,9 @@ macro_rules! kinds {
 // The one table: a new kind is a line here.
 kinds! {
     AccountAuthExpired: "ErrAccountAuthExpired";
+    /// What was asked needs a newer server.
+    ApiLevel: "ErrApiLevel";
+    AtomicBatch: "ErrAtomicBatch";
     AuthExpired: "ErrAuthExpired";
     AuthRevoked: "ErrAuthRevoked";
     Authorization: "ErrAuthorization";
@@ -45,9 +48,13 @@ kinds! {
     ConnectionDraining: "ErrConnectionDraining";
     ConnectionRefused: "ErrConnectionRefused";
     ConnectionTimeout: "ErrConnectionTimeout";
+    ConsumerFilters: "ErrConsumerFilters";
     ConsumerNotActive: "ErrConsumerNotActive";
     ConsumerNotFound: "ErrConsumerNotFound";
+    ConsumerReset: "ErrConsumerReset";
     ConsumerSequenceMismatch: "ErrConsumerSequenceMismatch";
+    Counter: "ErrCounter";
+    FastBatch: "ErrFastBatch";
     HeadersNotSupported: "ErrHeadersNotSupported";
     Internal: "ErrInternal";
     InvalidCoroutine: "ErrInvalidCoroutine";
@@ -61,25 +68,54 @@ kinds! {
     KeyNotFound: "ErrKeyNotFound";
     MaxPayload: "ErrMaxPayload";
     MsgNotFound: "ErrMsgNotFound";
+    /// The time to live of a message.
+    MsgTtl: "ErrMsgTTL";
     NoResponders: "ErrNoResponders";
     NoServers: "ErrNoServers";
     /// The server is too old.
     NotSupported: "ErrNotSupported";
     /// Too much waits to be sent.
     OutboundFull: "ErrOutboundFull";
+    /// The server would have changed what was asked.
+    Pedantic: "ErrPedantic";
     Permissions: "ErrPermissions";
+    PriorityGroup: "ErrPriorityGroup";
     Protocol: "ErrProtocol";
+    Schedule: "ErrSchedule";
     SecureConnWanted: "ErrSecureConnWanted";
     Server: "ErrServer";
     SlowConsumer: "ErrSlowConsumer";
     StaleConnection: "ErrStaleConnection";
+    StreamIdentity: "ErrStreamIdentity";
     StreamNotFound: "ErrStreamNotFound";
     Timeout: "ErrTimeout";
     Tls: "ErrTLS";
     WrongLastSequence: "ErrWrongLastSequence";
 }
 
-/// An error with its kind and its text; for [`Kind::JsResponse`] also the server's numbers.
+impl Kind {
+    /// Whether the error code has the server's two numbers, too. Kinds that nats-tcl knows have not,
+    /// or programs that compare them would not find them any more.
+    pub fn has_numbers(self) -> bool {
+        matches!(
+            self,
+            Kind::JsResponse
+                | Kind::ApiLevel
+                | Kind::AtomicBatch
+                | Kind::ConsumerFilters
+                | Kind::ConsumerReset
+                | Kind::Counter
+                | Kind::FastBatch
+                | Kind::MsgTtl
+                | Kind::Pedantic
+                | Kind::PriorityGroup
+                | Kind::Schedule
+                | Kind::StreamIdentity
+        )
+    }
+}
+
+/// An error with its kind and its text, and the server's numbers if it comes from the JetStream API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub kind: Kind,

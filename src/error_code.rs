@@ -6,7 +6,9 @@ use std::borrow::Cow;
 
 fn words(error: &Error) -> Vec<Cow<'static, str>> {
     let mut words = vec!["NATS".into(), error.kind.code().into()];
-    if let (Kind::JsResponse, Some((code, err_code))) = (error.kind, error.api) {
+    if error.kind.has_numbers()
+        && let Some((code, err_code)) = error.api
+    {
         words.push(code.to_string().into());
         words.push(err_code.to_string().into());
     }

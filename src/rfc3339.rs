@@ -1,6 +1,6 @@
-//! Timestamps of the server: RFC 3339 in, ns or ms since the epoch out.
+//! Timestamps of the server: RFC 3339 in, ns or ms since the epoch out; and back.
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 
 /// Nanoseconds since the epoch; `None` when the text is no RFC 3339 time.
 pub fn nanoseconds(text: &str) -> Option<i128> {
@@ -15,9 +15,22 @@ pub fn milliseconds(text: &str) -> Option<i64> {
     i64::try_from(nanoseconds(text)?.div_euclid(1_000_000)).ok()
 }
 
+/// The time so many nanoseconds after the epoch, in UTC.
+pub fn text(nanoseconds: i64) -> String {
+    DateTime::from_timestamp_nanos(nanoseconds).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_mean_what_they_were_made_of() {
+        for ns in [0, 1, -1, 1_795_367_043_018_876_992, i64::MAX, i64::MIN] {
+            assert_eq!(nanoseconds(&text(ns)), Some(ns.into()), "{ns}");
+        }
+        assert_eq!(text(1_795_367_043_500_000_000), "2026-11-22T17:04:03.500Z");
+    }
 
     #[test]
     fn fractions_are_scaled_and_truncated() {

@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::connection::log::Level;
 use crate::error::Error;
 use crate::options::{self, Type};
-use crate::schema::Version;
+use crate::schema::{self, Version};
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
@@ -91,6 +91,36 @@ impl JetStream {
             api.request(op, body, api.timeout, move |reply| promise.complete(reply))
         };
         self.request(interp, &api.link, send, finish)
+    }
+
+    /// Sends what the program gives for JSON, and returns the reply as it came, unless it is an error.
+    pub fn verbatim(
+        self: &Rc<Self>,
+        interp: Interp<'_>,
+        op: Op<'_>,
+        body: String,
+        done: impl FnOnce() + 'static,
+    ) -> Result<Return> {
+        let api = self.api()?;
+        let send = |promise: Promise<String>| {
+            api.request_verbatim(op, body, move |reply| promise.complete(reply))
+        };
+        self.request(interp, &api.link, send, move |_, outcome| {
+            let reply = Obj::new(&outcome?);
+            done();
+            Ok(reply.into())
+        })
+    }
+
+    /// That the server is of this version or newer, for what is called `what`.
+    ///
+    /// # Errors
+    /// `ErrNotSupported`.
+    pub fn needs(&self, what: &str, version: Version) -> crate::error::Result<()> {
+        match self.serves(version) {
+            true => Ok(()),
+            false => Err(schema::too_old(what, version)),
+        }
     }
 
     /// Sends one request and makes the command's result from what its answer was made to.

@@ -41,6 +41,7 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     account::register(interp)?;
     publish::register(interp)?;
     stream::register(interp)?;
+    consumer::register(interp)?;
     messages::register(interp)?;
     ordered::register(interp)
 }

@@ -9,11 +9,11 @@ use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::watched;
 use crate::jetstream::stream::config::TABLE as STREAM;
-use crate::jetstream::stream::differences::{Difference, differences};
+use crate::jetstream::stream::create;
 use crate::json;
 use crate::options;
 use crate::schema::{self, Record};
-use crate::tcl::call::{ANY, create};
+use crate::tcl::call::{self, ANY};
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
@@ -79,47 +79,14 @@ fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-/// Creates a stream; `what` it is for the program.
+/// Creates the stream of what the program calls `what`.
 async fn create_stream(
     api: &Api,
     stream: &str,
     what: String,
     config: &Value,
 ) -> crate::error::Result<Value> {
-    match api.call(Op::StreamCreate(stream), config.to_string()).await {
-        Err(error) if error.api == Some((400, 10058)) => {
-            let info = api.call(Op::StreamInfo(stream), "").await.unwrap_or_default();
-            let has = info.get("config").unwrap_or(&Value::Null);
-            let found = if has.is_null() { Vec::new() } else { differences(config, has) };
-            Err(Error { message: in_use(&error.message, &what, &found).into(), ..error })
-        }
-        other => other,
-    }
-}
-
-/// What the server says of a name that is in use, and what that does not say.
-fn in_use(text: &str, what: &str, found: &[Difference]) -> String {
-    let differs: Vec<String> = found.iter().map(difference).collect();
-    match differs.is_empty() {
-        true => format!("{text}: {what}"),
-        false => format!("{text}: {what}: {}", differs.join(", ")),
-    }
-}
-
-fn difference(found: &Difference) -> String {
-    let show = |value: &Value| {
-        let shown = config::TABLE.shown(&found.field, value);
-        let (_, value) =
-            shown.or_else(|| STREAM.shown(&found.field, value)).unwrap_or((None, value.clone()));
-        match value {
-            Value::Null => "none".to_owned(),
-            Value::String(text) => text,
-            other => other.to_string(),
-        }
-    };
-    let option = config::TABLE.shown(&found.field, &Value::Null).and_then(|(option, _)| option);
-    let name = option.unwrap_or(&found.field);
-    format!("{name} is {}, not {}", show(&found.has), show(&found.asked))
+    create::create(api, stream, &what, config, &[&config::TABLE, &STREAM]).await
 }
 
 /// Creates the stream behind a bucket; `name` is that of the bucket.
@@ -276,5 +243,5 @@ static MAKE_KV_ORIGIN: Method = Method {
 /// Adds the methods to the class of JetStream objects.
 pub fn register(interp: Interp<'_>) -> Result<()> {
     oo::define(interp, "::nats::jet_stream", None, None, METHODS)?;
-    create(interp, &MAKE_KV_ORIGIN)
+    call::create(interp, &MAKE_KV_ORIGIN)
 }

@@ -300,6 +300,12 @@ impl Record {
         }
     }
 
+    /// The request; without any field there is none.
+    pub fn request(self) -> Option<Value> {
+        let fields = self.into_map();
+        (!fields.is_empty()).then_some(Value::Object(fields))
+    }
+
     /// The fields that are set, in the order of the table.
     pub fn into_map(self) -> Map<String, Value> {
         let fields = self.table.0.iter().zip(self.values);

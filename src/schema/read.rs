@@ -77,6 +77,15 @@ impl Given {
         self.values.get(at)?.as_ref()
     }
 
+    /// Sets what is no option, whatever was given for it.
+    pub fn set(&mut self, field: Field, value: &Obj) {
+        let at = self.table.0.iter().position(|known| known.option == field.option);
+        if let Some(slot) = at.and_then(|at| self.values.get_mut(at)) {
+            *slot = Some(value.clone());
+            self.nothing = false;
+        }
+    }
+
     /// Makes the record.
     ///
     /// # Errors

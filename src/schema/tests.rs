@@ -1,4 +1,3 @@
-use super::read::{Given, lenient};
 use super::*;
 use crate::tcl::testing::{interp, refused, words};
 use crate::tcl::{Interp, Obj, Result};

@@ -49,3 +49,27 @@ proc bodies {messages} {
     foreach message $messages { lappend result [nats::msg data $message] }
     return $result
 }
+# What the script asks the JetStream API, as a foreign client of the account sees it: subject behind $JS.API and body each.
+proc asked {script} {
+    set id [raw::subscribe $::raw {$JS.API.>}]
+    raw::flush $::raw
+    set code [catch {uplevel 1 $script} result options]
+    $::conn flush
+    raw::flush $::raw
+    set messages [raw::messages $::raw $id]
+    raw::unsubscribe $::raw $id
+    if {$code == 1} { return -options $options $result }
+    return [concat {*}[lmap message $messages {
+        list [string range [dict get $message subject] 8 end] [dict get $message payload]
+    }]]
+}
+# A connection $conn and its $js to a server that says that it has this version, and does nothing.
+proc open_old {version} {
+    set ::fake [fake::start [format {info {"version":"%s"}; expect CONNECT*; expect PING; pong; serve} $version]]
+    set ::conn [open_conn [fake::url $::fake]]
+    set ::js [$::conn jet_stream -timeout 3000]
+}
+proc close_old {} {
+    end_conn
+    fake::stop $::fake
+}

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub use self::discard::Discards;
 pub use self::op::Op;
+pub use self::pages::Listing;
 pub use self::trace::Trace;
 use crate::error::{Error, Kind, Result};
 use crate::transport::{How, Link, Message, Outgoing, RequestError, RequestId};
@@ -76,6 +77,29 @@ impl Api {
         let (subject, out) = self.outgoing(op, body.into())?;
         let trace = self.trace.clone();
         self.link.request_as(out, how, move |reply| done(read(&subject, trace.as_ref(), reply)))
+    }
+
+    /// [`Api::request`] with a body that is not ours, for the reply as it is. It is not traced, and
+    /// that nobody is there is `ErrNoResponders`.
+    ///
+    /// # Errors
+    /// As [`Api::request`].
+    pub fn request_verbatim(
+        &self,
+        op: Op<'_>,
+        body: String,
+        done: impl FnOnce(Result<String>) + Send + 'static,
+    ) -> Result<RequestId> {
+        let subject = op.checked_subject(&self.prefix)?;
+        let out = Outgoing::new(subject.clone(), body);
+        self.link.request(out, self.timeout, move |reply| {
+            let late = || format!("Request to {subject} timed out");
+            let checked = reply.map_err(|error| error.into_error(late())).and_then(|message| {
+                reply::parse(message.payload())?;
+                Ok(String::from_utf8_lossy(message.payload()).into_owned())
+            });
+            done(checked);
+        })
     }
 
     /// A request, which counts as asked.

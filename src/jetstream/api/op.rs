@@ -10,12 +10,17 @@ use crate::subject;
 pub enum Op<'a> {
     AccountInfo,
     StreamCreate(&'a str),
+    StreamUpdate(&'a str),
     StreamInfo(&'a str),
     StreamDelete(&'a str),
     StreamPurge(&'a str),
+    StreamStepdown(&'a str),
+    StreamPeerRemove(&'a str),
     StreamNames,
+    StreamList,
     /// A message of a stream, as JSON.
     MessageGet(&'a str),
+    MessageDelete(&'a str),
     /// A message of a stream, as it is.
     DirectGet(&'a str),
     /// The last message of a subject, as it is.
@@ -28,6 +33,11 @@ pub enum Op<'a> {
         name: Option<&'a str>,
         filter: Option<&'a str>,
     },
+    /// As [`Op::ConsumerCreate`], for servers that do not know names of their own.
+    ConsumerDurable {
+        stream: &'a str,
+        consumer: &'a str,
+    },
     ConsumerInfo {
         stream: &'a str,
         consumer: &'a str,
@@ -36,6 +46,24 @@ pub enum Op<'a> {
         stream: &'a str,
         consumer: &'a str,
     },
+    ConsumerPause {
+        stream: &'a str,
+        consumer: &'a str,
+    },
+    ConsumerUnpin {
+        stream: &'a str,
+        consumer: &'a str,
+    },
+    ConsumerReset {
+        stream: &'a str,
+        consumer: &'a str,
+    },
+    ConsumerStepdown {
+        stream: &'a str,
+        consumer: &'a str,
+    },
+    ConsumerNames(&'a str),
+    ConsumerList(&'a str),
 }
 
 impl Op<'_> {
@@ -63,18 +91,28 @@ impl Op<'_> {
 
     fn names(&self) -> [Option<&str>; 2] {
         match *self {
-            Op::AccountInfo | Op::StreamNames => [None, None],
+            Op::AccountInfo | Op::StreamNames | Op::StreamList => [None, None],
             Op::StreamCreate(stream)
+            | Op::StreamUpdate(stream)
             | Op::StreamInfo(stream)
             | Op::StreamDelete(stream)
             | Op::StreamPurge(stream)
+            | Op::StreamStepdown(stream)
+            | Op::StreamPeerRemove(stream)
             | Op::MessageGet(stream)
+            | Op::MessageDelete(stream)
             | Op::DirectGet(stream)
-            | Op::DirectGetLast { stream, .. } => [Some(stream), None],
+            | Op::DirectGetLast { stream, .. }
+            | Op::ConsumerNames(stream)
+            | Op::ConsumerList(stream) => [Some(stream), None],
             Op::ConsumerCreate { stream, name, .. } => [Some(stream), name],
-            Op::ConsumerInfo { stream, consumer } | Op::ConsumerDelete { stream, consumer } => {
-                [Some(stream), Some(consumer)]
-            }
+            Op::ConsumerDurable { stream, consumer }
+            | Op::ConsumerInfo { stream, consumer }
+            | Op::ConsumerDelete { stream, consumer }
+            | Op::ConsumerPause { stream, consumer }
+            | Op::ConsumerUnpin { stream, consumer }
+            | Op::ConsumerReset { stream, consumer }
+            | Op::ConsumerStepdown { stream, consumer } => [Some(stream), Some(consumer)],
         }
     }
 }
@@ -85,11 +123,16 @@ impl fmt::Display for Op<'_> {
         match self {
             Op::AccountInfo => f.write_str("INFO"),
             Op::StreamCreate(stream) => write!(f, "STREAM.CREATE.{stream}"),
+            Op::StreamUpdate(stream) => write!(f, "STREAM.UPDATE.{stream}"),
             Op::StreamInfo(stream) => write!(f, "STREAM.INFO.{stream}"),
             Op::StreamDelete(stream) => write!(f, "STREAM.DELETE.{stream}"),
             Op::StreamPurge(stream) => write!(f, "STREAM.PURGE.{stream}"),
+            Op::StreamStepdown(stream) => write!(f, "STREAM.LEADER.STEPDOWN.{stream}"),
+            Op::StreamPeerRemove(stream) => write!(f, "STREAM.PEER.REMOVE.{stream}"),
             Op::StreamNames => f.write_str("STREAM.NAMES"),
+            Op::StreamList => f.write_str("STREAM.LIST"),
             Op::MessageGet(stream) => write!(f, "STREAM.MSG.GET.{stream}"),
+            Op::MessageDelete(stream) => write!(f, "STREAM.MSG.DELETE.{stream}"),
             Op::DirectGet(stream) => write!(f, "DIRECT.GET.{stream}"),
             Op::DirectGetLast { stream, subject } => write!(f, "DIRECT.GET.{stream}.{subject}"),
             Op::ConsumerCreate { stream, name, filter } => {
@@ -99,12 +142,29 @@ impl fmt::Display for Op<'_> {
                 }
                 Ok(())
             }
+            Op::ConsumerDurable { stream, consumer } => {
+                write!(f, "CONSUMER.DURABLE.CREATE.{stream}.{consumer}")
+            }
             Op::ConsumerInfo { stream, consumer } => {
                 write!(f, "CONSUMER.INFO.{stream}.{consumer}")
             }
             Op::ConsumerDelete { stream, consumer } => {
                 write!(f, "CONSUMER.DELETE.{stream}.{consumer}")
             }
+            Op::ConsumerPause { stream, consumer } => {
+                write!(f, "CONSUMER.PAUSE.{stream}.{consumer}")
+            }
+            Op::ConsumerUnpin { stream, consumer } => {
+                write!(f, "CONSUMER.UNPIN.{stream}.{consumer}")
+            }
+            Op::ConsumerReset { stream, consumer } => {
+                write!(f, "CONSUMER.RESET.{stream}.{consumer}")
+            }
+            Op::ConsumerStepdown { stream, consumer } => {
+                write!(f, "CONSUMER.LEADER.STEPDOWN.{stream}.{consumer}")
+            }
+            Op::ConsumerNames(stream) => write!(f, "CONSUMER.NAMES.{stream}"),
+            Op::ConsumerList(stream) => write!(f, "CONSUMER.LIST.{stream}"),
         }
     }
 }
@@ -119,7 +179,19 @@ mod tests {
         for (op, subject) in [
             (Op::AccountInfo, "INFO"),
             (Op::StreamCreate("S"), "STREAM.CREATE.S"),
+            (Op::StreamUpdate("S"), "STREAM.UPDATE.S"),
             (Op::StreamInfo("S"), "STREAM.INFO.S"),
+            (Op::StreamStepdown("S"), "STREAM.LEADER.STEPDOWN.S"),
+            (Op::StreamPeerRemove("S"), "STREAM.PEER.REMOVE.S"),
+            (Op::StreamList, "STREAM.LIST"),
+            (Op::MessageDelete("S"), "STREAM.MSG.DELETE.S"),
+            (Op::ConsumerNames("S"), "CONSUMER.NAMES.S"),
+            (Op::ConsumerList("S"), "CONSUMER.LIST.S"),
+            (Op::ConsumerDurable { stream: "S", consumer: "C" }, "CONSUMER.DURABLE.CREATE.S.C"),
+            (Op::ConsumerPause { stream: "S", consumer: "C" }, "CONSUMER.PAUSE.S.C"),
+            (Op::ConsumerUnpin { stream: "S", consumer: "C" }, "CONSUMER.UNPIN.S.C"),
+            (Op::ConsumerReset { stream: "S", consumer: "C" }, "CONSUMER.RESET.S.C"),
+            (Op::ConsumerStepdown { stream: "S", consumer: "C" }, "CONSUMER.LEADER.STEPDOWN.S.C"),
             (Op::StreamDelete("S"), "STREAM.DELETE.S"),
             (Op::StreamPurge("S"), "STREAM.PURGE.S"),
             (Op::StreamNames, "STREAM.NAMES"),

@@ -1,6 +1,8 @@
 //! Lists that come in pages.
 
-use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
 
 use super::{Api, Op};
 use crate::error::Result;
@@ -14,15 +16,17 @@ const SECOND_NS: i128 = 1_000_000_000;
 impl Api {
     /// All names of streams, optionally of those that take a subject.
     pub async fn stream_names(&self, subject: Option<&str>) -> Result<Vec<Value>> {
-        let mut fields = Map::new();
-        if let Some(subject) = subject {
-            fields.insert("subject".to_owned(), subject.into());
-        }
-        self.all_pages(Op::StreamNames, "streams", fields).await
+        let subject = subject.map(|subject| ("subject".to_owned(), subject.into()));
+        self.all_pages(Op::StreamNames, "streams", subject.into_iter().collect()).await
+    }
+
+    /// All names of a stream's consumers.
+    pub async fn consumer_names(&self, stream: &str) -> Result<Vec<Value>> {
+        self.all_pages(Op::ConsumerNames(stream), "consumers", Map::new()).await
     }
 
     /// The list under `key`, from as many pages as there are.
-    pub async fn all_pages(
+    async fn all_pages(
         &self,
         op: Op<'_>,
         key: &str,
@@ -34,12 +38,7 @@ impl Api {
             if !all.is_empty() {
                 fields.insert("offset".to_owned(), all.len().into());
             }
-            // Serialising strings and numbers to memory cannot fail.
-            let body = match fields.is_empty() {
-                true => Vec::new(),
-                false => serde_json::to_vec(&fields).unwrap_or_default(),
-            };
-            let mut page = self.call(op, body).await?;
+            let mut page = self.call(op, body(&fields)).await?;
             let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
             // Without any element the list is null.
             let Some(Value::Array(mut items)) = page.get_mut(key).map(Value::take) else { break };
@@ -70,12 +69,7 @@ impl Api {
         Ok(roll)
     }
 
-    /// Adds those that match one filter, from as many pages as there are.
-    ///
-    /// Subjects come and go between two pages, and what goes moves the others towards the first page.
-    /// The server sorts them, though: a page that begins at or before the end of the last one lacks
-    /// nothing that was there all the time. So each page overlaps the one before it, and when there
-    /// is a gap all the same, another one further to the front is asked for.
+    /// Adds those that match one filter.
     async fn call_roll(
         &self,
         stream: &str,
@@ -83,20 +77,58 @@ impl Api {
         came: &(impl Fn() + Send + Sync),
         roll: &mut Roll,
     ) -> Result<()> {
-        let (mut offset, mut back) = (0_u64, OVERLAP);
-        let mut end: Option<String> = None;
-        loop {
-            let body = json!({"subjects_filter": filter, "offset": offset}).to_string();
-            let mut info = self.call(Op::StreamInfo(stream), body).await?;
+        let fields = Map::from_iter([("subjects_filter".to_owned(), filter.into())]);
+        let take = |first: bool, info: Value, page: Map<String, Value>| {
             came();
-            let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
-            roll.fresh |= offset == 0 && is_fresh(&info);
-            let Some(state) = info.get_mut("state") else { return Ok(()) };
+            roll.fresh |= first && is_fresh(&info);
+            let Some(state) = info.get("state") else { return };
             let number = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or(0);
             roll.last_seq = roll.last_seq.min(number("last_seq"));
             roll.first_seq = roll.first_seq.max(number("first_seq"));
+            roll.marks.extend(page.keys().map(|subject| mark(subject)));
+        };
+        self.subject_pages(stream, fields, take).await
+    }
+
+    /// The info of a stream with all the subjects that were asked for.
+    pub async fn stream_info(&self, stream: &str, fields: Map<String, Value>) -> Result<Value> {
+        let counts = fields.contains_key("subjects_filter");
+        let (mut whole, mut subjects) = (Value::Null, Map::new());
+        let take = |first: bool, info: Value, page: Map<String, Value>| {
+            if first {
+                whole = info;
+            }
+            subjects.extend(page);
+        };
+        self.subject_pages(stream, fields, take).await?;
+        if let Some(Value::Object(state)) = whole.get_mut("state").filter(|_| counts) {
+            state.insert("subjects".to_owned(), subjects.into());
+        }
+        Ok(whole)
+    }
+
+    /// Asks for the info of a stream as often as it takes to learn all of its subjects. `take` is
+    /// called with each info, and with the subjects in it; some come more than once.
+    ///
+    /// Subjects come and go between two pages, and what goes moves the others towards the first page.
+    /// The server sorts them, though: a page that begins at or before the end of the last one lacks
+    /// nothing that was there all the time. So each page overlaps the one before it, and when there
+    /// is a gap all the same, another one further to the front is asked for.
+    async fn subject_pages(
+        &self,
+        stream: &str,
+        mut fields: Map<String, Value>,
+        mut take: impl FnMut(bool, Value, Map<String, Value>) + Send,
+    ) -> Result<()> {
+        let (mut offset, mut back) = (0_u64, OVERLAP);
+        let mut first = true;
+        let mut end: Option<String> = None;
+        loop {
+            let mut info = self.call(Op::StreamInfo(stream), body(&fields)).await?;
+            let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
             // Without any subject the field is missing.
-            let page = match state.get_mut("subjects").map(Value::take) {
+            let subjects = info.get_mut("state").and_then(|state| state.get_mut("subjects"));
+            let page = match subjects.map(Value::take) {
                 Some(Value::Object(page)) => page,
                 _ => Map::new(),
             };
@@ -108,17 +140,96 @@ impl Api {
             if gap && offset > 0 {
                 offset = offset.saturating_sub(back.max(1));
                 back = (back * 2).max(2);
-                continue;
+            } else {
+                let length = page.len() as u64;
+                end = end.max(page.keys().max().cloned());
+                take(first, info, page);
+                first = false;
+                if length == 0 || offset + length >= total {
+                    return Ok(());
+                }
+                back = OVERLAP.min(length / 2);
+                offset += length - back;
             }
-            let length = page.len() as u64;
-            end = end.max(page.keys().max().cloned());
-            roll.marks.extend(page.keys().map(|subject| mark(subject)));
-            if length == 0 || offset + length >= total {
-                return Ok(());
-            }
-            back = OVERLAP.min(length / 2);
-            offset += length - back;
+            fields.insert("offset".to_owned(), offset.into());
+            // Once is enough.
+            fields.shift_remove("deleted_details");
         }
+    }
+
+    /// What is known of all streams or consumers, from as many pages as there are. In a cluster there
+    /// may be some whose servers do not answer.
+    pub async fn list(
+        &self,
+        op: Op<'_>,
+        key: &str,
+        mut fields: Map<String, Value>,
+    ) -> Result<Listing> {
+        let mut all = Listing::default();
+        let mut known = HashSet::new();
+        let mut offset = 0;
+        loop {
+            let mut page = self.call(op, body(&fields)).await?;
+            let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
+            let mut part = |key: &str| page.get_mut(key).map(Value::take).unwrap_or_default();
+            let (infos, missing, offline) = (part(key), part("missing"), part("offline"));
+            // One can be in more than one of them.
+            let mut names = HashSet::new();
+            for info in array(infos) {
+                let name = name_of(&info).to_owned();
+                names.insert(name.clone());
+                // When others are made meanwhile it comes again with the next page.
+                if known.insert(name) {
+                    all.infos.push(info);
+                }
+            }
+            for name in array(missing) {
+                names.insert(name.as_str().unwrap_or_default().to_owned());
+                if !all.missing.contains(&name) {
+                    all.missing.push(name);
+                }
+            }
+            if let Value::Object(offline) = offline {
+                names.extend(offline.keys().cloned());
+                all.offline.extend(offline);
+            }
+            offset += names.len() as u64;
+            if names.is_empty() || offset >= total {
+                return Ok(all);
+            }
+            fields.insert("offset".to_owned(), offset.into());
+        }
+    }
+}
+
+/// Streams or consumers.
+#[derive(Default)]
+pub struct Listing {
+    pub infos: Vec<Value>,
+    /// The names of those whose servers did not answer.
+    pub missing: Vec<Value>,
+    /// Why others do not work, by name.
+    pub offline: Map<String, Value>,
+}
+
+fn array(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
+}
+
+fn name_of(info: &Value) -> &str {
+    let name = info.get("name").or_else(|| info.get("config")?.get("name"));
+    name.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Nothing for a request without any field.
+fn body(fields: &Map<String, Value>) -> Vec<u8> {
+    match fields.is_empty() {
+        true => Vec::new(),
+        // Serialising strings and numbers to memory cannot fail.
+        false => serde_json::to_vec(fields).unwrap_or_default(),
     }
 }
 

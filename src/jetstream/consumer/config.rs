@@ -36,6 +36,8 @@ table! {
     PRIORITY_POLICY:    one_of("priority_policy", PRIORITY_POLICIES).since(2, 11, 0);
     PRIORITY_TIMEOUT:   ms("priority_timeout").since(2, 11, 0);
     METADATA:           metadata("metadata").since(2, 10, 0);
+    // Of the request around it: the server refuses what it would adjust.
+    PEDANTIC:           boolean("pedantic").since(2, 11, 0).of_method();
 }
 
 const DELIVER_POLICIES: &[&str] =
@@ -52,8 +54,7 @@ pub mod request {
         STREAM_NAME: valid_str("stream_name").fixed();
         CONFIG:      object("config", &super::TABLE).fixed();
         ACTION:      one_of("action", &["create", "update"]).fixed().since(2, 10, 0);
-        // The server refuses what it would adjust.
-        PEDANTIC:    boolean("pedantic").since(2, 11, 0);
+        PEDANTIC:    boolean("pedantic").fixed();
     }
 }
 

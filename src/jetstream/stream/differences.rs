@@ -11,17 +11,36 @@ pub struct Difference {
 }
 
 /// Compares what a stream has with what a request would have made of it. What the request leaves to
-/// the server counts as not set, and so do values that mean as much.
+/// the server counts as not set, and so do values that mean as much, or that the server chooses.
 pub fn differences(asked: &Value, has: &Value) -> Vec<Difference> {
     let empty = Map::new();
     let (asked, has) = (asked.as_object().unwrap_or(&empty), has.as_object().unwrap_or(&empty));
-    let later = has.keys().filter(|field| !asked.contains_key(*field));
+    let left = |field: &&String| !asked.contains_key(*field) && !is_chosen(field, has);
+    let later = has.keys().filter(left);
     let compare = |field: &String| {
         let value = |of: &Map<String, Value>| of.get(field).map_or(Value::Null, plain);
         let (has, asked) = (value(has), value(asked));
         (has != asked).then(|| Difference { field: field.clone(), has, asked })
     };
     asked.keys().chain(later).filter_map(compare).collect()
+}
+
+/// In ns.
+const USUAL_WINDOW: i64 = 120_000_000_000;
+
+/// Whether the server would have chosen what a stream has in a field that was not asked for.
+fn is_chosen(field: &str, has: &Map<String, Value>) -> bool {
+    let Some(value) = has.get(field) else { return true };
+    match field {
+        "subjects" => value.as_array().is_some_and(|all| all.iter().eq(has.get("name"))),
+        "discard" => value == "old",
+        "num_replicas" => value == 1,
+        "duplicate_window" => {
+            let age = has.get("max_age").and_then(Value::as_i64).filter(|age| *age > 0);
+            value.as_i64() == Some(age.unwrap_or(USUAL_WINDOW).min(USUAL_WINDOW))
+        }
+        _ => false,
+    }
 }
 
 /// The value without what a server adds, and `Null` for what stands for nothing.
@@ -72,5 +91,18 @@ mod tests {
             ]
         );
         assert_eq!(differences(&asked, &asked), []);
+    }
+
+    #[test]
+    fn what_the_server_chooses_is_no_difference() {
+        let asked = json!({"name": "S", "max_age": 5});
+        let has = json!({"name": "S", "subjects": ["S"], "max_age": 5, "discard": "old",
+            "num_replicas": 1, "duplicate_window": 5});
+        assert_eq!(differences(&asked, &has), []);
+        let has = json!({"name": "S", "subjects": ["T"], "max_age": 5, "discard": "new",
+            "num_replicas": 3, "duplicate_window": USUAL_WINDOW});
+        assert_eq!(differences(&asked, &has).len(), 4);
+        let has = json!({"name": "S", "duplicate_window": USUAL_WINDOW});
+        assert_eq!(differences(&json!({"name": "S"}), &has), []);
     }
 }

@@ -1,25 +1,27 @@
 //! The methods of `nats::jet_stream` that manage streams.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `config` | the table of what a stream consists of |
+//! | `create`, `differences` | creating a stream; in what it differs from one that has its name |
+//! | `manage` | methods that make, change, empty and delete streams |
+//! | `info` | methods that tell which streams there are, and what they are like |
+//! | `cluster` | methods about the servers that a stream is on |
+//! | `make` | commands of the namespace that make the JSON of what is in a configuration |
 
+mod cluster;
 pub mod config;
-pub mod differences;
+pub mod create;
+mod differences;
+pub mod info;
+mod make;
+mod manage;
 
-use super::api::Op;
-use super::context::JetStream;
-use crate::json;
-use crate::tcl::{Call, Interp, Method, Result, Return, oo};
-
-fn stream_info(call: &Call<'_>) -> Result<Return> {
-    let stream = call.arg(0)?.text();
-    call.data::<JetStream>()?.call(call.interp, Op::StreamInfo(&stream), None, |_, outcome| {
-        let mut info = outcome?;
-        config::reply::TABLE.show(&mut info);
-        Ok(json::to_obj(&info).into())
-    })
-}
-
-const METHODS: &[Method] =
-    &[Method { name: "stream_info", usage: "stream", min: 1, max: 1, body: stream_info }];
+use crate::tcl::{Interp, Result};
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    oo::define(interp, "::nats::jet_stream", None, None, METHODS)
+    info::register(interp)?;
+    manage::register(interp)?;
+    cluster::register(interp)?;
+    make::register(interp)
 }

@@ -10,7 +10,7 @@ const OPTIONS: &str = "name N durable_name N description d deliver_policy by_sta
     max_batch 5 max_expires 6 max_bytes 7 flow_control true idle_heartbeat 8 headers_only yes \
     deliver_subject D deliver_group G inactive_threshold 9 num_replicas 0 mem_storage on \
     pause_until 2027-01-01T00:00:00Z priority_groups {g} priority_policy pinned_client \
-    priority_timeout 10 metadata {k v}";
+    priority_timeout 10 metadata {k v} pedantic true";
 
 pub const JSON: &str = concat!(
     r#"{"name":"N","durable_name":"N","description":"d","deliver_policy":"by_start_sequence","#,
@@ -44,6 +44,7 @@ const SINCE: &[(&str, Version)] = &[
     ("priority_policy overflow", (2, 11, 0)),
     ("priority_timeout 1", (2, 11, 0)),
     ("metadata {k v}", (2, 10, 0)),
+    ("pedantic true", (2, 11, 0)),
 ];
 
 #[test]
@@ -51,7 +52,6 @@ fn every_option_becomes_json() {
     testing::strict(&TABLE, OPTIONS, JSON);
     let defaults = r#"{"deliver_policy":"all","ack_policy":"explicit","replay_policy":"instant"}"#;
     testing::strict(&TABLE, "", defaults);
-    testing::strict(&request::TABLE, "pedantic true", r#"{"pedantic":true}"#);
 }
 
 #[test]
