@@ -71,6 +71,7 @@ kinds! {
     /// The time to live of a message.
     MsgTtl: "ErrMsgTTL";
     NoResponders: "ErrNoResponders";
+    NotJsMessage: "ErrNotJSMessage";
     NoServers: "ErrNoServers";
     /// The server is too old.
     NotSupported: "ErrNotSupported";

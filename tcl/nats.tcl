@@ -6,7 +6,7 @@ namespace eval ::nats {
     variable status_connecting connecting
     variable status_connected connected
     variable status_reconnecting reconnecting
-    namespace export connection timestamp make_kv_origin make_stream_source make_subject_transform make_republish
+    namespace export connection timestamp make_kv_origin make_stream_source make_subject_transform make_republish metadata
 }
 
 oo::class create ::nats::connection {

@@ -8,6 +8,7 @@ use super::links::Links;
 use super::log::{self, Level, Logger, Target};
 use super::options::Config;
 use super::outgoing::OutgoingMemory;
+use super::parts::Parts;
 use super::statistics::Totals;
 use super::variables::Variables;
 use super::{CLASS, Connection};
@@ -56,6 +57,7 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             events: EventCallback::start(interp.handle()),
             drains: Drains::default(),
             totals: Totals::default(),
+            parts: Parts::default(),
         })
     })?;
     Ok(Return::Empty)
@@ -100,6 +102,7 @@ impl Native for Connection {
             arrivals.finish();
         }
         self.events.finish();
+        self.parts.clear();
         if let Some(guard) = self.interp_handle.enter() {
             self.children.destroy(guard.interp());
         }

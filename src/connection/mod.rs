@@ -13,6 +13,7 @@
 //! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog`, `long_queue`, `limits`, `slow_consumer` | messages in |
 //! | `request`, `replies`, `collector` | requests |
 //! | `drain`, `round_trip`, `statistics` | `drain`; `ping`, `flush`, `rtt`; `statistics` |
+//! | `parts` | what other modules keep for it |
 
 mod arrival;
 mod auth_callback;
@@ -35,6 +36,7 @@ mod notification;
 mod option_value;
 mod options;
 mod outgoing;
+mod parts;
 mod publish;
 mod replies;
 mod request;
@@ -69,6 +71,7 @@ use log::Logger;
 use notification::Notification;
 use options::Config;
 use outgoing::OutgoingMemory;
+use parts::Parts;
 use statistics::Totals;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -135,6 +138,7 @@ pub struct Connection {
     events: EventCallback,
     drains: Drains,
     totals: Totals,
+    parts: Parts,
 }
 
 impl Connection {

@@ -84,6 +84,29 @@ impl Connection {
         Ok(Outgoing { subject, reply: None, headers, payload, refusable: true })
     }
 
+    /// What is said to the reply subject of a message of the program: an acknowledgement. It is not
+    /// refused for lack of room: there are no more of them than messages came.
+    pub fn outgoing_answer(
+        &self,
+        interp: Interp<'_>,
+        message: &Obj,
+        payload: Bytes,
+    ) -> Result<Outgoing> {
+        let reply = self.delivery.format.reply_of(interp, message)?;
+        self.check_open()?;
+        let reply = &*reply.text();
+        subject::check_literal(reply)?;
+        Ok(Outgoing::new(self.outgoing_memory.subject(reply), payload))
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// As [`Link::publish`](crate::transport::Link::publish).
+    pub fn send(&self, out: Outgoing) -> crate::error::Result<()> {
+        self.links.with(|link| link.publish(out))?
+    }
+
     /// As it goes over the wire, if the server takes it, as far as its INFO is known.
     fn payload(&self, data: &Obj) -> crate::error::Result<Bytes> {
         let limit =

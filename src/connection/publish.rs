@@ -38,7 +38,7 @@ fn publish_msg(call: &Call<'_>) -> Result<Return> {
 fn send(this: &Connection, interp: Interp<'_>, args: MessageArgs<'_>) -> Result<Return> {
     this.check_open()?;
     let out = this.outgoing(interp, args)?;
-    this.links.with(|link| link.publish(out))??;
+    this.send(out)?;
     Ok(Return::Empty)
 }
 

@@ -195,6 +195,24 @@ impl Connection {
         }
     }
 
+    /// Sends a request and waits for its reply, in the form that the connection has for it.
+    pub fn ask(
+        &self,
+        interp: Interp<'_>,
+        out: Outgoing,
+        timeout: Option<Duration>,
+    ) -> Result<Return> {
+        let options = RequestOptions {
+            subject: out.subject.to_string(),
+            timeout,
+            callback: Vec::new(),
+            dictmsg: self.dictmsg(),
+            max_replies: None,
+            limits: Limits::default(),
+        };
+        self.request_one(interp, &self.link()?, out, options)
+    }
+
     fn request_one(
         &self,
         interp: Interp<'_>,

@@ -20,26 +20,66 @@ pub enum Delivered {
     Stored(Box<StoredDelivery>),
 }
 
-/// The callback of a consumer, and how messages are shown to it.
-pub struct Delivery {
+impl Delivered {
+    /// The subject that it is acknowledged by.
+    pub fn reply(&self) -> Option<&str> {
+        match self {
+            Delivered::Message(message) => std::str::from_utf8(message.reply()?).ok(),
+            Delivered::Stored(stored) => Some(&stored.reply),
+        }
+    }
+}
+
+/// How the messages of one consumer are shown to the program.
+pub struct Dicts {
     connection: Rc<Connection>,
-    callback: Prefix,
-    batch: bool,
-    /// What the messages say as `sub_id`.
+    /// What they say as `sub_id`.
     id: Obj,
     /// The subject of the last message, most likely that of the next one.
     subject: RefCell<Obj>,
 }
 
+impl Dicts {
+    pub fn new(connection: &Rc<Connection>) -> Dicts {
+        let id = Obj::int(connection.next_sub_id());
+        Dicts { connection: connection.clone(), id, subject: RefCell::new(Obj::empty()) }
+    }
+
+    pub fn dict(&self, message: &Delivered) -> Obj {
+        match message {
+            Delivered::Message(message) => self.of_message(message),
+            Delivered::Stored(stored) => {
+                let StoredDelivery { message, reply } = &**stored;
+                self.connection.format().read_dict(
+                    &message.headers,
+                    &message.data,
+                    &Obj::new(&message.subject),
+                    &Obj::new(reply),
+                    &self.id,
+                )
+            }
+        }
+    }
+
+    pub fn of_message(&self, message: &PackedMessage) -> Obj {
+        let mut subject = self.subject.borrow_mut();
+        if subject.tcl_bytes() != message.subject() {
+            *subject = Obj::from_encoded(message.subject());
+        }
+        self.connection.format().dict(message, &subject, &self.id)
+    }
+}
+
+/// The callback of a consumer, and how messages are shown to it.
+pub struct Delivery {
+    callback: Prefix,
+    batch: bool,
+    dicts: Dicts,
+}
+
 impl Delivery {
     pub fn new(connection: &Rc<Connection>, callback: Vec<Obj>, batch: bool) -> Delivery {
-        Delivery {
-            connection: connection.clone(),
-            callback: Prefix::new(callback),
-            batch,
-            id: Obj::int(connection.next_sub_id()),
-            subject: RefCell::new(Obj::empty()),
-        }
+        Delivery { callback: Prefix::new(callback), batch, dicts: Dicts::new(connection) }
     }
 
     /// The words of the callback.
@@ -56,12 +96,12 @@ impl Delivery {
         more: impl FnOnce(&mut dyn FnMut(Delivered) -> bool),
     ) -> usize {
         if !self.batch {
-            self.callback.call(interp, [self.dict(&first)]);
+            self.callback.call(interp, [self.dicts.dict(&first)]);
             return 1;
         }
         let (mut list, mut batch) = (List::new(), Batch::begin());
         let mut add = |message: Delivered| {
-            list.push(&self.dict(&message));
+            list.push(&self.dicts.dict(&message));
             batch.add()
         };
         if add(first) {
@@ -69,28 +109,5 @@ impl Delivery {
         }
         self.callback.call(interp, [list.into()]);
         batch.count()
-    }
-
-    fn dict(&self, message: &Delivered) -> Obj {
-        let format = self.connection.format();
-        match message {
-            Delivered::Message(message) => {
-                let mut subject = self.subject.borrow_mut();
-                if subject.tcl_bytes() != message.subject() {
-                    *subject = Obj::from_encoded(message.subject());
-                }
-                format.dict(message, &subject, &self.id)
-            }
-            Delivered::Stored(stored) => {
-                let StoredDelivery { message, reply } = &**stored;
-                format.read_dict(
-                    &message.headers,
-                    &message.data,
-                    &Obj::new(&message.subject),
-                    &Obj::new(reply),
-                    &self.id,
-                )
-            }
-        }
     }
 }

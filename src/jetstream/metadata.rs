@@ -4,7 +4,7 @@
 //! ```text
 //!  9 tokens  $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>
 //! 11 tokens  $JS.ACK.<domain>.<account>.<stream>. …
-//! 12 tokens  as 11, and one more token at the end that means nothing to a client
+//! more       as 11; what follows means nothing to a client of today
 //! ```
 
 /// What is known of a delivered message. Borrows its ack subject: parsing allocates nothing.
@@ -20,22 +20,26 @@ pub struct Metadata<'a> {
     pub timestamp_ns: i64,
     /// Messages still waiting behind this one.
     pub pending: u64,
+    /// Empty where the subject does not say, or there is none.
+    pub domain: &'a str,
 }
 
 impl Metadata<'_> {
     /// Parses an ack subject; `None` when it is none.
     pub fn parse(subject: &str) -> Option<Metadata<'_>> {
-        const MOST: usize = 12;
-        let mut tokens = [""; MOST];
+        let mut tokens = [""; 11];
         let mut count = 0;
         for token in subject.split('.') {
-            *tokens.get_mut(count)? = token;
+            if let Some(place) = tokens.get_mut(count) {
+                *place = token;
+            }
             count += 1;
         }
         // The two leading tokens are not compared, as in nats-tcl: an import may map them.
-        let first = match count {
-            9 => 2,
-            11 | 12 => 4,
+        let (first, domain) = match count {
+            9 => (2, ""),
+            10 => return None,
+            count if count > 10 => (4, tokens[2]),
             _ => return None,
         };
         let [stream, consumer, delivered, stream_seq, consumer_seq, timestamp, pending] =
@@ -51,6 +55,7 @@ impl Metadata<'_> {
             consumer_seq: number(consumer_seq)?,
             timestamp_ns: i64::try_from(number(timestamp)?).ok()?,
             pending: number(pending)?,
+            domain: if domain == "_" { "" } else { domain },
         })
     }
 
@@ -86,18 +91,21 @@ mod tests {
         consumer_seq: 5,
         timestamp_ns: 1_700_000_000_123_456_789,
         pending: 3,
+        domain: "",
     };
 
     #[test]
-    fn all_three_forms() {
-        for subject in [
-            "$JS.ACK.S.C.2.17.5.1700000000123456789.3",
-            "mapped.ACK.S.C.2.17.5.1700000000123456789.3",
-            "$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3",
-            "$JS.ACK._.ACCHASH.S.C.2.17.5.1700000000123456789.3",
-            "$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3.rnd",
+    fn all_forms() {
+        for (subject, domain) in [
+            ("$JS.ACK.S.C.2.17.5.1700000000123456789.3", ""),
+            ("mapped.ACK.S.C.2.17.5.1700000000123456789.3", ""),
+            ("$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3", "hub"),
+            ("$JS.ACK._.ACCHASH.S.C.2.17.5.1700000000123456789.3", ""),
+            ("$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3.rnd", "hub"),
+            ("$JS.ACK.hub.ACCHASH.S.C.2.17.5.1700000000123456789.3.x.y.z", "hub"),
         ] {
-            assert_eq!(Metadata::parse(subject), Some(EXPECTED), "{subject}");
+            let expected = Metadata { domain, ..EXPECTED };
+            assert_eq!(Metadata::parse(subject), Some(expected), "{subject}");
         }
         assert_eq!(EXPECTED.timestamp_ms(), 1_700_000_000_123);
     }
@@ -118,7 +126,6 @@ mod tests {
             "$JS.ACK..C.2.17.5.1700000000123456789.3",
             "$JS.ACK.S.C.2.99999999999999999999999.5.1700000000123456789.3",
             "$JS.ACK.S.C.2.17.5.18446744073709551615.3",
-            "$JS.ACK.a.b.S.C.2.17.5.1700000000123456789.3.x.y",
         ] {
             assert_eq!(Metadata::parse(subject), None, "{subject}");
         }

@@ -11,16 +11,20 @@
 //! | `messages` | the methods that read stored messages, one by one |
 //! | `publish` | publishing: one message, many, and what a stream answers |
 //! | `stored`, `metadata` | what a stream says of a stored and of a delivered message |
+//! | `acknowledge` | what a program says of a delivered message, and `nats::metadata` |
+//! | `fetch` | messages by pull requests |
 //! | `roll` | which subjects a stream has |
 //! | `unreadable` | messages that the engine cannot read |
 //!
 //! `context`, files with methods, `delivery`, `ordered::object` and `ordered::feed` know Tcl; everything else does not.
 
 mod account;
+mod acknowledge;
 pub mod api;
 pub mod consumer;
 pub mod context;
 mod delivery;
+mod fetch;
 mod messages;
 pub mod metadata;
 mod names;
@@ -43,5 +47,7 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     stream::register(interp)?;
     consumer::register(interp)?;
     messages::register(interp)?;
+    acknowledge::register(interp)?;
+    fetch::register(interp)?;
     ordered::register(interp)
 }

@@ -6,6 +6,10 @@ pub fn check_stream(name: &str) -> Result<()> {
     check("stream", name)
 }
 
+pub fn check_consumer(name: &str) -> Result<()> {
+    check("consumer", name)
+}
+
 /// One token of a subject, that is part of those of all requests, and a file name of the server.
 fn check(what: &str, name: &str) -> Result<()> {
     let allowed = |c: char| c.is_alphanumeric() || "-!#$%&()+,:;<=?@^_`|~".contains(c);
@@ -28,6 +32,8 @@ mod tests {
         {
             let error = check_stream(bad).expect_err(bad);
             assert_eq!(error.message, format!("Invalid stream name {bad}"));
+            let error = check_consumer(bad).expect_err(bad);
+            assert_eq!(error.message, format!("Invalid consumer name {bad}"));
         }
     }
 }

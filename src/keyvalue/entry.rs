@@ -217,6 +217,7 @@ mod tests {
         stream_seq: 9,
         consumer_seq: 1,
         timestamp_ns: 1_700_000_000_051_999_999,
+        domain: "",
         pending: 4,
     };
 

@@ -127,17 +127,14 @@ impl MessageFormat {
         ])
     }
 
-    /// What a message dict says; a missing key is Tcl's own error.
+    /// The reply subject in a message dict.
+    pub fn reply_of(&self, interp: Interp<'_>, dict: &Obj) -> Result<Obj> {
+        field(interp, dict, &self.reply)
+    }
+
+    /// What a message dict says.
     pub fn fields(&self, interp: Interp<'_>, dict: &Obj) -> Result<Fields> {
-        let field = |name: &Obj| match dict.dict_get_by(interp, name)? {
-            Some(value) => Ok(value),
-            None => {
-                let mut words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
-                let missing = interp.call(&mut words);
-                // It cannot be there now.
-                missing.and(Err(Error::new(Kind::Internal, "a key came back").into()))
-            }
-        };
+        let field = |name: &Obj| field(interp, dict, name);
         Ok(Fields {
             subject: field(&self.subject)?,
             data: field(&self.data)?,
@@ -155,6 +152,19 @@ pub struct Stored<'a> {
     pub subject: &'a str,
     pub seq: u64,
     pub time: &'a str,
+}
+
+/// A value of a message dict; that the key is missing is Tcl's own error.
+pub fn field(interp: Interp<'_>, dict: &Obj, name: &Obj) -> Result<Obj> {
+    match dict.dict_get_by(interp, name)? {
+        Some(value) => Ok(value),
+        None => {
+            let mut words = [Obj::new("::dict"), Obj::new("get"), dict.clone(), name.clone()];
+            let missing = interp.call(&mut words);
+            // It cannot be there now.
+            missing.and(Err(Error::new(Kind::Internal, "a key came back").into()))
+        }
+    }
 }
 
 /// What a message dict must have to be sent.

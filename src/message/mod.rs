@@ -5,4 +5,4 @@ mod format;
 pub mod header;
 
 pub use batch::Batch;
-pub use format::{MessageFormat, Stored};
+pub use format::{MessageFormat, Stored, field};

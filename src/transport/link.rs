@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_nats::Subject;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -114,6 +116,30 @@ impl Link {
         self.0.core.publish(out)
     }
 
+    /// [`Link::publish`] of what is not to be sent any more as soon as `wanted` is false.
+    ///
+    /// # Errors
+    /// As [`Link::publish`].
+    pub fn publish_while(&self, out: Outgoing, wanted: &Arc<AtomicBool>) -> Result<()> {
+        self.0.core.publish_while(out, wanted)
+    }
+
+    /// For a request that is published, and whose replies come to a subscription of its own: hears,
+    /// once, that its time is over, that the server does not allow the subject or the inbox, or how
+    /// the link ended; until [`Link::cancel`]. To be called before both.
+    ///
+    /// # Errors
+    /// `ErrConnectionClosed` after the end of the link.
+    pub fn supervise(
+        &self,
+        subject: impl Into<Subject>,
+        inbox: &str,
+        timeout: Option<Duration>,
+        ended: impl FnOnce(RequestError) + Send + 'static,
+    ) -> Result<RequestId> {
+        self.0.core.supervise(subject.into(), inbox.into(), timeout, ended)
+    }
+
     /// Subscribes; with `max`, for so many messages. The sink runs on the runtime thread and sees
     /// messages in the order of arrival, also across subscriptions.
     ///
@@ -184,7 +210,7 @@ impl Link {
         &self,
         out: Outgoing,
         timeout: Option<Duration>,
-    ) -> impl Future<Output = RequestResult> + Send + 'static {
+    ) -> impl Future<Output = RequestResult> + Send + use<> {
         self.ask_as(out, How { timeout, ..How::default() })
     }
 
@@ -193,7 +219,7 @@ impl Link {
         &self,
         out: Outgoing,
         how: How,
-    ) -> impl Future<Output = RequestResult> + Send + 'static {
+    ) -> impl Future<Output = RequestResult> + Send + use<> {
         let (tell, told) = oneshot::channel();
         // The future may be gone.
         let sent = self.request_as(out, how, move |reply| drop(tell.send(reply)));

@@ -52,7 +52,7 @@ pub use block::Block;
 pub use event::{ConnState, Event, EventSink};
 pub use inbox::{DEFAULT_PREFIX, new_inbox};
 pub use info::ServerInfo;
-pub use link::{Link, Task};
+pub use link::{Link, Task, WeakLink};
 pub use link_core::Traffic;
 pub use login::{
     Credentials, Login, LoginCallback, LoginQuestion, LoginSettings, parse_credentials,

@@ -1,7 +1,10 @@
 //! What any thread may ask of a link: publish, subscribe, request, barrier.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use async_nats::Subject;
 
 use super::event::Event;
 use super::failure::Denial;
@@ -9,7 +12,9 @@ use super::link_core::LinkCore;
 use super::message::{Outgoing, check_line, check_subject, is_word};
 use super::outgoing::QueueEntry;
 use super::patience::{InboxSink, Patience, Patient};
-use super::requests::{Again, Question, ReplyHandler, RequestError, RequestId, Resend};
+use super::requests::{
+    Again, Question, ReplyHandler, RequestError, RequestId, RequestResult, Resend,
+};
 use super::source::{Sink, SubId, SubscriptionSource};
 use crate::error::{Error, Kind, Result};
 
@@ -72,7 +77,8 @@ impl LinkCore {
         let patient = patience
             .map(|patience| Box::new(Patient { out: out.clone(), patience, nobody: false }));
         let mut wire = out.into_wire(self.max_payload())?;
-        let question = Question { subject: wire.subject.clone(), quiet, timeout, again, patient };
+        let subject = wire.subject.clone();
+        let question = Question { subject, inbox: None, quiet, timeout, again, patient };
         let id = self.requests.add(question, handler).map_err(|_| Error::no_connection())?;
         wire.reply = Some(self.requests.reply_subject(id));
         // Behind `add`: should the inbox be lost just now, either the request is ended or there is
@@ -105,6 +111,27 @@ impl LinkCore {
         let mut wire = out.into_wire(self.max_payload())?;
         wire.reply = Some(self.requests.reply_subject(id));
         self.push(QueueEntry::Publish(wire))
+    }
+
+    pub fn publish_while(&self, out: Outgoing, wanted: &Arc<AtomicBool>) -> Result<()> {
+        let conditional = (out.into_wire(self.max_payload())?, wanted.clone());
+        self.push(QueueEntry::PublishWhile(Box::new(conditional)))
+    }
+
+    pub fn supervise(
+        &self,
+        subject: Subject,
+        inbox: Subject,
+        timeout: Option<Duration>,
+        ended: impl FnOnce(RequestError) + Send + 'static,
+    ) -> Result<RequestId> {
+        let question = Question { subject, inbox: Some(inbox), timeout, ..Question::nothing() };
+        let handler = ReplyHandler::Once(Box::new(move |outcome: RequestResult| {
+            if let Err(error) = outcome {
+                ended(error);
+            }
+        }));
+        self.requests.add(question, handler).map_err(|_| Error::no_connection())
     }
 
     /// A round trip: when it is over, the server has seen everything before it.

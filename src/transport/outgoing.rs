@@ -8,7 +8,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
@@ -22,6 +23,8 @@ use crate::lock::lock;
 /// One entry of the queue.
 pub(super) enum QueueEntry {
     Publish(OutboundMessage),
+    /// Not sent any more when the flag says that nobody wants what it asks for.
+    PublishWhile(Box<(OutboundMessage, Arc<AtomicBool>)>),
     Subscribe(SubId),
     /// End a subscription, at once or after this many messages.
     Unsubscribe(SubId, Option<u64>),
@@ -39,12 +42,21 @@ impl QueueEntry {
     /// A message and its size; nothing for other entries.
     #[inline]
     pub fn amount(&self) -> Amount {
-        match self {
-            QueueEntry::Publish(message) => {
+        match self.message() {
+            Some(message) => {
                 let headers = message.headers.as_ref().map_or(0, size_of_headers);
                 Amount { messages: 1, bytes: (message.payload.len() + headers) as u64 }
             }
-            _ => Amount::default(),
+            None => Amount::default(),
+        }
+    }
+
+    #[inline]
+    fn message(&self) -> Option<&OutboundMessage> {
+        match self {
+            QueueEntry::Publish(message) => Some(message),
+            QueueEntry::PublishWhile(conditional) => Some(&conditional.0),
+            _ => None,
         }
     }
 }
@@ -205,7 +217,7 @@ impl OutgoingQueue {
         if state.waker.is_some() || queued.is_multiple_of(CHUNK) {
             allow()?;
         }
-        if let QueueEntry::Publish(message) = &entry {
+        if let Some(message) = entry.message() {
             state.messages += 1;
             state.bytes += message.payload.len() as u64;
             state.waiting.add(amount);
@@ -330,7 +342,6 @@ impl OutgoingQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake as _;
 

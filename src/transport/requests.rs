@@ -87,6 +87,8 @@ pub type Resend = Box<dyn Fn() -> Outgoing + Send>;
 /// What the table knows of a request; nothing but the timeout of a barrier.
 pub(super) struct Question {
     pub subject: Subject,
+    /// That of a request whose replies come to a subscription of its own.
+    pub inbox: Option<Subject>,
     pub quiet: bool,
     pub timeout: Option<Duration>,
     pub again: Option<Resend>,
@@ -97,7 +99,7 @@ impl Question {
     /// That of a barrier.
     pub fn nothing() -> Question {
         let subject = Subject::from_static("");
-        Question { subject, quiet: false, timeout: None, again: None, patient: None }
+        Question { subject, inbox: None, quiet: false, timeout: None, again: None, patient: None }
     }
 }
 
@@ -161,6 +163,7 @@ struct Table {
 struct PendingRequest {
     /// What was asked, by which an error of the server is known to be about it. Empty in a barrier.
     subject: Subject,
+    inbox: Option<Subject>,
     /// A refusal is nobody's news.
     quiet: bool,
     deadline: Option<Instant>,
@@ -246,7 +249,7 @@ impl RequestTable {
         question: Question,
         handler: ReplyHandler,
     ) -> std::result::Result<RequestId, (ReplyHandler, RequestError)> {
-        let Question { subject, quiet, timeout, again, patient } = question;
+        let Question { subject, inbox, quiet, timeout, again, patient } = question;
         let now = Instant::now();
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
@@ -260,7 +263,8 @@ impl RequestTable {
         table.last += 1;
         let token = table.last;
         let handler = Some(handler);
-        let pending = PendingRequest { subject, quiet, deadline, due, again, patient, handler };
+        let pending =
+            PendingRequest { subject, inbox, quiet, deadline, due, again, patient, handler };
         table.pending.insert(token, pending);
         table.barriers += usize::from(barrier);
         let wake = due.is_some_and(|due| table.look_at(due, token));
@@ -423,7 +427,10 @@ impl RequestTable {
                     .or_else(|| newest(&|asked| is_api_of_domain(asked, subject)))?
             }
             Denial::Reply(reply) => self.token_of(reply)?,
-            Denial::Subscription(_) => return None,
+            Denial::Subscription(subject) => {
+                let own = |pending: &PendingRequest| pending.inbox.as_deref() == Some(subject);
+                *table.pending.iter().find(|(_, pending)| own(pending))?.0
+            }
         };
         let PendingRequest { quiet, handler, .. } = table.remove(token)?;
         Some(Denied { quiet, handler })

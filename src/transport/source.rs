@@ -109,7 +109,7 @@ impl SubscriptionSource {
         self.active.load(Ordering::Acquire)
     }
 
-    /// Stops the delivery now; the runtime thread drops the rest later, by `end`.
+    /// Stops the delivery now; the runtime thread ends the source later, by `end`.
     pub fn stop(&self) {
         self.active.store(false, Ordering::Release);
     }
@@ -245,15 +245,16 @@ impl SubscriptionSource {
 
     /// Passes one message on; tells whether it was the last one.
     fn pass(&self, ends: &mut Ends, message: Message) -> bool {
+        // The engine's side stays for the writer: its UNSUB has a place among what was queued.
         if !self.is_active() {
-            return true;
+            return false;
         }
         let Some(sink) = &mut ends.sink else { return true };
         let received = self.received.fetch_add(1, Ordering::AcqRel) + 1;
         if catch_unwind(AssertUnwindSafe(|| sink.message(message))).is_err() {
             return true;
         }
-        received >= self.limit.load(Ordering::Acquire) || !self.is_active()
+        received >= self.limit.load(Ordering::Acquire)
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use async_nats::client::traits::Publisher;
 use async_nats::client::{PublishError, PublishErrorKind, SubscribeErrorKind};
+use async_nats::message::OutboundMessage;
 use async_nats::{Client, Subscriber};
 use tokio::sync::watch;
 use tokio::task::unconstrained;
@@ -98,12 +100,14 @@ async fn hand_over(
     entry: QueueEntry,
 ) -> bool {
     match entry {
-        QueueEntry::Publish(message) => {
-            let reply = message.reply.clone();
-            match client.publish_message(message).await {
-                Ok(()) => true,
-                Err(error) => refused(core, reply.as_deref(), &error),
+        QueueEntry::Publish(message) => publish(core, client, message).await,
+        QueueEntry::PublishWhile(conditional) => {
+            let (message, wanted) = *conditional;
+            if wanted.load(Ordering::Acquire) {
+                return publish(core, client, message).await;
             }
+            core.forget_message();
+            true
         }
         QueueEntry::Ping(id) => ping(core, client, pinger, id).await,
         QueueEntry::Subscribe(id) => subscribe(core, client, id).await,
@@ -123,6 +127,14 @@ async fn hand_over(
             let _ = done.send(());
             true
         }
+    }
+}
+
+async fn publish(core: &LinkCore, client: &Client, message: OutboundMessage) -> bool {
+    let reply = message.reply.clone();
+    match client.publish_message(message).await {
+        Ok(()) => true,
+        Err(error) => refused(core, reply.as_deref(), &error),
     }
 }
 

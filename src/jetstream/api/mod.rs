@@ -105,10 +105,14 @@ impl Api {
     /// A request, which counts as asked.
     pub fn outgoing(&self, op: Op<'_>, body: Vec<u8>) -> Result<(String, Outgoing)> {
         let subject = op.checked_subject(&self.prefix)?;
-        if let Some(trace) = &self.trace {
-            trace.request(&subject, &body);
-        }
+        self.trace_request(&subject, &body);
         Ok((subject.clone(), Outgoing::new(subject, body)))
+    }
+
+    pub fn trace_request(&self, subject: &str, body: &[u8]) {
+        if let Some(trace) = &self.trace {
+            trace.request(subject, body);
+        }
     }
 }
 

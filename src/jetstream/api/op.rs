@@ -64,6 +64,11 @@ pub enum Op<'a> {
     },
     ConsumerNames(&'a str),
     ConsumerList(&'a str),
+    /// A pull request. What is asked for comes with foreign subjects.
+    MessageNext {
+        stream: &'a str,
+        consumer: &'a str,
+    },
 }
 
 impl Op<'_> {
@@ -112,7 +117,8 @@ impl Op<'_> {
             | Op::ConsumerPause { stream, consumer }
             | Op::ConsumerUnpin { stream, consumer }
             | Op::ConsumerReset { stream, consumer }
-            | Op::ConsumerStepdown { stream, consumer } => [Some(stream), Some(consumer)],
+            | Op::ConsumerStepdown { stream, consumer }
+            | Op::MessageNext { stream, consumer } => [Some(stream), Some(consumer)],
         }
     }
 }
@@ -147,6 +153,9 @@ impl fmt::Display for Op<'_> {
             }
             Op::ConsumerInfo { stream, consumer } => {
                 write!(f, "CONSUMER.INFO.{stream}.{consumer}")
+            }
+            Op::MessageNext { stream, consumer } => {
+                write!(f, "CONSUMER.MSG.NEXT.{stream}.{consumer}")
             }
             Op::ConsumerDelete { stream, consumer } => {
                 write!(f, "CONSUMER.DELETE.{stream}.{consumer}")
@@ -203,6 +212,7 @@ mod tests {
             (create(Some("C"), Some("a.*.>")), "CONSUMER.CREATE.S.C.a.*.>"),
             (Op::ConsumerInfo { stream: "S", consumer: "C" }, "CONSUMER.INFO.S.C"),
             (Op::ConsumerDelete { stream: "S", consumer: "C" }, "CONSUMER.DELETE.S.C"),
+            (Op::MessageNext { stream: "S", consumer: "C" }, "CONSUMER.MSG.NEXT.S.C"),
         ] {
             assert_eq!(op.checked_subject("$JS.hub.API"), Ok(format!("$JS.hub.API.{subject}")));
         }

@@ -491,6 +491,7 @@ impl World {
                     stream_seq,
                     consumer_seq,
                     timestamp_ns,
+                    domain: "",
                     pending,
                 };
                 self.run_with(Some(stream_seq), |machine, now, out| {

@@ -227,6 +227,7 @@ impl Rig {
             stream_seq,
             consumer_seq,
             timestamp_ns,
+            domain: "",
             pending,
         };
         let size = self.size;

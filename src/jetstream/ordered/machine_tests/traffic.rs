@@ -45,6 +45,7 @@ fn foreign_messages_and_duplicates_are_ignored() {
         stream_seq: 9,
         consumer_seq: 9,
         timestamp_ns: 0,
+        domain: "",
         pending: 0,
     };
     let incarnation = rig.incarnation;

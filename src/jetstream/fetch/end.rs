@@ -1,0 +1,63 @@
+//! How pull requests end.
+
+use crate::connection::log::{Level, Logger};
+use crate::error::{Error, Kind};
+use crate::transport::{PackedMessage, RequestError};
+
+pub enum End {
+    /// All that was asked for has come.
+    Complete,
+    /// The server has ended it, and says why.
+    Status(Box<PackedMessage>),
+    /// Nobody serves such a consumer.
+    Nobody,
+    /// The time was over here.
+    Timeout,
+    /// The server does not allow it.
+    Denied(Error),
+    /// The connection was closed by the program.
+    Closed,
+    /// The connection was lost for good.
+    Lost,
+}
+
+impl From<RequestError> for End {
+    fn from(error: RequestError) -> End {
+        match error {
+            RequestError::Timeout => End::Timeout,
+            RequestError::NoResponders(_) => End::Nobody,
+            RequestError::Denied(error) | RequestError::Refused(error) => End::Denied(error),
+            RequestError::Closed => End::Closed,
+            RequestError::Lost => End::Lost,
+        }
+    }
+}
+
+impl End {
+    /// Tells the log of it, unless all that was asked for has come.
+    pub fn log(&self, logger: &Logger, request: &str) {
+        match self {
+            End::Complete | End::Closed => {}
+            End::Status(message) => {
+                let code = message.status().unwrap_or(0);
+                let why = message.description().unwrap_or("").trim();
+                let text = format!("{request} got status message {code} {why}");
+                // One that the consumer does not take: nothing else tells a program that waits.
+                let refused = code == 409 && why.starts_with("Exceeded");
+                logger.log(if refused { Level::Warn } else { Level::Debug }, text.trim_end());
+            }
+            End::Nobody | End::Timeout | End::Denied(_) | End::Lost => {
+                logger.log(Level::Debug, &format!("{request} timed out"));
+            }
+        }
+    }
+
+    /// The error of a status that is no usual end.
+    pub fn refusal(&self) -> Option<Error> {
+        let End::Status(message) = self else { return None };
+        let code = message.status().filter(|code| !matches!(code, 404 | 408 | 409))?;
+        let text = message.description().map(str::trim).filter(|text| !text.is_empty());
+        let text = text.map_or_else(|| format!("Pull request ended by status {code}"), Into::into);
+        Some(Error { api: Some((code.into(), 0)), ..Error::new(Kind::JsResponse, text) })
+    }
+}

@@ -1,0 +1,212 @@
+//! One pull request, on the runtime thread: its inbox, and how it ends.
+//!
+//! A message comes with the subject it was published to, and only its subscription tells for whom it
+//! is: so each request has an inbox of its own, and so the server knows that a request is given up,
+//! by the UNSUB, which is queued before anybody hears of the end. Whatever comes with the inbox as
+//! its subject was said by the server; all else is a message, whatever its headers say.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::end::End;
+use crate::error::Result;
+use crate::lock::lock;
+use crate::transport::{
+    ConnState, Link, Message, Outgoing, PackedMessage, RequestError, RequestId, Sink, SubId, Task,
+    WeakLink,
+};
+
+/// Gets what comes of a pull request, on the runtime thread. Must not block.
+pub trait Taker: Send {
+    fn message(&mut self, message: Message);
+    /// Nothing comes any more. Called once, unless the request is given up: then it is dropped.
+    fn ended(&mut self, end: End);
+}
+
+/// How to ask.
+pub struct Ask {
+    pub subject: String,
+    pub body: Vec<u8>,
+    /// How many messages are wanted.
+    pub batch: u64,
+    pub timeout: Option<Duration>,
+    pub silence: Option<Duration>,
+}
+
+pub struct Pull {
+    link: WeakLink,
+    inbox: String,
+    /// Nobody may send the request any more when this is false.
+    wanted: Arc<AtomicBool>,
+    state: Mutex<State>,
+}
+
+struct State {
+    left: u64,
+    /// `None` when it is over.
+    taker: Option<Box<dyn Taker>>,
+    subscription: Option<SubId>,
+    supervision: Option<RequestId>,
+    watch: Option<Task>,
+    heard: Instant,
+}
+
+/// How long the server may take to confirm that a request is given up.
+const GIVEN_UP: Duration = Duration::from_secs(5);
+
+impl Pull {
+    /// Asks. What fails here leaves nothing behind, and the taker is not called.
+    pub fn start(link: &Link, ask: Ask, taker: Box<dyn Taker>) -> Result<Arc<Pull>> {
+        let inbox = link.inboxes()();
+        let pull = Arc::new(Pull {
+            link: link.downgrade(),
+            inbox: inbox.clone(),
+            wanted: Arc::new(AtomicBool::new(true)),
+            state: Mutex::new(State {
+                left: ask.batch,
+                taker: Some(taker),
+                subscription: None,
+                supervision: None,
+                watch: None,
+                heard: Instant::now(),
+            }),
+        });
+        // Whatever comes of it at once waits for this lock, and so finds all that is to be undone.
+        let mut state = pull.state();
+        let sent = pull.send(link, ask, &mut state);
+        if let Err(error) = sent {
+            let taker = state.taker.take();
+            pull.undo(&mut state, false);
+            drop(state);
+            drop(taker);
+            return Err(error);
+        }
+        drop(state);
+        Ok(pull)
+    }
+
+    fn send(self: &Arc<Pull>, link: &Link, ask: Ask, state: &mut State) -> Result<()> {
+        let Ask { subject, body, timeout, silence, .. } = ask;
+        let me = Arc::downgrade(self);
+        let ended = move |error: RequestError| {
+            if let Some(pull) = me.upgrade() {
+                pull.end(&mut pull.state(), error.into());
+            }
+        };
+        state.supervision = Some(link.supervise(&*subject, &self.inbox, timeout, ended)?);
+        let sink = Box::new(Inbox(self.clone()));
+        state.subscription = Some(link.subscribe(&self.inbox, None, None, sink)?);
+        let out =
+            Outgoing { reply: Some(self.inbox.as_str().into()), ..Outgoing::new(subject, body) };
+        link.publish_while(out, &self.wanted)?;
+        state.watch = silence.map(|silence| link.spawn(watch(self.clone(), silence)));
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.state().taker.is_none()
+    }
+
+    /// Gives it up without a word. What comes for it nevertheless is given back at once, for
+    /// others; and so is what the taker has, if it does so when it is dropped. False if it is over.
+    pub fn give_up(&self) -> bool {
+        let mut state = self.state();
+        let Some(taker) = state.taker.take() else { return false };
+        self.undo(&mut state, true);
+        drop(state);
+        drop(taker);
+        true
+    }
+
+    /// The link is about to be closed by the program.
+    pub fn close(&self) {
+        self.end(&mut self.state(), End::Closed);
+    }
+
+    /// Ends it, unless it has ended.
+    fn end(&self, state: &mut State, end: End) {
+        let Some(mut taker) = state.taker.take() else { return };
+        self.undo(state, matches!(end, End::Timeout | End::Closed));
+        taker.ended(end);
+    }
+
+    /// Lets the server forget it; `busy` if messages may be under way.
+    fn undo(&self, state: &mut State, busy: bool) {
+        self.wanted.store(false, Ordering::Release);
+        let Some(link) = self.link.upgrade() else { return };
+        if let Some(id) = state.supervision.take() {
+            link.cancel(id);
+        }
+        if let Some(id) = state.subscription.take() {
+            let connected = matches!(*link.connected().borrow(), ConnState::Connected(_));
+            if !(busy && connected && link.drain(vec![id], Some(GIVEN_UP), || ()).is_ok()) {
+                link.unsubscribe(id, None);
+            }
+        }
+        if let Some(task) = state.watch.take() {
+            task.abort();
+        }
+    }
+
+    fn message(&self, message: Message) {
+        let mut state = self.state();
+        state.heard = Instant::now();
+        let Some(taker) = &mut state.taker else {
+            drop(state);
+            return give_back(&self.link, message.reply());
+        };
+        if message.subject() == self.inbox {
+            match message.status() {
+                None | Some(100) => {}
+                Some(503) => self.end(&mut state, End::Nobody),
+                Some(_) => self.end(&mut state, End::Status(Box::new(PackedMessage::new(message)))),
+            }
+            return;
+        }
+        taker.message(message);
+        state.left = state.left.saturating_sub(1);
+        if state.left == 0 {
+            self.end(&mut state, End::Complete);
+        }
+    }
+}
+
+/// Gives a message back that nobody has taken, so that others have it at once.
+pub fn give_back(link: &WeakLink, reply: Option<&str>) {
+    if let (Some(link), Some(reply)) = (link.upgrade(), reply.filter(|reply| !reply.is_empty())) {
+        // Without a connection it comes again by itself.
+        let _ = link.publish(Outgoing::new(reply, "-NAK"));
+    }
+}
+
+struct Inbox(Arc<Pull>);
+
+impl Sink for Inbox {
+    fn message(&mut self, message: Message) {
+        self.0.message(message);
+    }
+
+    /// The supervision has told the same.
+    fn ended(&mut self) {}
+}
+
+/// Ends a request that the server is silent about. Without a connection silence means nothing.
+async fn watch(pull: Arc<Pull>, silence: Duration) {
+    loop {
+        let heard = pull.state().heard;
+        tokio::time::sleep_until((heard + silence).into()).await;
+        let connected = |link: Link| matches!(*link.connected().borrow(), ConnState::Connected(_));
+        let up = pull.link.upgrade().is_some_and(connected);
+        let mut state = pull.state();
+        if !up {
+            state.heard = Instant::now();
+        } else if state.heard + silence <= Instant::now() {
+            return pull.end(&mut state, End::Timeout);
+        }
+    }
+}
