@@ -41,25 +41,7 @@ impl EntryWords {
         let created = Obj::int(entry.created_ms);
         let delta = Obj::uint(entry.delta);
         let operation = self.operation(entry.operation);
-        let Some(headers) = &entry.headers else {
-            return Obj::list_of([
-                k_bucket,
-                &self.bucket,
-                k_key,
-                key,
-                k_value,
-                value,
-                k_revision,
-                &revision,
-                k_created,
-                &created,
-                k_delta,
-                &delta,
-                k_operation,
-                operation,
-            ]);
-        };
-        Obj::list_of([
+        let words = [
             k_bucket,
             &self.bucket,
             k_key,
@@ -74,9 +56,13 @@ impl EntryWords {
             &delta,
             k_operation,
             operation,
-            &self.header,
-            &header_dict(headers),
-        ])
+        ];
+        let Some(headers) = &entry.headers else { return Obj::list_of(words) };
+        let header = header_dict(headers);
+        let mut more = [&self.header; 16];
+        more[..words.len()].copy_from_slice(&words);
+        more[15] = &header;
+        Obj::list_of(more)
     }
 }
 
