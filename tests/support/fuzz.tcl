@@ -1,6 +1,7 @@
 # Random calls of everything in the package, for safety.test: of any method with arguments of any kind, and of each
 # command with arguments that are plausible, so that a good part of the calls succeeds.
 #
+#   fuzz_run n setup call note sweep objects    makes n calls: {bad fast internal enough}, see there
 #   fuzz_setup            the objects that the calls use exist and are connected, whatever the last calls did
 #   fuzz_call             the next call, a list; it ends by itself within some milliseconds, unless there is a bug
 #   fuzz_sweep            destroy and end what the calls have made
@@ -244,4 +245,56 @@ proc fuzz_sweep {} {
     }
     set ::fuzz_subs 0
     set ::fuzz_requests 0
+}
+
+# ---- the run
+
+# So many calls that the third command gives, with what belongs to them. The objects are the names of the variables
+# `fuzz_…` that have to name one before each call. Result: calls whose error has no code of ours, whether none took
+# 6 seconds, whether an error was `ErrInternal`, and whether at least a third were successful.
+proc fuzz_run {count setup next note sweep objects} {
+    set seed [setting FUZZ_SEED [expr {[clock milliseconds] % 1000000}]]
+    expr {srand($seed)}
+    set bad {}
+    set slowest 0
+    set slow_call ""
+    set ok 0
+    set begun [clock milliseconds]
+    array set codes {}
+    set ::fuzz_subs [set ::fuzz_requests 0]
+    for {set i 0} {$i < $count} {incr i} {
+        if {$i % 50 == 0} { $setup }
+        foreach name $objects {
+            if {[info commands [set ::fuzz_$name]] eq ""} { $setup; break }
+        }
+        set call [$next]
+        set start [clock milliseconds]
+        if {[catch {uplevel #0 $call} result options]} {
+            set code [dict get $options -errorcode]
+            incr codes([lrange $code 0 1])
+            if {[lindex $code 0] ni {NATS TCL CLOCK ARITH FUZZ}} { lappend bad [list [string range $call 0 200] $code $result] }
+        } else {
+            incr ok
+            $note $call $result
+        }
+        set ms [expr {[clock milliseconds] - $start}]
+        if {$ms > $slowest} {
+            set slowest $ms
+            set slow_call [string range $call 0 100]
+        }
+        foreach error [bgerrors] {
+            # 3 is what a callback that ends by `break` has instead of one.
+            if {[lindex $error 0 0] ni {NATS TCL FUZZ NONE 3}} { lappend bad [list background $error] }
+            # NONE is what Tcl gives to an `error` without a code.
+            if {[lindex $error 0 0] eq "NONE" && [string match -nocase *internal* [lindex $error 1]]} { lappend bad $error }
+        }
+        if {$i % 200 == 199} { $sweep }
+    }
+    $sweep
+    # The last call may have been a disconnect or a force_reconnect.
+    $setup
+    puts "fuzz: seed $seed, $count calls in [expr {[clock milliseconds] - $begun}] ms, $ok without error,\
+        [array size codes] codes, the slowest $slowest ms: $slow_call"
+    if {[info exists ::env(FUZZ_CODES)]} { parray codes }
+    return [list $bad [expr {$slowest < 6000}] [info exists "codes(NATS ErrInternal)"] [expr {$ok > $count / 3}]]
 }
