@@ -37,6 +37,12 @@ impl StoredMessage {
         })
     }
 
+    /// About how many bytes it has.
+    pub fn size(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.subject.len() + self.data.len() + fields.sum::<usize>()
+    }
+
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

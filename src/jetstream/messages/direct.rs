@@ -3,12 +3,17 @@
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::reply;
 use crate::jetstream::stored::StoredMessage;
+use crate::schema;
 use crate::transport::{Message, PackedMessage, RequestError, RequestResult};
 
 const SUBJECT: &str = "Nats-Subject";
 const SEQUENCE: &str = "Nats-Sequence";
 const TIME: &str = "Nats-Time-Stamp";
 const STREAM: &str = "Nats-Stream";
+/// In batches.
+const PENDING: &str = "Nats-Num-Pending";
+const PREVIOUS: &str = "Nats-Last-Sequence";
+const UP_TO: &str = "Nats-UpTo-Sequence";
 
 /// The one reply to a question for one message, which may have been asked again as JSON.
 pub fn one(subject: &str, result: RequestResult) -> Result<StoredMessage> {
@@ -17,7 +22,7 @@ pub fn one(subject: &str, result: RequestResult) -> Result<StoredMessage> {
         return Err(error);
     }
     if is_message(&reply) {
-        return message(&reply);
+        return message(&reply, &[]);
     }
     StoredMessage::from_reply(&reply::parse(reply.payload())?)
 }
@@ -58,20 +63,54 @@ pub fn refusal(reply: &Message) -> Option<Error> {
     })
 }
 
-/// Reads a message. Its publisher may have written headers of these names: those of the server are the
-/// last ones.
-pub fn message(reply: &Message) -> Result<StoredMessage> {
+/// One of several replies.
+pub enum Part {
+    Message(StoredMessage),
+    /// The last one: how many messages are left behind it, and the end of the snapshot that they are
+    /// part of.
+    End {
+        pending: u64,
+        up_to: Option<u64>,
+    },
+    /// There is no message.
+    Nothing,
+}
+
+/// Reads one of several replies.
+pub fn part(subject: &str, result: RequestResult) -> Result<Part> {
+    let reply = received(subject, result)?;
+    if is_message(&reply) {
+        if reply.header(PENDING).is_none() {
+            return Err(schema::too_old("a batch of messages", (2, 11, 0)));
+        }
+        return message(&reply, &[PENDING, PREVIOUS]).map(Part::Message);
+    }
+    let number = |name| reply.header(name).and_then(|text| text.trim().parse().ok());
+    match reply.status() {
+        Some(204) => {
+            let pending = number(PENDING)
+                .ok_or_else(|| malformed(format!("End of a batch without {PENDING}")))?;
+            Ok(Part::End { pending, up_to: number(UP_TO) })
+        }
+        Some(404) => Ok(Part::Nothing),
+        _ => Err(refusal(&reply)
+            .unwrap_or_else(|| malformed(format!("Direct get reply without {SEQUENCE}")))),
+    }
+}
+
+/// Reads a message. Its publisher may have written headers of these names, and of those that the server
+/// has added `more` of: the server's are the last ones.
+fn message(reply: &Message, more: &[&str]) -> Result<StoredMessage> {
     let [mut subject, mut seq, mut time] = [None, None, None];
     let mut headers = Vec::new();
     for (name, values) in reply.headers() {
-        let mut servers = None;
+        let mut other = None;
         let start = headers.len();
         let of_server = match name {
             SUBJECT => Some(&mut subject),
             SEQUENCE => Some(&mut seq),
             TIME => Some(&mut time),
-            STREAM => Some(&mut servers),
-            _ => None,
+            _ => (name == STREAM || more.contains(&name)).then_some(&mut other),
         };
         headers.extend(values.map(|value| (name.trim(), value.trim())));
         if let Some(place) = of_server

@@ -3,10 +3,17 @@
 //! | file | what it is |
 //! |---|---|
 //! | `get` | `stream_msg_get`, `stream_direct_get`: one message |
+//! | `many` | `stream_get_batch`, `stream_get_last`: many of them |
+//! | `batch`, `last` | how these are gathered from one page after the other |
+//! | `page` | one request that has many replies |
 //! | `direct` | replies to direct gets: the message itself, or a status |
 
+mod batch;
 mod direct;
 mod get;
+pub mod last;
+mod many;
+mod page;
 
 use super::context::JetStream;
 use super::stored::StoredMessage;
@@ -26,5 +33,8 @@ fn dict(js: &JetStream, message: &StoredMessage, sub_id: &Obj) -> Obj {
 }
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    oo::define(interp, "::nats::jet_stream", None, None, get::METHODS)
+    for methods in [get::METHODS, many::METHODS] {
+        oo::define(interp, "::nats::jet_stream", None, None, methods)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,144 @@
+//! A page: one direct get with many replies. They come without flow control, so a page is bounded, and
+//! many of them are one answer.
+
+use super::direct::{self, Part};
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::{Api, Op};
+use crate::jetstream::stored::StoredMessage;
+use crate::lock::lock;
+use crate::transport::{ConnState, Link, RequestId, RequestResult};
+use serde_json::Value;
+use std::future::pending;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::{oneshot, watch};
+
+/// What a page has at most, in bytes, if the program does not say otherwise. A server keeps no more than
+/// some times that for a client before it drops it.
+pub const BYTES: u64 = 8 << 20;
+
+/// How a page has ended.
+pub enum End {
+    /// With so many messages left, in a snapshot that ends there.
+    Whole { pending: u64, up_to: Option<u64> },
+    /// There was nothing.
+    Nothing,
+    /// The connection was lost before the end. What has come is what was asked for first.
+    Interrupted,
+}
+
+struct Arrived {
+    messages: Vec<StoredMessage>,
+    last: Instant,
+}
+
+/// Asks for a page, and adds what comes to the messages. The timeout is that of silence.
+pub async fn page(
+    api: &Api,
+    stream: &str,
+    question: &Value,
+    messages: &mut Vec<StoredMessage>,
+) -> Result<End> {
+    let before = messages.len();
+    let taken = std::mem::take(messages);
+    let arrived = Arc::new(Mutex::new(Arrived { messages: taken, last: Instant::now() }));
+    let end = ask(api, stream, question, &arrived).await;
+    *messages = std::mem::take(&mut lock(&arrived).messages);
+    match end {
+        // It could go on for ever.
+        Ok(End::Whole { pending: 1.., .. }) if messages.len() == before => {
+            Err(Error::new(Kind::Protocol, "A batch without a message that is not the last one"))
+        }
+        end => end,
+    }
+}
+
+async fn ask(
+    api: &Api,
+    stream: &str,
+    question: &Value,
+    arrived: &Arc<Mutex<Arrived>>,
+) -> Result<End> {
+    let (subject, out) = api.outgoing(Op::DirectGet(stream), question.to_string().into())?;
+    let mut state = api.link.connected();
+    let asked_over = number(&state);
+    let (tell, mut told) = oneshot::channel();
+    let (mut tell, to, about) = (Some(tell), arrived.clone(), subject.clone());
+    let asked = api.link.request_many(out, None, move |result| {
+        let Some(end) = take(&about, result, &to) else { return ControlFlow::Continue(()) };
+        // Nobody may wait for it any more.
+        let _ = tell.take().map(|tell| tell.send(end));
+        ControlFlow::Break(())
+    })?;
+    let _asked = Asked(&api.link, asked);
+    loop {
+        let deadline = api.timeout.and_then(|timeout| lock(arrived).last.checked_add(timeout));
+        let silence = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            end = &mut told => return end.unwrap_or_else(|_| Err(Error::connection_closed())),
+            () = another(&mut state, asked_over) => return Ok(End::Interrupted),
+            () = silence => {
+                let last = lock(arrived).last;
+                if api.timeout.and_then(|timeout| last.checked_add(timeout)) <= deadline {
+                    let text = format!("Request to {subject} timed out");
+                    return Err(Error::new(Kind::Timeout, text));
+                }
+            }
+        }
+    }
+}
+
+/// Takes one reply; what comes out is the end.
+fn take(subject: &str, result: RequestResult, arrived: &Mutex<Arrived>) -> Option<Result<End>> {
+    match direct::part(subject, result) {
+        Ok(Part::Message(message)) => {
+            let mut arrived = lock(arrived);
+            arrived.messages.push(message);
+            arrived.last = Instant::now();
+            None
+        }
+        Ok(Part::End { pending, up_to }) => Some(Ok(End::Whole { pending, up_to })),
+        Ok(Part::Nothing) => Some(Ok(End::Nothing)),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// The number of the connection, if there is one.
+fn number(state: &watch::Receiver<ConnState>) -> Option<u64> {
+    match *state.borrow() {
+        ConnState::Connected(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// Waits for another connection than that over which something was asked: the first one, if it was asked
+/// without a connection.
+async fn another(state: &mut watch::Receiver<ConnState>, mut asked_over: Option<u64>) {
+    loop {
+        match (asked_over, number(state)) {
+            (Some(asked), Some(now)) if asked != now => return,
+            (None, now) => asked_over = now,
+            _ => {}
+        }
+        if state.changed().await.is_err() {
+            // The end of the link ends the request.
+            pending().await
+        }
+    }
+}
+
+/// Nobody waits for the replies any more when this is dropped.
+struct Asked<'a>(&'a Link, RequestId);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.cancel(self.1);
+    }
+}
