@@ -49,9 +49,9 @@ proc bring_up {stream json} {
         $js add_stream_from_json $json
         return "as described"
     } trap {NATS ErrJSResponse 400 10058} {} {
-        set reply [json::json2dict [$conn request [$js api_prefix].STREAM.UPDATE.$stream $json -timeout [$js timeout]]]
-        if {[dict exists $reply error]} {
-            return "refused: [dict get $reply error description]"
+        set reply [$conn request [$js api_prefix].STREAM.UPDATE.$stream $json -timeout [$js timeout]]
+        if {[regexp {"error":\{.*"description":"([^"]*)"} $reply -> why]} {
+            return "refused: $why"
         }
         return "updated"
     }

@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::connection::log::Level;
 use crate::error::Error;
 use crate::options::{self, Type};
-use crate::schema::{self, Version};
+use crate::schema::{self, Given, Record, Version};
 use crate::tcl::call::ANY;
 use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
@@ -110,6 +110,11 @@ impl JetStream {
             done();
             Ok(reply.into())
         })
+    }
+
+    /// What the server takes of the options of a method.
+    pub fn record(&self, interp: Interp<'_>, given: Given) -> Result<Record> {
+        given.record(interp, &|version| self.serves(version))
     }
 
     /// That the server is of this version or newer, for what is called `what`.

@@ -222,6 +222,11 @@ impl Field {
         Field { place: Place::Method, ..self }
     }
 
+    /// As messages call it.
+    pub fn name(&self) -> &'static str {
+        self.option.unwrap_or(self.json)
+    }
+
     fn default(&self) -> Option<Value> {
         Some(match self.default? {
             Constant::Word(word) => word.into(),

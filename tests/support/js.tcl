@@ -63,6 +63,16 @@ proc asked {script} {
         list [string range [dict get $message subject] 8 end] [dict get $message payload]
     }]]
 }
+# A message that a foreign client pulls from a consumer of $stream: dict of subject, header, payload, or of a status.
+proc pulled {consumer {request {{"no_wait":true}}}} {
+    set inbox _INBOX.pulled[clock microseconds]
+    set id [raw::subscribe $::raw $inbox]
+    raw::publish $::raw \$JS.API.CONSUMER.MSG.NEXT.$::stream.$consumer $request {} $inbox
+    raw::wait $::raw $id 1
+    set message [lindex [raw::messages $::raw $id] 0]
+    raw::unsubscribe $::raw $id
+    return $message
+}
 # A connection $conn and its $js to a server that says that it has this version, and does nothing.
 proc open_old {version} {
     set ::fake [fake::start [format {info {"version":"%s"}; expect CONNECT*; expect PING; pong; serve} $version]]

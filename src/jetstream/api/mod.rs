@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::discard::Discards;
-pub use self::op::Op;
+pub use self::op::{LONGEST_FILTER, Op};
 pub use self::pages::Listing;
 pub use self::trace::Trace;
 use crate::error::{Error, Kind, Result};

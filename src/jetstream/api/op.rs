@@ -5,6 +5,9 @@ use std::fmt;
 use crate::error::{Error, Kind, Result};
 use crate::subject;
 
+/// A filter beyond this stands in the body alone: a subject has to fit into a line of the protocol.
+pub const LONGEST_FILTER: usize = 3000;
+
 /// An operation, with what its subject names. Streams and consumers are named by one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op<'a> {

@@ -3,13 +3,19 @@
 use super::config::{self, request};
 use super::manage::show;
 use crate::error::{Error, Result as OwnResult};
-use crate::jetstream::api::Op;
+use crate::jetstream::api::{LONGEST_FILTER, Op};
 use crate::jetstream::context::JetStream;
-use crate::schema::{self, Given, Record};
+use crate::schema::{self, Field, Given, Record, Version};
 use crate::subject::check_name;
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
 use serde_json::Value;
+
+/// Words that came later than their options.
+const YOUNG_WORDS: &[(Field, &str, Version)] = &[
+    (config::ACK_POLICY, "flow_control", (2, 14, 0)),
+    (config::PRIORITY_POLICY, "prioritized", (2, 12, 0)),
+];
 
 /// What may be there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +53,8 @@ fn check_names(given: &Given) -> OwnResult<()> {
 fn operation<'a>(stream: &'a str, config: &'a Record) -> Op<'a> {
     let filter = config.text(config::FILTER_SUBJECT).filter(|filter| *filter != ">");
     // The server refuses a filter in the subject of a request that has several.
-    let filter = filter.filter(|_| config.get(config::FILTER_SUBJECTS).is_none());
+    let single = config.get(config::FILTER_SUBJECTS).is_none();
+    let filter = filter.filter(|filter| single && filter.len() <= LONGEST_FILTER);
     match (config.text(config::NAME), config.text(config::DURABLE_NAME)) {
         (Some(name), _) => Op::ConsumerCreate { stream, name: Some(name), filter },
         (None, Some(consumer)) => Op::ConsumerDurable { stream, consumer },
@@ -63,7 +70,12 @@ fn options(call: &Call<'_>, words: &[Obj]) -> Result<Given> {
 fn add(call: &Call<'_>, given: Given, action: Action) -> Result<Return> {
     let (js, stream) = (call.data::<JetStream>()?, call.arg(0)?.text());
     check_names(&given)?;
-    let config = given.record(call.interp, &|version| js.serves(version))?;
+    let config = js.record(call.interp, given)?;
+    for (field, word, since) in YOUNG_WORDS {
+        if config.text(*field) == Some(word) {
+            js.needs(&format!("{} {word}", field.name()), *since)?;
+        }
+    }
     let mut request = Record::new(&request::TABLE);
     request.set(request::STREAM_NAME, &*stream);
     request.set(request::CONFIG, config.clone());

@@ -51,7 +51,7 @@ fn pause_consumer(call: &Call<'_>) -> Result<Return> {
         }
         _ => {}
     }
-    let mut options = given.record(call.interp, &|version| js.serves(version))?;
+    let mut options = js.record(call.interp, given)?;
     if let Some(ns) = options.get(pause::FOR).and_then(Value::as_i64) {
         options.set(pause::UNTIL, from_now(ns));
     }
@@ -83,7 +83,7 @@ fn reset_consumer(call: &Call<'_>) -> Result<Return> {
     let (stream, consumer) = (call.arg(0)?.string(), call.arg(1)?.string());
     let js = call.data::<JetStream>()?;
     let given = schema::strict(call.interp, &reset::TABLE, &call.args()[2..])?;
-    let body = given.record(call.interp, &|version| js.serves(version))?.request();
+    let body = js.record(call.interp, given)?.request();
     js.needs("resetting a consumer", (2, 14, 0))?;
     let body = body.as_ref().map(Value::to_string).unwrap_or_default();
     let work = |api: Api| async move {

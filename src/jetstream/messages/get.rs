@@ -5,7 +5,7 @@ use super::{dict, direct};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
 use crate::jetstream::stored::StoredMessage;
-use crate::schema::{Given, Record, boolean, int, lenient, strict, table, valid_str};
+use crate::schema::{boolean, int, lenient, strict, table, valid_str};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Method, Obj, Result, Return};
 use crate::transport::{How, Outgoing, PackedMessage, Resend};
@@ -19,21 +19,11 @@ table! {
     NO_HDR:       boolean("no_hdr").since(2, 12, 0);
 }
 
-fn record(call: &Call<'_>, js: &JetStream, given: Given) -> Result<Record> {
-    given.record(call.interp, &|version| js.serves(version))
-}
-
-/// What asks for nothing in particular is empty.
-fn body(record: Record) -> Option<Value> {
-    let fields = record.into_map();
-    (!fields.is_empty()).then(|| fields.into())
-}
-
 fn stream_msg_get(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let stream = call.arg(0)?.text();
     let given = lenient(&TABLE, call.args().get(1..).unwrap_or_default())?;
-    let body = body(record(call, &js, given)?);
+    let body = js.record(call.interp, given)?.request();
     let this = js.clone();
     js.call(call.interp, Op::MessageGet(&stream), body.as_ref(), move |_, outcome| {
         let message = StoredMessage::from_reply(&outcome?)?;
@@ -45,10 +35,10 @@ fn stream_direct_get(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let stream = call.arg(0)?.string();
     let given = strict(call.interp, &TABLE, call.args().get(1..).unwrap_or_default())?;
-    let record = record(call, &js, given)?;
+    let record = js.record(call.interp, given)?;
     let last = record.text(LAST_BY_SUBJ).map(str::to_owned);
     let bare = record.get(NO_HDR) == Some(&Value::Bool(true));
-    let json = body(record).map(|body| body.to_string()).unwrap_or_default();
+    let json = record.request().map(|body| body.to_string()).unwrap_or_default();
     let api = js.api()?;
     let by_subject = last.as_deref().map(|subject| Op::DirectGetLast { stream: &stream, subject });
     let (subject, out) = match by_subject {

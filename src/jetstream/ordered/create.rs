@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::jetstream::api::LONGEST_FILTER;
 use crate::jetstream::consumer::config::{self as consumer, request};
 use crate::schema::{Record, table};
 use crate::subject;
@@ -59,9 +60,6 @@ pub struct Form {
     /// server counts as not acknowledged. Nothing has to be sent to it.
     pub window: Option<u64>,
 }
-
-/// A filter beyond this stands in the body alone: a subject has to fit into a line of the protocol.
-const LONGEST_FILTER: usize = 3000;
 
 /// A create request: what its subject says, and its body.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::jetstream::context::JetStream;
 use crate::options::{self, Options, Spec, Type};
-use crate::schema::{Version, too_old};
+use crate::schema::Version;
 use crate::tcl::Obj;
 use crate::transport::Patience;
 use std::time::Duration;
@@ -117,17 +117,13 @@ pub fn headers(js: &JetStream, given: &Options) -> Result<Vec<(&'static str, Str
             Form::Increment => increment(value),
             Form::Lifetime => lifetime(&value.text()).unwrap_or_default(),
         };
-        check(js, option, *since)?;
+        js.needs(option, *since)?;
         if *option == "schedule" && !text.starts_with("@at ") {
-            check(js, "schedule other than @at", (2, 14, 0))?;
+            js.needs("schedule other than @at", (2, 14, 0))?;
         }
         headers.push((*header, text));
     }
     Ok(headers)
-}
-
-fn check(js: &JetStream, what: &str, since: Version) -> Result<()> {
-    if js.serves(since) { Ok(()) } else { Err(too_old(what, since)) }
 }
 
 /// Milliseconds as the server reads times: in seconds where they are whole ones.

@@ -31,7 +31,7 @@ mod wanted {
 fn stream_stepdown(call: &Call<'_>) -> Result<Return> {
     let (js, stream) = (call.data::<JetStream>()?, call.arg(0)?.text());
     let given = schema::strict(call.interp, &stepdown::TABLE, &call.args()[1..])?;
-    let body = given.record(call.interp, &|version| js.serves(version))?.request();
+    let body = js.record(call.interp, given)?.request();
     js.call(call.interp, Op::StreamStepdown(&stream), body.as_ref(), |_, outcome| {
         outcome?;
         Ok(Obj::word(true).into())

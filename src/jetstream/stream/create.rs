@@ -1,5 +1,6 @@
 //! Creating a stream, and what is in the way if there is another one of that name.
 
+use super::config::PEDANTIC;
 use super::differences::{Difference, differences};
 use crate::error::{Error, Result};
 use crate::jetstream::api::{Api, Op};
@@ -20,13 +21,19 @@ pub async fn create(
         Err(error) if error.api == Some(NAME_IN_USE) => {
             let info = api.call(Op::StreamInfo(stream), "").await.unwrap_or_default();
             let found = match info.get("config") {
-                Some(has) => differences(config, has),
+                Some(has) => of_streams(differences(config, has)),
                 None => Vec::new(),
             };
             Err(Error { message: in_use(&error.message, what, &found, tables).into(), ..error })
         }
         other => other,
     }
+}
+
+/// Without what is of the request alone.
+fn of_streams(mut found: Vec<Difference>) -> Vec<Difference> {
+    found.retain(|found| found.field != PEDANTIC.name());
+    found
 }
 
 /// What the server says of a name that is in use, and what that does not say.

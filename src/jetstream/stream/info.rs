@@ -2,7 +2,7 @@
 
 use super::config;
 use crate::error::{Error, Kind};
-use crate::jetstream::api::{Api, Op};
+use crate::jetstream::api::{Api, Listing, Op};
 use crate::jetstream::context::JetStream;
 use crate::json;
 use crate::schema::{self, Record, Table};
@@ -29,18 +29,20 @@ mod of_subject {
 
 fn options(call: &Call<'_>, table: &'static Table, words: &[Obj]) -> Result<Record> {
     let js = call.data::<JetStream>()?;
-    schema::strict(call.interp, table, words)?.record(call.interp, &|version| js.serves(version))
+    js.record(call.interp, schema::strict(call.interp, table, words)?)
+}
+
+/// What is shown of a reply that holds a configuration.
+pub(super) fn show(mut info: Value) -> Return {
+    config::reply::TABLE.show(&mut info);
+    json::to_obj(&info).into()
 }
 
 fn stream_info(call: &Call<'_>) -> Result<Return> {
     let stream = call.arg(0)?.string();
     let fields = options(call, &details::TABLE, &call.args()[1..])?.into_map();
     let info = |api: Api| async move { api.stream_info(&stream, fields).await };
-    call.data::<JetStream>()?.run(call.interp, info, |_, outcome| {
-        let mut info = outcome?;
-        config::reply::TABLE.show(&mut info);
-        Ok(json::to_obj(&info).into())
-    })
+    call.data::<JetStream>()?.run(call.interp, info, |_, outcome| Ok(show(outcome?)))
 }
 
 fn stream_names(call: &Call<'_>) -> Result<Return> {
@@ -70,7 +72,7 @@ fn stream_list(call: &Call<'_>) -> Result<Return> {
 }
 
 /// A list with what is not in it.
-pub fn listing(key: &str, list: crate::jetstream::api::Listing) -> Dict {
+pub fn listing(key: &str, list: Listing) -> Dict {
     let mut dict = Dict::new();
     dict.put(key, &json::to_obj(&Value::Array(list.infos)));
     dict.put("missing", &json::to_obj(&Value::Array(list.missing)));

@@ -2,6 +2,7 @@
 
 use super::config;
 use super::create::create;
+use super::info::show;
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
@@ -42,14 +43,7 @@ fn configuration(call: &Call<'_>, js: &JetStream) -> Result<(String, Value)> {
     Obj::list(options).pairs(call.interp)?;
     let mut given = schema::lenient(&config::TABLE, options)?;
     given.set(config::NAME, name);
-    let config = given.record(call.interp, &|version| js.serves(version))?;
-    Ok((name.string(), config.into()))
-}
-
-/// What is shown of the reply that holds a configuration.
-fn show(mut info: Value) -> Return {
-    config::reply::TABLE.show(&mut info);
-    json::to_obj(&info).into()
+    Ok((name.string(), js.record(call.interp, given)?.into()))
 }
 
 async fn create_stream(api: &Api, name: &str, config: &Value) -> crate::error::Result<Value> {
@@ -134,11 +128,6 @@ fn delete_stream(call: &Call<'_>) -> Result<Return> {
     })
 }
 
-/// What the options behind the name of the stream make.
-fn request(call: &Call<'_>, js: &JetStream, given: schema::Given) -> Result<Record> {
-    given.record(call.interp, &|version| js.serves(version))
-}
-
 /// Asks for messages to be removed, and tells those that watch the stream.
 fn remove(
     call: &Call<'_>,
@@ -158,7 +147,7 @@ fn remove(
 fn purge_stream(call: &Call<'_>) -> Result<Return> {
     let (js, stream) = (call.data::<JetStream>()?, call.arg(0)?.text());
     let given = schema::strict(call.interp, &purge::TABLE, &call.args()[1..])?;
-    let request = request(call, &js, given)?;
+    let request = js.record(call.interp, given)?;
     remove(call, &js, Op::StreamPurge(&stream), request, |reply| {
         json::to_obj(reply.get("purged").unwrap_or(&0.into()))
     })
@@ -167,7 +156,7 @@ fn purge_stream(call: &Call<'_>) -> Result<Return> {
 fn stream_msg_delete(call: &Call<'_>) -> Result<Return> {
     let (js, stream) = (call.data::<JetStream>()?, call.arg(0)?.text());
     let given = schema::lenient(&message::TABLE, &call.args()[1..])?;
-    let request = request(call, &js, given)?;
+    let request = js.record(call.interp, given)?;
     remove(call, &js, Op::MessageDelete(&stream), request, |_| Obj::word(true))
 }
 
