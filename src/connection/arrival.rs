@@ -55,10 +55,18 @@ pub struct SubscriptionSink {
     pub arrivals: Sender<Arrival>,
     /// Tells that a limit was reached.
     pub slow: Box<dyn Fn() + Send>,
+    /// The subjects that are wanted, if not all that come.
+    pub wanted: Option<Wanted>,
 }
+
+/// Whether what comes under a subject is wanted.
+pub type Wanted = Box<dyn Fn(&str) -> bool + Send>;
 
 impl Sink for SubscriptionSink {
     fn message(&mut self, message: Message) {
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted(message.subject())) {
+            return;
+        }
         let size = message.size();
         let sent = self.arrivals.sent();
         let arrived = self.backlog.arrive(size, sent, || PackedMessage::new(message));

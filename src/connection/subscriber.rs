@@ -32,7 +32,12 @@ pub struct Subscriber {
     /// The subject of the last message, most likely that of the next one.
     pub subject_word: RefCell<Obj>,
     pub lane: LanePlace<Arrival>,
+    /// What the callback gets in the place of subject, message and reply.
+    pub shape: Option<Shape>,
 }
+
+/// Makes what a callback gets of a message.
+pub type Shape = Box<dyn Fn(&PackedMessage) -> Option<Obj>>;
 
 impl Subscriber {
     fn subject_of(&self, message: &PackedMessage) -> Obj {
@@ -64,6 +69,12 @@ impl Subscriber {
     fn deliver_one(&self, interp: Interp<'_>, format: &MessageFormat, message: &PackedMessage) {
         if !self.count() {
             return self.backlog.end();
+        }
+        if let Some(shape) = &self.shape {
+            if let Some(shown) = shape(message) {
+                self.callback.call(interp, [shown]);
+            }
+            return;
         }
         let subject = self.subject_of(message);
         let body = match self.dictmsg {

@@ -1,16 +1,16 @@
 //! `subscribe`, `unsubscribe` and `inbox`.
 
 use super::Connection;
-use super::arrival::SubscriptionSink;
+use super::arrival::{SubscriptionSink, Wanted};
 use super::backlog::Backlog;
 use super::limits::{LIMIT_OPTIONS, Limits, Overflow, SlowConsumer};
-use super::subscriber::Subscriber;
+use super::subscriber::{Shape, Subscriber};
 use crate::bridge::LanePlace;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Method, Obj, Prefix, Result, Return};
+use crate::tcl::{Call, Interp, Method, Obj, Prefix, Result, Return};
 use crate::transport::new_inbox;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,11 +30,7 @@ const OPTIONS: &[options::Spec] = &[
 
 fn subscribe(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
-    this.check_open()?;
-    if this.drains.of_connection() {
-        let text = "The connection is draining";
-        return Err(Error::new(Kind::ConnectionDraining, text).into());
-    }
+    this.check_subscribable()?;
     let subject = call.arg(0)?.string();
     let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
     if this.checks_subjects() {
@@ -49,41 +45,83 @@ fn subscribe(call: &Call<'_>) -> Result<Return> {
         None => Vec::new(),
     };
     let subscriber = this.new_subscriber(subject, queue, callback, &given);
-    let link = this.link()?;
-    this.delivery.subscribers.add(subscriber.clone());
-    let sink = SubscriptionSink {
-        backlog: subscriber.backlog.clone(),
-        arrivals: this.arrivals.clone(),
-        slow: this.slow_reporter(SlowConsumer {
-            request: false,
-            sub_id: subscriber.id,
-            subject: subscriber.subject.clone(),
-            overflow: subscriber.backlog.overflow(),
-        }),
-    };
-    let (queue, limit) = (subscriber.queue.as_deref(), subscriber.limit.get());
-    match link.subscribe(&subscriber.subject, queue, limit, Box::new(sink)) {
-        Ok(id) => subscriber.link_id.set(Some(id)),
-        Err(error) => {
-            this.delivery.subscribers.remove(subscriber.id);
-            return Err(error.into());
-        }
-    }
-    Ok(Obj::int(subscriber.id).into())
+    Ok(Obj::int(this.subscribe_as(Rc::new(subscriber), None)?).into())
 }
 
 impl Connection {
+    /// Subscribes for a callback that gets what `shape` makes of the messages whose subject is wanted;
+    /// those of which it makes nothing are none. The subscription is one as others.
+    pub fn subscribe_shaped(
+        &self,
+        interp: Interp<'_>,
+        subject: String,
+        callback: Vec<Obj>,
+        wanted: Wanted,
+        shape: Shape,
+    ) -> Result<i64> {
+        self.check_subscribable()?;
+        let given = options::parse(interp, OPTIONS, &[])?;
+        let subscriber = self.new_subscriber(subject, None, callback, &given);
+        self.subscribe_as(Rc::new(Subscriber { shape: Some(shape), ..subscriber }), Some(wanted))
+    }
+
+    fn check_subscribable(&self) -> Result<()> {
+        self.check_open()?;
+        if self.drains.of_connection() {
+            let text = "The connection is draining";
+            return Err(Error::new(Kind::ConnectionDraining, text).into());
+        }
+        Ok(())
+    }
+
+    fn subscribe_as(&self, subscriber: Rc<Subscriber>, wanted: Option<Wanted>) -> Result<i64> {
+        let link = self.link()?;
+        self.delivery.subscribers.add(subscriber.clone());
+        let sink = SubscriptionSink {
+            backlog: subscriber.backlog.clone(),
+            arrivals: self.arrivals.clone(),
+            slow: self.slow_reporter(SlowConsumer {
+                request: false,
+                sub_id: subscriber.id,
+                subject: subscriber.subject.clone(),
+                overflow: subscriber.backlog.overflow(),
+            }),
+            wanted,
+        };
+        let (queue, limit) = (subscriber.queue.as_deref(), subscriber.limit.get());
+        match link.subscribe(&subscriber.subject, queue, limit, Box::new(sink)) {
+            Ok(id) => subscriber.link_id.set(Some(id)),
+            Err(error) => {
+                self.delivery.subscribers.remove(subscriber.id);
+                return Err(error.into());
+            }
+        }
+        Ok(subscriber.id)
+    }
+
+    /// Whether a subscription of this number has not ended.
+    pub fn has_subscription(&self, id: i64) -> bool {
+        self.delivery.subscribers.active(id).is_some()
+    }
+
+    /// Ends the subscription of this number, if there is one.
+    pub fn end_subscription_of(&self, id: i64) {
+        if let Some(subscriber) = self.delivery.subscribers.active(id) {
+            self.end_subscription(&subscriber);
+        }
+    }
+
     fn new_subscriber(
         &self,
         subject: String,
         queue: Option<String>,
         callback: Vec<Obj>,
         given: &Options,
-    ) -> Rc<Subscriber> {
+    ) -> Subscriber {
         let id = self.delivery.subscribers.next_id();
         let batch = given.flag("batch");
         let limit = given.int("max_msgs").and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
-        Rc::new(Subscriber {
+        Subscriber {
             id,
             subject_word: RefCell::new(Obj::new(&subject)),
             subject,
@@ -100,7 +138,8 @@ impl Connection {
             ended: Cell::new(false),
             id_word: Obj::int(id),
             lane: LanePlace::new(),
-        })
+            shape: None,
+        }
     }
 
     /// Ends a subscription now; what has arrived is still delivered.

@@ -13,6 +13,7 @@ use crate::tcl::oo::Children;
 use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use crate::transport::{Link, RequestId};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct JetStream {
     discards: Discards,
     pub publishing: Rc<Publishing>,
     children: Children,
+    /// Subscriptions of the connection that end with this object.
+    subscriptions: RefCell<Vec<i64>>,
 }
 
 impl JetStream {
@@ -52,6 +55,13 @@ impl JetStream {
         for line in self.trace.iter().flat_map(Trace::take) {
             self.connection.logger.log(Level::Debug, &line);
         }
+    }
+
+    /// Takes a subscription of the connection, which ends with this object.
+    pub fn subscribed(&self, id: i64) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        subscriptions.retain(|id| self.connection.has_subscription(*id));
+        subscriptions.push(id);
     }
 
     /// Logs an answer that is a message.
@@ -178,6 +188,9 @@ impl JetStream {
 impl Native for JetStream {
     fn gone(&self) {
         self.publishing.gone();
+        for id in self.subscriptions.take() {
+            self.connection.end_subscription_of(id);
+        }
         self.connection.release(&self.handle);
         if let Some(guard) = self.connection.interp() {
             self.children.destroy(guard.interp());
@@ -216,6 +229,7 @@ fn create(call: &Call<'_>) -> Result<Return> {
             discards: Discards::default(),
             publishing: Rc::new(Publishing::new(max_pending)),
             children: Children::default(),
+            subscriptions: RefCell::default(),
         })
     })?;
     js.connection.adopt(call.interp, &js.handle)?;

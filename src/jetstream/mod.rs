@@ -8,7 +8,9 @@
 //! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by, too |
 //! | `delivery` | messages of consumers on their way to callbacks |
 //! | `names` | which names streams and consumers may have |
-//! | `messages` | the methods that read stored messages, one by one |
+//! | `messages` | the methods that read stored messages, one or many |
+//! | `counters` | subjects whose messages are added up |
+//! | `advisories` | what servers tell of streams and consumers |
 //! | `publish` | publishing: one message, many, and what a stream answers |
 //! | `stored`, `metadata` | what a stream says of a stored and of a delivered message |
 //! | `acknowledge` | what a program says of a delivered message, and `nats::metadata` |
@@ -20,9 +22,11 @@
 
 mod account;
 mod acknowledge;
+mod advisories;
 pub mod api;
 pub mod consumer;
 pub mod context;
+mod counters;
 mod delivery;
 mod fetch;
 mod messages;
@@ -47,6 +51,8 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     stream::register(interp)?;
     consumer::register(interp)?;
     messages::register(interp)?;
+    counters::register(interp)?;
+    advisories::register(interp)?;
     acknowledge::register(interp)?;
     fetch::register(interp)?;
     ordered::register(interp)

@@ -12,7 +12,7 @@ mod batch;
 mod direct;
 mod get;
 pub mod last;
-mod many;
+pub mod many;
 mod page;
 
 use super::context::JetStream;

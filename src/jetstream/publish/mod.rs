@@ -18,6 +18,7 @@ use crate::error::Result as Outcome;
 use crate::json;
 use crate::tcl::{Interp, Obj, Result, oo};
 use ack::Ack;
+pub use options::increment;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use window::Window;

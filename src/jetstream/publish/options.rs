@@ -141,7 +141,7 @@ fn lifetime(text: &str) -> Option<String> {
 }
 
 /// An integer of any size with its sign.
-fn increment(value: &Obj) -> String {
+pub fn increment(value: &Obj) -> String {
     let number = options::integer(value).unwrap_or(0);
     let text = match number {
         // What was cut to that has its digits.
