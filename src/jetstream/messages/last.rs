@@ -2,10 +2,11 @@
 
 use super::page::{self, End, page};
 use crate::error::{Error, Kind, Result};
-use crate::jetstream::api::Api;
+use crate::jetstream::api::{Api, Op};
 use crate::jetstream::stored::StoredMessage;
 use crate::jetstream::unreadable::Unreadable;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// How many subjects one request may name, so that a server which answers for 1024 subjects answers if
 /// none of them has wildcards.
@@ -49,10 +50,8 @@ pub async fn gather(
             gather_part(&api, &stream, part, &mut up_to, &mut found).await?;
         }
     }
-    if parts.len() > 1 {
-        found.sort_by_key(|message| message.seq);
-        found.dedup_by_key(|message| message.seq);
-    }
+    found.sort_by_key(|message| message.seq);
+    found.dedup_by_key(|message| message.seq);
     Ok(found)
 }
 
@@ -100,8 +99,8 @@ async fn gather_part(
                 let position = found.get(before..).and_then(<[_]>::last).map_or(0, |m| m.seq);
                 unreadable.connection_lost(position);
                 if unreadable.is_next(position) {
-                    let text = format!("A message behind {position} of {stream} cannot be read");
-                    return Err(Error::new(Kind::Protocol, text));
+                    found.truncate(before);
+                    return gather_as_json(api, stream, subjects, up_to, found).await;
                 }
                 if !matches!(up_to, UpTo::Seq(_)) {
                     // Where the snapshot ended is not known, so it begins anew.
@@ -111,6 +110,69 @@ async fn gather_part(
         }
         next = found.get(before..).and_then(<[_]>::last).map(|last| last.seq.saturating_add(1));
     }
+}
+
+/// Subject by subject, from the leader: among them is a message that the engine cannot read, but JSON
+/// can always be read.
+async fn gather_as_json(
+    api: &Api,
+    stream: &str,
+    subjects: &[String],
+    up_to: &mut UpTo,
+    found: &mut Vec<StoredMessage>,
+) -> Result<()> {
+    let limit = match up_to {
+        UpTo::Seq(seq) => *seq,
+        UpTo::Now => {
+            let info = api.call(Op::StreamInfo(stream), "").await?;
+            info.pointer("/state/last_seq").and_then(Value::as_u64).unwrap_or(u64::MAX)
+        }
+        // The leader can say what is last, not what was.
+        UpTo::Time(_) => return Err(unreadable(stream)),
+    };
+    *up_to = UpTo::Seq(limit);
+    let names = names(api, stream, subjects).await?;
+    let last = |name| json!({"last_by_subj": name}).to_string();
+    // All of them are on their way before the first answer comes.
+    let asked: Vec<_> =
+        names.iter().map(|name| api.call(Op::MessageGet(stream), last(name))).collect();
+    for (name, reply) in names.iter().zip(asked) {
+        let message = match reply.await {
+            Ok(reply) => StoredMessage::from_reply(&reply)?,
+            Err(error) if error.kind == Kind::MsgNotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if message.seq <= limit {
+            found.push(message);
+            continue;
+        }
+        let before = question(std::slice::from_ref(name), None, up_to);
+        if let End::Interrupted = page(api, stream, &before, found).await? {
+            return Err(unreadable(stream));
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(stream: &str) -> Error {
+    let text = format!("A message of the stream {stream} cannot be read");
+    Error::new(Kind::Protocol, text)
+}
+
+/// The subjects that these stand for.
+async fn names(api: &Api, stream: &str, subjects: &[String]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for subject in subjects {
+        if !subject.split('.').any(|token| matches!(token, "*" | ">")) {
+            names.insert(subject.clone());
+            continue;
+        }
+        let filter = json!({"subjects_filter": subject}).to_string();
+        let info = api.call(Op::StreamInfo(stream), filter).await?;
+        let present = info.pointer("/state/subjects").and_then(Value::as_object);
+        names.extend(present.into_iter().flat_map(Map::keys).cloned());
+    }
+    Ok(names)
 }
 
 fn question(subjects: &[String], next: Option<u64>, up_to: &UpTo) -> Value {
