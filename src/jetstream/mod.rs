@@ -16,7 +16,7 @@
 //! | `acknowledge` | what a program says of a delivered message, and `nats::metadata` |
 //! | `fetch` | messages by pull requests |
 //! | `roll` | which subjects a stream has |
-//! | `unreadable` | messages that the engine cannot read |
+//! | `unreadable`, `unreadable_pending` | messages that the engine cannot read; of consumers that are acknowledged |
 //!
 //! `context`, files with methods, `delivery`, `ordered::object` and `ordered::feed` know Tcl; everything else does not.
 
@@ -38,6 +38,7 @@ pub mod roll;
 pub mod stored;
 pub mod stream;
 mod unreadable;
+mod unreadable_pending;
 
 #[cfg(test)]
 mod table_tests;

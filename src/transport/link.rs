@@ -39,6 +39,7 @@ const END_GRACE: Duration = Duration::from_secs(1);
 pub struct Link(Arc<OpenLink>);
 
 /// A handle that does not keep its link open.
+#[derive(Clone)]
 pub struct WeakLink(Weak<OpenLink>);
 
 impl WeakLink {

@@ -15,6 +15,7 @@
 //! | `settings`, `server`, `login`, `tls` | options, a server's URL, credentials, certificates |
 //! | `info`, `trace` | what a server says about itself; what the engine says in its trace |
 //! | `inflow` | how much a server may send without an end |
+//! | `readable` | what the engine can read |
 //! | `message`, `packed`, `block`, `event`, `inbox` | what goes through it |
 
 mod block;
@@ -35,6 +36,7 @@ mod packed;
 mod patience;
 mod pings;
 mod pool;
+mod readable;
 mod reconnect;
 mod requests;
 mod server;
@@ -62,6 +64,7 @@ pub use operations::How;
 pub use outgoing::Room;
 pub use packed::PackedMessage;
 pub use patience::Patience;
+pub use readable::is_readable;
 pub use requests::{RequestError, RequestId, RequestResult, Resend};
 pub use server::ServerEntry;
 pub use settings::{DelayCallback, Settings};

@@ -65,14 +65,10 @@ impl Api {
     /// Does that later, with a consumer whose name is not known yet. The link is not kept open for
     /// it.
     pub fn discard_later(&self, stream: &str) -> impl FnOnce(&str) + Send + 'static {
-        let link = self.link.downgrade();
-        let (prefix, timeout) = (self.prefix.clone(), self.timeout);
-        let (trace, discards) = (self.trace.clone(), self.discards.clone());
-        let stream = stream.to_owned();
+        let (api, stream) = (self.downgrade(), stream.to_owned());
         move |consumer| {
-            if let Some(link) = link.upgrade() {
-                let api = Api { link: link.clone(), prefix, timeout, trace, discards };
-                api.discard_consumer(&link, &stream, consumer);
+            if let Some(api) = api.upgrade() {
+                api.discard_consumer(&api.link, &stream, consumer);
             }
         }
     }

@@ -17,7 +17,7 @@ pub use self::op::{LONGEST_FILTER, Op};
 pub use self::pages::Listing;
 pub use self::trace::Trace;
 use crate::error::{Error, Kind, Result};
-use crate::transport::{How, Link, Message, Outgoing, RequestError, RequestId};
+use crate::transport::{How, Link, Message, Outgoing, RequestError, RequestId, WeakLink};
 
 /// The JetStream API of one domain, reached through one connection.
 #[derive(Clone)]
@@ -31,7 +31,30 @@ pub struct Api {
     pub discards: Discards,
 }
 
+/// An [`Api`] that does not keep its link open.
+#[derive(Clone)]
+pub struct WeakApi {
+    link: WeakLink,
+    prefix: Arc<str>,
+    timeout: Option<Duration>,
+    trace: Option<Trace>,
+    discards: Discards,
+}
+
+impl WeakApi {
+    /// The API, while somebody else has the link.
+    pub fn upgrade(&self) -> Option<Api> {
+        let WeakApi { prefix, timeout, trace, discards, .. } = self.clone();
+        Some(Api { link: self.link.upgrade()?, prefix, timeout, trace, discards })
+    }
+}
+
 impl Api {
+    pub fn downgrade(&self) -> WeakApi {
+        let Api { prefix, timeout, trace, discards, .. } = self.clone();
+        WeakApi { link: self.link.downgrade(), prefix, timeout, trace, discards }
+    }
+
     /// Sends a request, and resolves to the reply with the order of its keys kept. The request is
     /// on its way when this returns; dropping the future cancels it.
     pub fn call(

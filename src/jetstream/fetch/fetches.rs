@@ -3,12 +3,14 @@
 
 use super::end::End;
 use super::pull::{Ask, Pull, Taker};
+use super::running::Running;
 use crate::bridge::{self, LanePlace, Receiver, Rest, Sender};
-use crate::connection::{Connection, Follower};
+use crate::connection::{Connection, Follower, Status};
 use crate::error::Result;
+use crate::jetstream::api::Api;
 use crate::jetstream::delivery::{Delivered, Dicts};
 use crate::tcl::{Interp, InterpHandle, Obj};
-use crate::transport::{Link, Message, PackedMessage};
+use crate::transport::Link;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
@@ -32,8 +34,7 @@ struct Table {
     last: Cell<u64>,
     /// Those with a callback, until all is delivered that has come for them.
     called_back: RefCell<HashMap<u64, Rc<Fetch>>>,
-    /// Those that are under way, and some that were.
-    running: RefCell<Vec<std::sync::Weak<Pull>>>,
+    running: Running,
 }
 
 struct Fetch {
@@ -50,8 +51,7 @@ struct Forward {
 }
 
 impl Taker for Forward {
-    fn message(&mut self, message: Message) {
-        let message = Delivered::Message(PackedMessage::new(message));
+    fn message(&mut self, message: Delivered) {
         self.arrivals.send(Arrival::Message(self.id, message));
     }
 
@@ -85,7 +85,7 @@ impl Fetches {
             connection,
             last: Cell::new(0),
             called_back: RefCell::default(),
-            running: RefCell::default(),
+            running: Running::default(),
         });
         let handler = table.clone();
         let (arrivals, receiver) =
@@ -98,14 +98,14 @@ impl Fetches {
     pub fn start(
         &self,
         connection: &Rc<Connection>,
-        link: &Link,
+        api: &Api,
         ask: Ask,
         callback: Vec<Obj>,
     ) -> Result<String> {
         let id = self.table.next_id();
         let forward = Forward { id, arrivals: self.arrivals.clone() };
-        let pull = Pull::start(link, ask, Box::new(forward))?;
-        self.table.note(&pull);
+        let pull = Pull::start(api, ask, Box::new(forward))?;
+        self.table.running.note(&api.link, &pull);
         let dicts = Dicts::new(connection);
         let fetch = Fetch { pull, callback, dicts, lane: LanePlace::new() };
         self.table.called_back.borrow_mut().insert(id, Rc::new(fetch));
@@ -113,8 +113,8 @@ impl Fetches {
     }
 
     /// One that is waited for is under way; its ID, for the log.
-    pub fn running(&self, pull: &Arc<Pull>) -> u64 {
-        self.table.note(pull);
+    pub fn running(&self, link: &Link, pull: &Arc<Pull>) -> u64 {
+        self.table.running.note(link, pull);
         self.table.next_id()
     }
 
@@ -135,10 +135,8 @@ impl Fetches {
 
 impl Follower for Fetches {
     fn leave(&self, _link: &Link) {
-        let running = self.table.running.take();
-        for pull in running.iter().filter_map(std::sync::Weak::upgrade) {
-            pull.close();
-        }
+        let closed = |connection: Rc<Connection>| connection.status() == Status::Closed;
+        self.table.running.close(!self.table.connection.upgrade().is_none_or(closed));
     }
 
     fn resume(&self, _link: &Link) {}
@@ -148,15 +146,6 @@ impl Table {
     fn next_id(&self) -> u64 {
         self.last.set(self.last.get() + 1);
         self.last.get()
-    }
-
-    fn note(&self, pull: &Arc<Pull>) {
-        let mut running = self.running.borrow_mut();
-        // Only now and then, or each fetch would look at all of them.
-        if running.len() == running.capacity() {
-            running.retain(|pull| pull.upgrade().is_some_and(|pull| !pull.is_over()));
-        }
-        running.push(Arc::downgrade(pull));
     }
 
     fn deliver(&self, arrival: Arrival, rest: &Rest<'_, Arrival>) {

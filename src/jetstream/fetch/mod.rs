@@ -7,17 +7,19 @@
 //! | `end` | how requests end |
 //! | `waiting` | a fetch that is waited for |
 //! | `fetches` | those of a connection, and the way of messages to callbacks |
+//! | `running` | those that are under way, for what becomes of their connection |
 
 mod end;
 mod fetches;
 mod plan;
 mod pull;
+mod running;
 mod waiting;
 
 use self::end::End;
 use self::fetches::Fetches;
 use self::plan::Plan;
-use self::pull::{Ask, Pull};
+use self::pull::{Ask, Pull, Source};
 use self::waiting::{Outcome, Waiting};
 use super::api::Op;
 use super::context::JetStream;
@@ -46,17 +48,18 @@ fn fetch(call: &Call<'_>) -> Result<Return> {
     api.trace_request(&subject, &body);
     js.log_trace();
     let Plan { batch, timeout, silence, .. } = plan;
-    let ask = Ask { subject: subject.clone(), body, batch, timeout, silence };
+    let source = Source { stream: stream.to_owned(), consumer: consumer.to_owned() };
+    let ask =
+        Ask { source: source.clone(), subject: subject.clone(), body, batch, timeout, silence };
     let fetches = Fetches::of(&js.connection);
     if let Some(callback) = callback {
-        let id = fetches.start(&js.connection, &api.link, ask, callback)?;
+        let id = fetches.start(&js.connection, &api, ask, callback)?;
         return Ok(Obj::new(&id).into());
     }
     let (promise, pending) = bridge::promise(call.interp);
-    let link = api.link.clone();
-    let waiting = Waiting::new(api, stream, consumer, batch, promise);
-    let pull = Pull::start(&link, ask, Box::new(waiting))?;
-    let id = fetches.running(&pull);
+    let waiting = Waiting::new(&api, source, batch, promise);
+    let pull = Pull::start(&api, ask, Box::new(waiting))?;
+    let id = fetches.running(&api.link, &pull);
     let pending = pending.or_cancel(move || {
         pull.give_up();
     });

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::end::End;
 use crate::error::Result;
+use crate::jetstream::api::{Api, WeakApi};
+use crate::jetstream::delivery::{Delivered, StoredDelivery};
 use crate::lock::lock;
 use crate::transport::{
     ConnState, Link, Message, Outgoing, PackedMessage, RequestError, RequestId, Sink, SubId, Task,
@@ -19,13 +21,21 @@ use crate::transport::{
 
 /// Gets what comes of a pull request, on the runtime thread. Must not block.
 pub trait Taker: Send {
-    fn message(&mut self, message: Message);
+    fn message(&mut self, message: Delivered);
     /// Nothing comes any more. Called once, unless the request is given up: then it is dropped.
     fn ended(&mut self, end: End);
 }
 
+/// Who is asked.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Source {
+    pub stream: String,
+    pub consumer: String,
+}
+
 /// How to ask.
 pub struct Ask {
+    pub source: Source,
     pub subject: String,
     pub body: Vec<u8>,
     /// How many messages are wanted.
@@ -35,6 +45,8 @@ pub struct Ask {
 }
 
 pub struct Pull {
+    pub source: Source,
+    pub api: WeakApi,
     link: WeakLink,
     inbox: String,
     /// Nobody may send the request any more when this is false.
@@ -57,9 +69,12 @@ const GIVEN_UP: Duration = Duration::from_secs(5);
 
 impl Pull {
     /// Asks. What fails here leaves nothing behind, and the taker is not called.
-    pub fn start(link: &Link, ask: Ask, taker: Box<dyn Taker>) -> Result<Arc<Pull>> {
+    pub fn start(api: &Api, ask: Ask, taker: Box<dyn Taker>) -> Result<Arc<Pull>> {
+        let link = &api.link;
         let inbox = link.inboxes()();
         let pull = Arc::new(Pull {
+            source: ask.source.clone(),
+            api: api.downgrade(),
             link: link.downgrade(),
             inbox: inbox.clone(),
             wanted: Arc::new(AtomicBool::new(true)),
@@ -123,12 +138,11 @@ impl Pull {
         true
     }
 
-    /// The link is about to be closed by the program.
-    pub fn close(&self) {
-        self.end(&mut self.state(), End::Closed);
+    /// Ends it from here, unless it has ended.
+    pub fn finish(&self, end: End) {
+        self.end(&mut self.state(), end);
     }
 
-    /// Ends it, unless it has ended.
     fn end(&self, state: &mut State, end: End) {
         let Some(mut taker) = state.taker.take() else { return };
         self.undo(state, matches!(end, End::Timeout | End::Closed));
@@ -168,11 +182,24 @@ impl Pull {
             }
             return;
         }
-        taker.message(message);
+        taker.message(Delivered::Message(PackedMessage::new(message)));
+        self.count(&mut state);
+    }
+
+    fn count(&self, state: &mut State) {
         state.left = state.left.saturating_sub(1);
         if state.left == 0 {
-            self.end(&mut state, End::Complete);
+            self.end(state, End::Complete);
         }
+    }
+
+    /// A message that was read in another way; comes back if it is over.
+    pub fn stored(&self, message: StoredDelivery) -> Option<StoredDelivery> {
+        let mut state = self.state();
+        let Some(taker) = &mut state.taker else { return Some(message) };
+        taker.message(Delivered::Stored(Box::new(message)));
+        self.count(&mut state);
+        None
     }
 }
 

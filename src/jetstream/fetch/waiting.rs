@@ -1,12 +1,12 @@
 //! A fetch that is waited for: its messages come in one piece.
 
 use super::end::End;
-use super::pull::{Taker, give_back};
+use super::pull::{Source, Taker, give_back};
 use crate::bridge::Promise;
 use crate::error::{Error, Kind};
-use crate::jetstream::api::{Api, Op};
+use crate::jetstream::api::{Api, Op, WeakApi};
 use crate::jetstream::delivery::Delivered;
-use crate::transport::{ConnState, How, Message, PackedMessage, WeakLink};
+use crate::transport::{ConnState, How, WeakLink};
 
 /// Messages for a program. Those that it does not take are given back.
 pub struct Batch {
@@ -41,9 +41,8 @@ pub struct Outcome {
 }
 
 pub struct Waiting {
-    api: Api,
-    stream: String,
-    consumer: String,
+    api: WeakApi,
+    source: Source,
     batch: Option<Batch>,
     promise: Option<Promise<Outcome>>,
 }
@@ -52,24 +51,18 @@ pub struct Waiting {
 const USUAL: u64 = 512;
 
 impl Waiting {
-    pub fn new(
-        api: Api,
-        stream: &str,
-        consumer: &str,
-        batch: u64,
-        promise: Promise<Outcome>,
-    ) -> Waiting {
+    pub fn new(api: &Api, source: Source, batch: u64, promise: Promise<Outcome>) -> Waiting {
         let messages = Vec::with_capacity(usize::try_from(batch.min(USUAL)).unwrap_or(0));
         let batch = Some(Batch { link: api.link.downgrade(), messages });
-        let (stream, consumer) = (stream.to_owned(), consumer.to_owned());
-        Waiting { api, stream, consumer, batch, promise: Some(promise) }
+        Waiting { api: api.downgrade(), source, batch, promise: Some(promise) }
     }
 
     /// Asks why nothing came. Without a connection there would be no answer.
-    fn ask_why(&self, batch: Batch, end: End, promise: Promise<Outcome>) {
-        let op = Op::ConsumerInfo { stream: &self.stream, consumer: &self.consumer };
-        let how = How { timeout: self.api.timeout, quiet: true, ..How::default() };
-        let asked = self.api.request_as(op, "", how, move |answer| {
+    fn ask_why(&self, api: &Api, batch: Batch, end: End, promise: Promise<Outcome>) {
+        let Source { stream, consumer } = &self.source;
+        let op = Op::ConsumerInfo { stream, consumer };
+        let how = How { timeout: api.timeout, quiet: true, ..How::default() };
+        let asked = api.request_as(op, "", how, move |answer| {
             let unknown = |error: &Error| {
                 matches!(error.kind, Kind::Timeout | Kind::Permissions | Kind::ConnectionClosed)
             };
@@ -82,9 +75,9 @@ impl Waiting {
 }
 
 impl Taker for Waiting {
-    fn message(&mut self, message: Message) {
+    fn message(&mut self, message: Delivered) {
         if let Some(batch) = &mut self.batch {
-            batch.messages.push(Delivered::Message(PackedMessage::new(message)));
+            batch.messages.push(message);
         }
     }
 
@@ -94,13 +87,15 @@ impl Taker for Waiting {
             End::Closed => promise.complete(Err(Error::connection_closed())),
             End::Lost => promise.complete(Err(Error::connection_lost())),
             End::Denied(error) => promise.complete(Err(error)),
-            End::Nobody | End::Timeout
-                if batch.is_empty()
-                    && matches!(*self.api.link.connected().borrow(), ConnState::Connected(_)) =>
-            {
-                self.ask_why(batch, end, promise);
+            end => {
+                let unknown = batch.is_empty() && matches!(end, End::Nobody | End::Timeout);
+                let connected =
+                    |api: &Api| matches!(*api.link.connected().borrow(), ConnState::Connected(_));
+                match self.api.upgrade().filter(|api| unknown && connected(api)) {
+                    Some(api) => self.ask_why(&api, batch, end, promise),
+                    None => promise.complete(Ok(Outcome { batch, end, reason: None })),
+                }
             }
-            end => promise.complete(Ok(Outcome { batch, end, reason: None })),
         }
     }
 }

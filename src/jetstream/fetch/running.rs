@@ -1,0 +1,133 @@
+//! The fetches of a connection that are under way, for what becomes of it: its close, and losses, of
+//! which a message may be the reason that nobody can read (`unreadable_pending`).
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
+
+use super::end::End;
+use super::pull::{Pull, Source};
+use tokio::sync::watch;
+
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::unreadable_pending::{Found, Losses, find};
+use crate::lock::lock;
+use crate::transport::{ConnState, Link};
+
+#[derive(Default)]
+pub struct Running {
+    known: Arc<Known>,
+    /// Somebody watches the link.
+    watched: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Those that are under way, and some that were.
+    pulls: Mutex<Vec<Weak<Pull>>>,
+    losses: Mutex<HashMap<Source, Losses>>,
+}
+
+impl Running {
+    pub fn note(&self, link: &Link, pull: &Arc<Pull>) {
+        if !self.watched.replace(true) {
+            link.spawn(watch(link.connected(), self.known.clone()));
+        }
+        let mut pulls = lock(&self.known.pulls);
+        // Only now and then, or each fetch would look at all of them.
+        if pulls.len() == pulls.capacity() {
+            pulls.retain(|pull| pull.upgrade().is_some_and(|pull| !pull.is_over()));
+        }
+        pulls.push(Arc::downgrade(pull));
+    }
+
+    /// The link is about to be closed: by the program, unless it was lost for good.
+    pub fn close(&self, lost: bool) {
+        self.watched.set(false);
+        let pulls = std::mem::take(&mut *lock(&self.known.pulls));
+        for pull in pulls.iter().filter_map(Weak::upgrade) {
+            pull.finish(if lost { End::Lost } else { End::Closed });
+        }
+    }
+}
+
+/// Looks at each new connection of a link, until it ends.
+async fn watch(mut state: watch::Receiver<ConnState>, known: Arc<Known>) {
+    let mut last = number(*state.borrow_and_update());
+    while state.changed().await.is_ok() {
+        let now = number(*state.borrow_and_update());
+        if now.is_some() && now != last {
+            if last.is_some() {
+                known.connection_lost().await;
+            }
+            last = now;
+        }
+    }
+}
+
+fn number(state: ConnState) -> Option<u64> {
+    match state {
+        ConnState::Connected(number) => Some(number),
+        _ => None,
+    }
+}
+
+impl Known {
+    /// There is another connection.
+    async fn connection_lost(&self) {
+        let mut asked: Vec<Arc<Pull>> =
+            lock(&self.pulls).iter().filter_map(Weak::upgrade).collect();
+        asked.retain(|pull| !pull.is_over());
+        while let Some(pull) = asked.first().cloned() {
+            let (same, others) = asked.into_iter().partition(|other| other.source == pull.source);
+            asked = others;
+            let count =
+                lock(&self.losses).entry(pull.source.clone()).or_default().connection_lost();
+            if let Some(api) = pull.api.upgrade() {
+                let Source { stream, consumer } = pull.source.clone();
+                let found = find(api, stream, consumer, count).await;
+                self.looked(&pull.source, count, found, same);
+            }
+        }
+    }
+
+    /// What was found goes to the fetches that have room.
+    fn looked(&self, source: &Source, count: u32, found: Result<Found>, pulls: Vec<Arc<Pull>>) {
+        let mut all = lock(&self.losses);
+        let losses = all.entry(source.clone()).or_default();
+        let found = match found {
+            Ok(found) => found,
+            // It may have been bad luck; if it was a message, there would be no end.
+            Err(error) if error.kind == Kind::Permissions && count > 1 => {
+                let Source { stream, consumer } = source;
+                let text = format!(
+                    "The connection was lost {count} times while consumer {consumer} of stream \
+                     {stream} was asked, perhaps for a message that cannot be read: {error}"
+                );
+                pulls.iter().for_each(|pull| {
+                    pull.finish(End::Denied(Error::new(error.kind, text.clone())));
+                });
+                return;
+            }
+            // The next loss asks again.
+            Err(_) => return,
+        };
+        let mut pulls = pulls.into_iter();
+        let mut pull = pulls.next();
+        for message in losses.deliverable(found, Instant::now()) {
+            let seq = message.message.seq;
+            let mut left = Some(message);
+            while let (Some(message), Some(to)) = (left.take(), &pull) {
+                left = to.stored(message);
+                if left.is_some() {
+                    pull = pulls.next();
+                }
+            }
+            if pull.is_none() {
+                break;
+            }
+            losses.delivered(seq, Instant::now());
+        }
+    }
+}
