@@ -49,6 +49,8 @@ kinds! {
     ConnectionRefused: "ErrConnectionRefused";
     ConnectionTimeout: "ErrConnectionTimeout";
     ConsumerFilters: "ErrConsumerFilters";
+    /// A consumer delivers no more, for the reason in the text.
+    ConsumerEnded: "ErrConsumerEnded";
     ConsumerNotActive: "ErrConsumerNotActive";
     ConsumerNotFound: "ErrConsumerNotFound";
     ConsumerReset: "ErrConsumerReset";

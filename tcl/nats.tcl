@@ -74,6 +74,13 @@ oo::class create ::nats::ordered_consumer {
     }
 }
 
+oo::class create ::nats::pull_consumer {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method pull of a nats::jet_stream"
+    }
+}
+
 oo::class create ::nats::kv_watcher {
     constructor args {
         return -code error -errorcode {NATS ErrInvalidArg} \

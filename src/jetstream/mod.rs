@@ -15,6 +15,7 @@
 //! | `stored`, `metadata` | what a stream says of a stored and of a delivered message |
 //! | `acknowledge` | what a program says of a delivered message, and `nats::metadata` |
 //! | `fetch` | messages by pull requests |
+//! | `pull` | continuous pull |
 //! | `roll` | which subjects a stream has |
 //! | `unreadable`, `unreadable_pending` | messages that the engine cannot read; of consumers that are acknowledged |
 //!
@@ -34,6 +35,7 @@ pub mod metadata;
 mod names;
 pub mod ordered;
 pub mod publish;
+mod pull;
 pub mod roll;
 pub mod stored;
 pub mod stream;
@@ -56,5 +58,6 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     advisories::register(interp)?;
     acknowledge::register(interp)?;
     fetch::register(interp)?;
+    pull::object::register(interp)?;
     ordered::register(interp)
 }

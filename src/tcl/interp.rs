@@ -88,8 +88,8 @@ impl<'a> Interp<'a> {
     }
 
     /// Evaluates a command at global level from the event loop: its result is dropped and its
-    /// error goes to the interpreter's background error handler.
-    pub fn call_back(self, words: &mut [Obj]) {
+    /// error goes to the interpreter's background error handler. Whether there was none.
+    pub fn call_back(self, words: &mut [Obj]) -> bool {
         // SAFETY: live values, one pointer per word; the interpreter is held by `self`.
         unsafe {
             let code = stubs::eval_objv(
@@ -101,7 +101,14 @@ impl<'a> Interp<'a> {
             if code != stubs::OK && !self.deleted() {
                 stubs::background_exception(self.raw, code);
             }
+            code == stubs::OK
         }
+    }
+
+    /// Whether there is a command of this name.
+    pub fn has_command(self, name: &Obj) -> bool {
+        // SAFETY: alive; what comes back is only compared.
+        !unsafe { stubs::get_command_from_obj(self.raw, name.raw()) }.is_null()
     }
 
     /// Evaluates a script at global level.

@@ -19,15 +19,16 @@ impl Prefix {
         &self.words
     }
 
-    /// Calls it at global level; an error is a background error.
-    pub fn call<const N: usize>(&self, interp: Interp<'_>, arguments: [Obj; N]) {
+    /// Calls it at global level; an error is a background error. Whether there was none.
+    pub fn call<const N: usize>(&self, interp: Interp<'_>, arguments: [Obj; N]) -> bool {
         let mut words = self.ready.take();
         if words.is_empty() {
             words.clone_from(&self.words);
         }
         words.extend(arguments);
-        interp.call_back(&mut words);
+        let fine = interp.call_back(&mut words);
         words.truncate(self.words.len());
         self.ready.set(words);
+        fine
     }
 }
