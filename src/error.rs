@@ -39,6 +39,8 @@ kinds! {
     BadSubject: "ErrBadSubject";
     BadSubscription: "ErrBadSubscription";
     BadTimeout: "ErrBadTimeout";
+    /// Not all of a batch was stored.
+    BatchIncomplete: "ErrBatchIncomplete";
     BrokenSocket: "ErrBrokenSocket";
     /// `ErrBucketNotFound`: binding, managing and writing.
     BucketNotFound: "ErrBucketNotFound";

@@ -53,6 +53,13 @@ oo::class create ::nats::jet_stream {
     }
 }
 
+oo::class create ::nats::publish_batch {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method publish_batch of a nats::jet_stream"
+    }
+}
+
 oo::class create ::nats::key_value {
     constructor args {
         return -code error -errorcode {NATS ErrInvalidArg} \

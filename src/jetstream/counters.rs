@@ -41,8 +41,8 @@ fn counter_add(call: &Call<'_>) -> Result<Return> {
         |promise| {
             let subject = out.subject.clone();
             link.request_as(out, how, move |reply| {
-                let ack = ack::reply_to(&subject, reply);
-                promise.complete(ack.and_then(|ack| sum(ack.payload(), &stream, &subject)));
+                promise
+                    .complete(ack::with_body(&subject, reply, |body| sum(body, &stream, &subject)));
             })
         },
         |_, sum| Ok(Obj::new(&sum?).into()),

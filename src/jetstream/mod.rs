@@ -12,6 +12,7 @@
 //! | `counters` | subjects whose messages are added up |
 //! | `advisories` | what servers tell of streams and consumers |
 //! | `publish` | publishing: one message, many, and what a stream answers |
+//! | `batch` | batches of messages, atomic or of any size |
 //! | `stored`, `metadata` | what a stream says of a stored and of a delivered message |
 //! | `acknowledge` | what a program says of a delivered message, and `nats::metadata` |
 //! | `fetch` | messages by pull requests |
@@ -25,6 +26,7 @@ mod account;
 mod acknowledge;
 mod advisories;
 pub mod api;
+mod batch;
 pub mod consumer;
 pub mod context;
 mod counters;
@@ -51,6 +53,7 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     context::register(interp)?;
     account::register(interp)?;
     publish::register(interp)?;
+    batch::register(interp)?;
     stream::register(interp)?;
     consumer::register(interp)?;
     messages::register(interp)?;

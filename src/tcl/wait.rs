@@ -139,6 +139,11 @@ fn look(ready: &impl Fn() -> bool) -> bool {
     }
 }
 
+/// Whether a command that waits now yields, rather than running the event loop.
+pub fn in_coroutine(interp: Interp<'_>) -> Result<bool> {
+    Ok(current_coroutine(interp)?.is_some())
+}
+
 fn current_coroutine(interp: Interp<'_>) -> Result<Option<(Obj, *mut stubs::Command)>> {
     let question = Obj::new("::tcl::info::coroutine");
     let name = interp.call(&mut [question])?;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::reply;
-use crate::transport::{PackedMessage, RequestError, RequestResult};
+use crate::transport::{RequestError, RequestResult};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -24,15 +24,24 @@ pub fn read(payload: &[u8]) -> Result<Ack<'_>> {
     if let Some((stream, seq)) = plain(payload) {
         return Ok(Ack::Plain { stream, seq });
     }
-    match reply::parse(payload) {
-        Ok(value) if names_stream(&value) => Ok(Ack::Whole(value)),
-        Err(error) if error.kind != Kind::Protocol => Err(error),
-        _ => Err(Error::new(Kind::InvalidJsAck, "Invalid JetStream publish response")),
-    }
+    whole(serde_json::from_slice(payload).map_err(|_| invalid())?).map(Ack::Whole)
 }
 
-fn names_stream(ack: &Value) -> bool {
-    ack.get("stream").and_then(Value::as_str).is_some_and(|stream| !stream.is_empty())
+/// The acknowledgement that is a JSON value.
+///
+/// # Errors
+/// As [`read`].
+pub fn whole(value: Value) -> Result<Value> {
+    if let Some(error) = value.get("error").filter(|error| error.is_object()) {
+        return Err(reply::api_error(error));
+    }
+    let stream = value.get("stream").and_then(Value::as_str);
+    if stream.is_some_and(|stream| !stream.is_empty()) { Ok(value) } else { Err(invalid()) }
+}
+
+/// The error for a reply that is no acknowledgement.
+pub fn invalid() -> Error {
+    Error::new(Kind::InvalidJsAck, "Invalid JetStream publish response")
 }
 
 /// Stream and sequence of `{"stream":"S", "seq":1}`, which is read without building anything.
@@ -50,13 +59,17 @@ fn plain(payload: &[u8]) -> Option<(&str, u64)> {
     Some((std::str::from_utf8(stream).ok()?, seq))
 }
 
-/// The reply to a publish that was waited for. A status says that nobody is there only if there is
+/// Reads the body of the reply to a publish. A status says that nobody is there only if there is
 /// nothing else: a server may put an error of JetStream behind it.
-pub fn reply_to(subject: &str, reply: RequestResult) -> Result<PackedMessage> {
+pub fn with_body<T>(
+    subject: &str,
+    reply: RequestResult,
+    read: impl FnOnce(&[u8]) -> Result<T>,
+) -> Result<T> {
     match reply {
-        Ok(message) => Ok(PackedMessage::new(message)),
+        Ok(message) => read(message.payload()),
         Err(RequestError::NoResponders(report)) if !report.payload().is_empty() => {
-            Ok(PackedMessage::new(*report))
+            read(report.payload())
         }
         Err(error) => Err(error.into_error(format!("Request to {subject} timed out"))),
     }

@@ -3,20 +3,22 @@
 //! | file | what it is |
 //! |---|---|
 //! | `single` | `publish`, `publish_msg` |
+//! | `all` | `publish_all` |
 //! | `many` | `pending`, `publish_complete` |
 //! | `options` | their options, and the headers that those set |
 //! | `ack` | what a stream answers |
 //! | `window` | how many publishes may be unacknowledged, and what became of them |
 
 pub mod ack;
+mod all;
 mod many;
-mod options;
+pub mod options;
 mod single;
 mod window;
 
-use crate::error::Result as Outcome;
+use crate::error::{Error, Result as Outcome};
 use crate::json;
-use crate::tcl::{Interp, Obj, Result, oo};
+use crate::tcl::{Dict, Interp, Obj, Result, oo};
 use ack::Ack;
 pub use options::increment;
 use std::cell::{Cell, RefCell};
@@ -80,8 +82,18 @@ impl AckWords {
     }
 }
 
+/// What a stream, or something else, has against a publish.
+pub fn error_dict(error: &Error) -> Dict {
+    let (code, err_code) = error.api.unwrap_or((500, 0));
+    let mut dict = Dict::new();
+    dict.put("code", &Obj::uint(code));
+    dict.put("err_code", &Obj::uint(err_code));
+    dict.put("errorMessage", &Obj::new(&error.message));
+    dict
+}
+
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    for methods in [single::METHODS, many::METHODS] {
+    for methods in [single::METHODS, many::METHODS, all::METHODS] {
         oo::define(interp, "::nats::jet_stream", None, None, methods)?;
     }
     Ok(())

@@ -1,18 +1,20 @@
 //! `publish` and `publish_msg`.
 
 use super::options::{PUBLISH_OPTIONS, headers, retries};
-use super::window::{End, Slot, within};
-use super::{Publishing, ack};
+use super::window::{End, Slot, Wait, within};
+use super::{Publishing, ack, error_dict};
 use crate::connection::log::Level;
 use crate::connection::{MessageArgs, OutcomeReader, RequestOutcome};
 use crate::error::{Error, Kind};
 use crate::jetstream::context::JetStream;
 use crate::options::{self, Options};
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return};
+use crate::tcl::wait::in_coroutine;
+use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
 use crate::transport::{How, Outgoing};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 fn publish(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<JetStream>()?;
@@ -69,9 +71,11 @@ fn wait(this: &Rc<JetStream>, interp: Interp<'_>, out: Outgoing, how: How) -> Re
         |promise| {
             let subject = out.subject.clone();
             let complete = this.connection.in_order(move |reply| promise.complete(reply));
-            link.request_as(out, how, move |reply| complete(ack::reply_to(&subject, reply)))
+            link.request_as(out, how, move |reply| {
+                complete(ack::with_body(&subject, reply, |body| Ok(Box::<[u8]>::from(body))));
+            })
         },
-        move |_, reply| Ok(publishing.acknowledgement(reply?.payload())?.into()),
+        move |_, reply| Ok(publishing.acknowledgement(&reply?)?.into()),
     )
 }
 
@@ -84,15 +88,51 @@ fn later(
     how: How,
     callback: Vec<Obj>,
 ) -> Result<Return> {
-    if let Some(slot) = this.publishing.window.try_take() {
+    if let Some(slot) = this.publishing.window.take(Wait::InOrder) {
         return send_later(this, out, how, callback, slot);
     }
-    let (window, timeout, subject) =
-        (this.publishing.window.clone(), how.timeout, out.subject.clone());
+    let wait = if in_coroutine(interp)? { Wait::InOrder } else { Wait::First };
+    let deadline = how.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    when_free(this, interp, deadline, wait, Held { out, how, callback })
+}
+
+/// A publish that has no place yet.
+struct Held {
+    out: Outgoing,
+    how: How,
+    callback: Vec<Obj>,
+}
+
+/// Sends it as soon as there is a place. Somebody else may be quicker when there is one; then it waits
+/// on, before those who came later.
+fn when_free(
+    this: &Rc<JetStream>,
+    interp: Interp<'_>,
+    deadline: Option<Instant>,
+    wait: Wait,
+    held: Held,
+) -> Result<Return> {
+    let window = this.publishing.window.clone();
+    if let Some(slot) = window.take(wait) {
+        return send_later(this, held.out, held.how, held.callback, slot);
+    }
+    let subject = held.out.subject.clone();
     let late = move || Error::new(Kind::Timeout, format!("Request to {subject} timed out"));
-    let place = within(timeout, window.take(), late);
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let sender = this.clone();
-    this.run(interp, |_| place, move |_, slot| send_later(&sender, out, how, callback, slot?))
+    this.run(
+        interp,
+        |_| within(left, window.turn(wait), late),
+        move |interp, turn| {
+            let turn = turn?;
+            let slot = sender.publishing.window.take(Wait::First);
+            drop(turn);
+            match slot {
+                Some(slot) => send_later(&sender, held.out, held.how, held.callback, slot),
+                None => when_free(&sender, interp, deadline, Wait::First, held),
+            }
+        },
+    )
 }
 
 fn send_later(
@@ -148,16 +188,6 @@ impl OutcomeReader for AckReader {
     fn words(&self) -> Option<Vec<Obj>> {
         self.words.take().filter(|_| self.publishing.alive.get())
     }
-}
-
-/// What a stream, or something else, has against a publish.
-pub fn error_dict(error: &Error) -> Dict {
-    let (code, err_code) = error.api.unwrap_or((500, 0));
-    let mut dict = Dict::new();
-    dict.put("code", &Obj::uint(code));
-    dict.put("err_code", &Obj::uint(err_code));
-    dict.put("errorMessage", &Obj::new(&error.message));
-    dict
 }
 
 pub const METHODS: &[Method] = &[

@@ -32,11 +32,37 @@ struct State {
     limit: u64,
     taken: u64,
     /// Who waits for a place, and who for all of them to be free.
-    waiting: VecDeque<oneshot::Sender<Slot>>,
+    waiting: VecDeque<oneshot::Sender<Turn>>,
     idle: Vec<oneshot::Sender<()>>,
     settled: Settled,
 }
 
+impl State {
+    fn is_free(&self) -> bool {
+        self.limit == 0 || self.taken < self.limit
+    }
+
+    /// Whose turn it is, if there is a place.
+    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+        self.waiting.retain(|waiting| !waiting.is_closed());
+        if self.is_free() { self.waiting.pop_front() } else { None }
+    }
+}
+
+/// How to wait for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Behind those who wait already.
+    InOrder,
+    /// Before them: they cannot go on while this one waits, because it waits in an event loop inside
+    /// of theirs.
+    First,
+}
+
+/// The places of publishes that are under way.
+///
+/// A place is for whoever takes it first. Who waits is told that one is free, and looks again: was it
+/// reserved for somebody whose event loop is blocked by an inner one, that one would wait for ever.
 pub struct Window(Mutex<State>);
 
 impl Window {
@@ -49,36 +75,50 @@ impl Window {
         lock(&self.0).taken
     }
 
-    /// A place, or where it comes when those who waited before have got theirs.
-    fn claim(self: &Arc<Self>) -> std::result::Result<Slot, oneshot::Receiver<Slot>> {
+    /// A place if there is one, for one who waits like that.
+    pub fn take(self: &Arc<Self>, wait: Wait) -> Option<Slot> {
         let mut state = lock(&self.0);
-        state.waiting.retain(|waiting| !waiting.is_closed());
-        if state.waiting.is_empty() && (state.limit == 0 || state.taken < state.limit) {
-            state.taken += 1;
-            return Ok(Slot(self.clone()));
+        if !state.is_free() || (wait == Wait::InOrder && !state.waiting.is_empty()) {
+            return None;
         }
-        let (give, given) = oneshot::channel();
-        state.waiting.push_back(give);
-        Err(given)
+        state.taken += 1;
+        Some(Slot(self.clone()))
     }
 
-    /// A place, if there is one and nobody waits for it.
-    pub fn try_take(self: &Arc<Self>) -> Option<Slot> {
-        // A claim that is dropped is none.
-        self.claim().ok()
-    }
-
-    /// A place as soon as there is one, in the order of those who wait.
-    pub async fn take(self: Arc<Self>) -> Slot {
-        loop {
-            match self.claim() {
-                Ok(slot) => return slot,
-                Err(given) => {
-                    if let Ok(slot) = given.await {
-                        return slot;
-                    }
-                }
+    /// When there may be a place. Who asks has its place among those who wait at once, before the
+    /// future is polled. The next one has its turn when this one is dropped.
+    pub fn turn(self: &Arc<Self>, wait: Wait) -> impl Future<Output = Turn> + Send + use<> {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut state = lock(&self.0);
+            match wait {
+                Wait::InOrder => state.waiting.push_back(tell),
+                Wait::First => state.waiting.push_front(tell),
             }
+        }
+        self.tell_next();
+        let window = self.clone();
+        // It is told, since the window is still here.
+        async move { told.await.unwrap_or(Turn(window)) }
+    }
+
+    /// A place as soon as there is one.
+    pub async fn place(self: &Arc<Self>) -> Slot {
+        let mut slot = self.take(Wait::InOrder);
+        loop {
+            if let Some(slot) = slot {
+                return slot;
+            }
+            let _turn = self.turn(Wait::InOrder).await;
+            slot = self.take(Wait::First);
+        }
+    }
+
+    fn tell_next(self: &Arc<Self>) {
+        let next = lock(&self.0).next();
+        if let Some(next) = next {
+            // One that has given up just now drops its turn, for the one behind it.
+            let _ = next.send(Turn(self.clone()));
         }
     }
 
@@ -132,21 +172,22 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = lock(&self.0.0);
-        state.waiting.retain(|waiting| !waiting.is_closed());
-        if let Some(next) = state.waiting.pop_front() {
-            drop(state);
-            // One that has given up just now drops the place again, for the one behind it.
-            let _ = next.send(Slot(self.0.clone()));
-            return;
-        }
         state.taken -= 1;
-        if state.taken == 0 {
-            let idle = std::mem::take(&mut state.idle);
-            drop(state);
-            for tell in idle {
-                let _ = tell.send(());
-            }
+        let idle = if state.taken == 0 { std::mem::take(&mut state.idle) } else { Vec::new() };
+        drop(state);
+        for tell in idle {
+            let _ = tell.send(());
         }
+        self.0.tell_next();
+    }
+}
+
+/// The turn of one who waits.
+pub struct Turn(Arc<Window>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.tell_next();
     }
 }
 
@@ -156,33 +197,48 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn places_go_to_those_who_wait_in_their_order() {
-        let window = Window::new(2);
-        let (first, second) = (window.try_take().expect("free"), window.try_take().expect("free"));
-        assert!(window.try_take().is_none());
-        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(window.clone().take())).collect();
-        assert!(waiting.iter_mut().all(|slot| slot.now_or_never().is_none()));
-        // One of them gives up.
-        drop(waiting.remove(0));
-        drop(first);
-        let slot = waiting.remove(0).now_or_never().expect("its turn");
-        assert_eq!(window.taken(), 2);
-        assert!(window.try_take().is_none());
-        second.settle(End::Failed);
+    fn turns_come_in_their_order_and_none_is_lost() {
+        let window = Window::new(1);
+        let slot = window.take(Wait::InOrder).expect("free");
+        assert!(window.take(Wait::First).is_none());
+        let mut waiting: Vec<_> = [Wait::InOrder, Wait::InOrder, Wait::First]
+            .map(|wait| Box::pin(window.turn(wait)))
+            .into();
+        slot.settle(End::Failed);
+        let inner = waiting.pop().expect("three").now_or_never().expect("the first one");
+        assert!((&mut waiting[0]).now_or_never().is_none());
+        // Who runs now takes it, unless that is another one who waits.
+        assert!(window.take(Wait::InOrder).is_none());
+        let slot = window.take(Wait::First).expect("free");
+        drop(inner);
+        assert!((&mut waiting[0]).now_or_never().is_none());
         slot.settle(End::TimedOut);
-        // The last one has got its place, which it frees unused.
-        assert_eq!(window.taken(), 1);
-        drop(waiting);
-        assert_eq!(window.taken(), 0);
+        // It has been told, and gives up: the next one is.
+        drop(waiting.remove(0));
+        assert!((&mut waiting[0]).now_or_never().is_some());
         let settled = Settled { failed: 1, timed_out: 1, ..Settled::default() };
         assert_eq!((window.take_settled(), window.take_settled()), (settled, Settled::default()));
+        assert_eq!(window.taken(), 0);
+    }
+
+    #[test]
+    fn a_place_of_one_who_waits_in_order() {
+        let window = Window::new(1);
+        let slot = window.place().now_or_never().expect("free");
+        let mut next = Box::pin(window.place());
+        assert!((&mut next).now_or_never().is_none());
+        drop(slot);
+        let slot = (&mut next).now_or_never().expect("free");
+        assert_eq!(window.taken(), 1);
+        drop(slot);
+        assert_eq!(window.taken(), 0);
     }
 
     #[test]
     fn without_a_limit_nobody_waits_and_idle_is_told_once_all_are_free() {
         let window = Window::new(0);
         assert!(window.clone().idle().now_or_never().is_some());
-        let slots: Vec<Slot> = (0..10_000).filter_map(|_| window.try_take()).collect();
+        let slots: Vec<Slot> = (0..10_000).filter_map(|_| window.take(Wait::InOrder)).collect();
         assert_eq!(window.taken(), 10_000);
         let mut idle = Box::pin(window.clone().idle());
         assert!((&mut idle).now_or_never().is_none());

@@ -1,0 +1,19 @@
+//! Batches: `nats::publish_batch`.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `object` | the object and its methods |
+//! | `atomic` | batches of which all is stored or nothing |
+//! | `fast` | batches of any size, stored as they come |
+//!
+//! `object` and `atomic` know Tcl; `fast` does not.
+
+mod atomic;
+mod fast;
+mod object;
+
+use crate::tcl::{Interp, Result};
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    object::register(interp)
+}
