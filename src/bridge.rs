@@ -537,6 +537,13 @@ impl<T: Send + 'static> Receiver<T> {
         }
     }
 
+    /// Takes what has not been delivered.
+    pub fn take_all(&self) -> VecDeque<T> {
+        let mut all = self.handler.taken.take();
+        all.append(&mut self.channel.lock().items);
+        all
+    }
+
     /// Lets what has been sent so far be delivered, and what is sent meanwhile.
     pub fn finish(self) {
         let mut queue = self.channel.lock();

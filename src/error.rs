@@ -50,6 +50,8 @@ kinds! {
     ConnectionDraining: "ErrConnectionDraining";
     ConnectionRefused: "ErrConnectionRefused";
     ConnectionTimeout: "ErrConnectionTimeout";
+    /// Somebody else gets its messages.
+    ConsumerBound: "ErrConsumerBound";
     ConsumerFilters: "ErrConsumerFilters";
     /// A consumer delivers no more, for the reason in the text.
     ConsumerEnded: "ErrConsumerEnded";

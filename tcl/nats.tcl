@@ -88,6 +88,13 @@ oo::class create ::nats::pull_consumer {
     }
 }
 
+oo::class create ::nats::push_consumer {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method push of a nats::jet_stream"
+    }
+}
+
 oo::class create ::nats::kv_watcher {
     constructor args {
         return -code error -errorcode {NATS ErrInvalidArg} \

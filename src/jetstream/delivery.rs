@@ -1,6 +1,7 @@
 //! Messages of a consumer on their way to the callback of the program: one by one, or in lists.
 
 use super::stored::StoredMessage;
+use crate::bridge::{LanePlace, Rest};
 use crate::connection::Connection;
 use crate::message::Batch;
 use crate::tcl::{Interp, List, Obj, Prefix};
@@ -70,44 +71,54 @@ impl Dicts {
     }
 }
 
+/// What happens to a consumer, which is mostly that there is a message.
+pub trait Event: Send + Sized + 'static {
+    fn is_message(&self) -> bool;
+    fn into_message(self) -> Option<Delivered>;
+}
+
 /// The callback of a consumer, and how messages are shown to it.
-pub struct Delivery {
+pub struct Delivery<E> {
     callback: Prefix,
     batch: bool,
     dicts: Dicts,
+    lane: LanePlace<E>,
 }
 
-impl Delivery {
-    pub fn new(connection: &Rc<Connection>, callback: Vec<Obj>, batch: bool) -> Delivery {
-        Delivery { callback: Prefix::new(callback), batch, dicts: Dicts::new(connection) }
+impl<E: Event> Delivery<E> {
+    pub fn new(connection: &Rc<Connection>, callback: Vec<Obj>, batch: bool) -> Delivery<E> {
+        let (callback, dicts) = (Prefix::new(callback), Dicts::new(connection));
+        Delivery { callback, batch, dicts, lane: LanePlace::new() }
     }
 
-    /// The words of the callback.
-    pub fn callback(&self) -> &[Obj] {
-        self.callback.words()
-    }
-
-    /// Calls back with this message, or with a list of it and of those that `more` hands on while it
-    /// is told that there is time. How many messages that were.
-    pub fn deliver(
-        &self,
-        interp: Interp<'_>,
-        first: Delivered,
-        more: impl FnOnce(&mut dyn FnMut(Delivered) -> bool),
-    ) -> usize {
-        if !self.batch {
+    /// Calls back with this message, or with a list of it and of those behind it. How many messages
+    /// that were; none while a coroutine that gets them is busy.
+    pub fn deliver(&self, interp: Interp<'_>, event: E, rest: &Rest<'_, E>) -> u64 {
+        let admitted = rest.admit(interp, &self.lane, self.callback.words(), event);
+        let Some(first) = admitted.and_then(E::into_message) else { return 0 };
+        let mut count = 1;
+        if self.batch {
+            let (list, length) = self.list(&first, rest);
+            count = length;
+            self.callback.call(interp, [list]);
+        } else {
             self.callback.call(interp, [self.dicts.dict(&first)]);
-            return 1;
         }
+        rest.delivered(&self.lane);
+        count as u64
+    }
+
+    fn list(&self, first: &Delivered, rest: &Rest<'_, E>) -> (Obj, usize) {
         let (mut list, mut batch) = (List::new(), Batch::begin());
-        let mut add = |message: Delivered| {
-            list.push(&self.dicts.dict(&message));
-            batch.add()
-        };
-        if add(first) {
-            more(&mut add);
+        list.push(&self.dicts.dict(first));
+        if batch.add() {
+            rest.go_on(E::is_message, |event| {
+                if let Some(message) = event.into_message() {
+                    list.push(&self.dicts.dict(&message));
+                }
+                batch.add()
+            });
         }
-        self.callback.call(interp, [list.into()]);
-        batch.count()
+        (list.into(), batch.count())
     }
 }

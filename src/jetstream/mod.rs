@@ -6,7 +6,8 @@
 //! | `account`, `stream`, `consumer` | its methods, and the tables of what streams and consumers consist of |
 //! | `api` | the API itself: operations and their subjects, replies, pages, `-trace` |
 //! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by, too |
-//! | `delivery` | messages of consumers on their way to callbacks |
+//! | `push` | `nats::push_consumer` |
+//! | `delivery`, `credit` | messages of consumers on their way to callbacks; flow control |
 //! | `names` | which names streams and consumers may have |
 //! | `messages` | the methods that read stored messages, one or many |
 //! | `counters` | subjects whose messages are added up |
@@ -20,7 +21,7 @@
 //! | `roll` | which subjects a stream has |
 //! | `unreadable`, `unreadable_pending` | messages that the engine cannot read; of consumers that are acknowledged |
 //!
-//! `context`, files with methods, `delivery`, `ordered::object` and `ordered::feed` know Tcl; everything else does not.
+//! `context`, files with methods, `delivery`, `feed` and `object` know Tcl; everything else does not.
 
 mod account;
 mod acknowledge;
@@ -30,6 +31,7 @@ mod batch;
 pub mod consumer;
 pub mod context;
 mod counters;
+mod credit;
 mod delivery;
 mod fetch;
 mod messages;
@@ -38,6 +40,7 @@ mod names;
 pub mod ordered;
 pub mod publish;
 mod pull;
+mod push;
 pub mod roll;
 pub mod stored;
 pub mod stream;
@@ -62,5 +65,6 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     acknowledge::register(interp)?;
     fetch::register(interp)?;
     pull::object::register(interp)?;
-    ordered::register(interp)
+    ordered::register(interp)?;
+    push::register(interp)
 }

@@ -7,7 +7,7 @@ use crate::bridge::{self, LanePlace, Receiver, Rest, Sender};
 use crate::connection::log::Level;
 use crate::error::Kind;
 use crate::jetstream::context::JetStream;
-use crate::jetstream::delivery::{Delivered, Delivery, StoredDelivery};
+use crate::jetstream::delivery::{self, Delivered, Delivery, StoredDelivery};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::stored::StoredMessage;
 use crate::rfc3339;
@@ -20,12 +20,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What happens to the consumer, in order.
-enum Event {
+pub enum Event {
     Delivered(Delivered),
     /// For the log.
     Created(String),
     LastError(Kind, String),
     State(ConsumerState),
+}
+
+impl delivery::Event for Event {
+    fn is_message(&self) -> bool {
+        matches!(self, Event::Delivered(_))
+    }
+
+    fn into_message(self) -> Option<Delivered> {
+        match self {
+            Event::Delivered(message) => Some(message),
+            _ => None,
+        }
+    }
 }
 
 /// Where the consumer is, as the runtime thread knows it.
@@ -117,7 +130,7 @@ impl Observer for FeedObserver {
 pub struct Feed {
     interp_handle: InterpHandle,
     js: Rc<JetStream>,
-    delivery: Delivery,
+    delivery: Delivery<Event>,
     on_state: Option<Prefix>,
     stream: String,
     position: Arc<Position>,
@@ -128,7 +141,6 @@ pub struct Feed {
     /// The object, until it goes.
     object: RefCell<Option<Rc<ConsumerObject>>>,
     events: RefCell<Option<Receiver<Event>>>,
-    lane: LanePlace<Event>,
     state_lane: LanePlace<Event>,
 }
 
@@ -137,7 +149,7 @@ impl Feed {
         interp: Interp<'_>,
         js: &Rc<JetStream>,
         names: Names,
-        delivery: Delivery,
+        delivery: Delivery<Event>,
         on_state: Option<Prefix>,
     ) -> (Rc<Feed>, FeedObserver) {
         let position = Arc::new(Position::default());
@@ -154,7 +166,6 @@ impl Feed {
             consumer: OnceCell::new(),
             object: RefCell::default(),
             events: RefCell::default(),
-            lane: LanePlace::new(),
             state_lane: LanePlace::new(),
         });
         let weak = Rc::downgrade(&feed);
@@ -228,19 +239,10 @@ impl Feed {
     }
 
     fn deliver(&self, interp: Interp<'_>, event: Event, rest: &Rest<'_, Event>) {
-        let admitted = rest.admit(interp, &self.lane, self.delivery.callback(), event);
-        let Some(Event::Delivered(first)) = admitted else { return };
-        let count = self.delivery.deliver(interp, first, |take| {
-            let is_message = |event: &Event| matches!(event, Event::Delivered(_));
-            rest.go_on(is_message, |event| match event {
-                Event::Delivered(message) => take(message),
-                _ => false,
-            });
-        });
-        rest.delivered(&self.lane);
-        self.delivered.set(self.delivered.get() + count as u64);
-        if let Some(consumer) = self.consumer.get() {
-            consumer.consumed(count as u64);
+        let count = self.delivery.deliver(interp, event, rest);
+        self.delivered.set(self.delivered.get() + count);
+        if let Some(consumer) = self.consumer.get().filter(|_| count > 0) {
+            consumer.consumed(count);
         }
     }
 

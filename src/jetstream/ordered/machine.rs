@@ -23,7 +23,6 @@
 mod action;
 mod connection;
 mod creation;
-mod credit;
 mod initial;
 mod leaving;
 mod probe;
@@ -41,7 +40,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use self::action::{Action, Surroundings};
-use self::credit::Credit;
 use self::initial::Initial;
 use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;
@@ -52,6 +50,7 @@ use self::watchdog::QUIET;
 use self::window::Windows;
 use super::{ConsumerState, OrderedConfig};
 use crate::error::{Error, Kind};
+use crate::jetstream::credit::Credit;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::{DeliverPolicy, Form};
 use crate::jetstream::roll::mark;

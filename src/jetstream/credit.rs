@@ -3,7 +3,7 @@
 
 /// What was delivered, and what the server waits for.
 #[derive(Default)]
-pub(super) struct Credit {
+pub struct Credit {
     delivered: u64,
     consumed: u64,
     owed: Option<Owed>,
