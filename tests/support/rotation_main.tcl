@@ -1,8 +1,8 @@
 # A process with a cluster whose nodes it kills and restarts when it is told to, while its parent goes on working.
-# Arguments: seed, number of nodes. Prints the ports; for each line of ports on stdin it kills these nodes at once,
+# Arguments: seed, number of nodes, options of cluster::start. Prints the ports; for each line of ports on stdin it kills these nodes at once,
 # prints `killed`, restarts them, sometimes after a while, and prints `whole` when messages go everywhere again. Serves
 # until stdin ends.
-lassign $argv seed count
+set options [lassign $argv seed count]
 set argv {}
 source [file join [file dirname [info script]] .. support.tcl]
 expr {srand($seed)}
@@ -20,7 +20,7 @@ proc rotate {ports} {
 }
 
 fconfigure stdout -buffering line
-set cluster [cluster::start $count]
+set cluster [cluster::start $count {*}$options]
 puts [lmap node [cluster::nodes $cluster] {server::port $node}]
 while {[gets stdin ports] >= 0} { rotate $ports }
 server::stop_all
