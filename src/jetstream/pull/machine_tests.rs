@@ -253,12 +253,14 @@ fn a_new_leader_is_asked_at_once() {
     assert_eq!(rig.batches(), [10, 6]);
     let old = rig.pulls[0].0;
     rig.status(409, "Leadership Change", None);
+    rig.over();
     assert_eq!(rig.batches(), [10, 6, 10]);
     // The other request is over with it.
     rig.status_of(old, 409, "Leadership Change", None);
     assert_eq!(rig.batches(), [10, 6, 10]);
     assert_eq!(rig.take(), ["live ", "warning Leadership Change"]);
     rig.status(409, "Leadership Change", None);
+    rig.over();
     assert_eq!(rig.batches(), [10, 6, 10], "again, so it waits");
     rig.pass(MS * 1000);
     assert_eq!(rig.batches(), [10, 6, 10, 10]);
@@ -388,6 +390,7 @@ fn a_consumer_that_is_gone_is_the_end_or_waited_for() {
     assert_eq!(rig.take(), ["live ", "stale Consumer Deleted"]);
     rig.pass(Duration::from_secs(2));
     rig.info(Ok(info()));
+    rig.over();
     assert_eq!((rig.take(), rig.pulls.len()), (vec!["resumed ".to_owned()], 2));
 }
 

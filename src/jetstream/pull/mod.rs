@@ -25,6 +25,8 @@ mod wanted;
 
 #[cfg(test)]
 mod machine_tests;
+#[cfg(test)]
+mod model_tests;
 
 use crate::error::Error;
 use std::time::Duration;

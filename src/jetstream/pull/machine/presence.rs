@@ -61,7 +61,7 @@ impl Machine {
                 false => self.give_up(None, &error.message.clone(), Some(error), now, out),
             };
         }
-        self.absent = false;
+        let was_absent = std::mem::take(&mut self.absent);
         self.limits = Limits::of(config);
         out.push(Action::AckWait(ack_wait(config)));
         let number = |name: &str| info.get(name).and_then(Value::as_u64).unwrap_or(0);
@@ -71,7 +71,11 @@ impl Machine {
             self.warn(Some(409), "Exceeded MaxWaiting", None, now, out);
             self.refused(now);
         }
-        self.run(now, out);
+        // It may have got a request already when it was made again.
+        match was_absent && self.listening {
+            true => self.retire(false, now, out),
+            false => self.run(now, out),
+        }
     }
 
     /// Listens and asks for messages, or waits until it is wanted.

@@ -27,7 +27,7 @@ impl Machine {
         now: Instant,
         out: &mut Vec<Action>,
     ) {
-        if incarnation != self.incarnation || !matches!(self.phase, Phase::Running) {
+        if incarnation != self.incarnation || !self.listening {
             return;
         }
         if status.code != 503 {
@@ -37,8 +37,11 @@ impl Machine {
             return self.settle(now, out);
         }
         let pull = self.books.end(id, status.left);
-        self.ended(status, pull, now, out);
-        self.refill(now, out);
+        // Otherwise it is just being asked for anew.
+        if matches!(self.phase, Phase::Running) {
+            self.ended(status, pull, now, out);
+            self.refill(now, out);
+        }
         self.settle(now, out);
     }
 
@@ -78,7 +81,10 @@ impl Machine {
             (409, "Leadership Change") => {
                 self.warn(Some(code), description, Some(error()), now, out);
                 self.start_over(now);
+                // One that was sent meanwhile may have reached the new leader.
+                self.retire(false, now, out);
             }
+            // Each request with this pin is told.
             (423, _) => {
                 self.pin = None;
                 self.warn(Some(code), description, Some(error()), now, out);
@@ -105,11 +111,9 @@ impl Machine {
         }
     }
 
-    /// The server has forgotten all requests: it is asked again at once, unless it does so again and
+    /// The server has given up what it had: it is asked again at once, unless it does so again and
     /// again.
     fn start_over(&mut self, now: Instant) {
-        self.resets += 1;
-        self.books.forget();
         match self.refusals {
             0 => self.refusals = 1,
             _ => self.refused(now),
@@ -118,7 +122,6 @@ impl Machine {
 
     /// No consumer of this name, no leader, or no JetStream.
     fn nobody_there(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.books.forget();
         self.refused(now);
         self.ask_consumer(now, out);
     }
