@@ -63,10 +63,15 @@ impl Waiting {
         let op = Op::ConsumerInfo { stream, consumer };
         let how = How { timeout: api.timeout, quiet: true, ..How::default() };
         let asked = api.request_as(op, "", how, move |answer| {
-            let unknown = |error: &Error| {
-                matches!(error.kind, Kind::Timeout | Kind::Permissions | Kind::ConnectionClosed)
+            let reason = match answer {
+                Err(error) if error.kind == Kind::ConnectionClosed => {
+                    return promise.complete(Err(error));
+                }
+                Err(error) if !matches!(error.kind, Kind::Timeout | Kind::Permissions) => {
+                    Some(error)
+                }
+                _ => None,
             };
-            let reason = answer.err().filter(|error| !unknown(error));
             promise.complete(Ok(Outcome { batch, end, reason }));
         });
         // Fails only with the connection, of which the promise tells when it is dropped.
