@@ -75,6 +75,7 @@ set fuzz_js_methods {
     js add_stream_from_json json              js stream_info stream                 js stream_list {}
     js stream_names {}                        js stream_by_subject js_subject       js purge_stream stream
     js delete_stream stream                   js stream_stepdown stream
+    js stream_peer_remove {stream queue}
     js stream_msg_get stream                  js stream_direct_get stream           js stream_msg_delete stream
     js stream_get_batch stream                js stream_get_last {stream js_filter}
     js add_consumer stream                    js update_consumer stream             js create_or_update_consumer {stream consumer}
@@ -100,23 +101,12 @@ set fuzz_js_methods {
 # What such a call waits for at most, whatever its arguments say; the rest has the timeout of the object.
 set fuzz_js_limits {publish 100 publish_msg 100 publish_complete 50 ack_sync 100 fetch 5 consume 5 next 3}
 
-# The methods that there are.
-proc fuzz_js_table {} {
-    if {[info exists ::fuzz_js_table]} { return $::fuzz_js_table }
-    set ::fuzz_js_table {}
-    foreach {kind method kinds} $::fuzz_js_methods {
-        set object [expr {[info exists ::fuzz_js_$kind] ? [set ::fuzz_js_$kind] : ""}]
-        if {$object eq "" || $method in [info object methods $object -all]} { lappend ::fuzz_js_table $kind $method $kinds }
-    }
-    return $::fuzz_js_table
-}
 proc fuzz_js_call {} {
     set draw [expr {rand()}]
     if {$draw < 0.08} { return [fuzz_call] }
     if {$draw < 0.1} { return update }
-    set table [fuzz_js_table]
-    set at [expr {3 * int(rand() * [llength $table] / 3)}]
-    lassign [lrange $table $at $at+2] kind method kinds
+    set at [expr {3 * int(rand() * [llength $::fuzz_js_methods] / 3)}]
+    lassign [lrange $::fuzz_js_methods $at $at+2] kind method kinds
     set object [expr {[info exists ::fuzz_js_$kind] ? [set ::fuzz_js_$kind] : $kind}]
     if {$draw < 0.15 && [info object isa object $object]} {
         # Any method with any arguments.

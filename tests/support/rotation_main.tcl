@@ -1,7 +1,7 @@
 # A process with a cluster whose nodes it kills and restarts when it is told to, while its parent goes on working.
-# Arguments: seed, number of nodes, options of cluster::start. Prints the ports; for each line of ports on stdin it kills these nodes at once,
-# prints `killed`, restarts them, sometimes after a while, and prints `whole` when messages go everywhere again. Serves
-# until stdin ends.
+# Arguments: seed, number of nodes, options of cluster::start. Prints the ports; for each line of ports on stdin it kills
+# these nodes at once, prints `killed`, restarts them, sometimes after a while, and prints `whole` when messages go
+# everywhere again. Serves until stdin ends.
 set options [lassign $argv seed count]
 set argv {}
 source [file join [file dirname [info script]] .. support.tcl]

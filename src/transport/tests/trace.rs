@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
@@ -148,4 +149,69 @@ fn a_socket_that_cannot_be_read() {
             assert_eq!(places[lost - 1] == "read failed", reset, "{places:?}");
         });
     }
+}
+
+/// What the listener of one engine has heard.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    fn note(&self, text: String) {
+        self.0.lock().expect("lock").push(text);
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.0.lock().expect("lock").iter().any(|heard| heard == text)
+    }
+
+    async fn wait_for(&self, text: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.has(text) {
+            assert!(Instant::now() < deadline, "{text} is not heard, only {:?}", self.0);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// As links do that share a thread: each listens in the task of its engine.
+#[test]
+fn each_engine_of_a_thread_has_its_own_listener() {
+    let servers = [Server::start(&[]), Server::start(&[])];
+    let heard = [Heard::default(), Heard::default()];
+    let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for (server, heard) in servers.iter().zip(&heard) {
+            let (heard, listening) = (heard.clone(), OnceLock::new());
+            let options = ConnectOptions::new().retry_on_initial_connect();
+            let options = options.reconnect_to_server_callback(move |_, _| {
+                let heard = heard.clone();
+                listening.get_or_init(|| {
+                    trace::listen(Arc::default(), move |line| {
+                        match line {
+                            Traced::Info(info) => heard.note(info.server_id),
+                            Traced::Pong => heard.note("pong".to_owned()),
+                            Traced::Lost(_) => heard.note("lost".to_owned()),
+                            _ => {}
+                        }
+                        Verdict::Continue(())
+                    })
+                });
+                std::future::ready(None)
+            });
+            clients.push(options.connect(server.url()).await.expect("address"));
+        }
+        for (client, heard) in clients.iter().zip(&heard) {
+            heard.wait_for("pong").await;
+            client.flush().await.expect("flush");
+            assert!(heard.has(&client.server_info().server_id));
+        }
+        let [first, second] = &heard;
+        assert!(!first.has(&clients[1].server_info().server_id));
+        assert!(!second.has(&clients[0].server_info().server_id));
+        let [server, _other] = servers;
+        server.kill();
+        first.wait_for("lost").await;
+        assert!(!second.has("lost"));
+    });
 }
