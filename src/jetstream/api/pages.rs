@@ -138,6 +138,7 @@ impl Api {
                 (_, None) => false,
             };
             if gap && offset > 0 {
+                take(first, info, Map::new());
                 offset = offset.saturating_sub(back.max(1));
                 back = (back * 2).max(2);
             } else {
