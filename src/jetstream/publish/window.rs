@@ -99,7 +99,7 @@ impl Window {
         self.tell_next();
         let window = self.clone();
         // It is told, since the window is still here.
-        async move { told.await.unwrap_or(Turn(window)) }
+        async move { told.await.unwrap_or_else(|_| Turn(window)) }
     }
 
     /// A place as soon as there is one.
