@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn names() {
-        for good in ["S", "ORDERS-1", "é", "a!#$%&()+,:;<=?@^_`|~-"] {
+        for good in ["S", "ORDERS-1", "Gr\u{fc}n-1$", "é", "a!#$%&()+,:;<=?@^_`|~-"] {
             assert!(check_stream(good).is_ok(), "{good}");
         }
         for bad in ["", "a.b", "a b", "*", ">a", "a/b", "a\\b", "\"a\"", "a'b", "[a]", "{a}", "a\n"]

@@ -5,8 +5,8 @@ use super::manage::show;
 use crate::error::{Error, Result as OwnResult};
 use crate::jetstream::api::{LONGEST_FILTER, Op};
 use crate::jetstream::context::JetStream;
+use crate::jetstream::names::{check_consumer, check_stream};
 use crate::schema::{self, Field, Given, Record, Version};
-use crate::subject::check_name;
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl Action {
 /// Both names are right if they are the same, as replies show them.
 fn check_names(given: &Given) -> OwnResult<()> {
     let Some(name) = given.get(config::NAME).map(Obj::text) else { return Ok(()) };
-    check_name("consumer", &name)?;
+    check_consumer(&name)?;
     match given.get(config::DURABLE_NAME) {
         Some(durable) if durable.text() != name => {
             Err(Error::invalid("-name conflicts with -durable_name"))
@@ -121,8 +121,8 @@ fn add_push_consumer(call: &Call<'_>) -> Result<Return> {
 /// makes the same one.
 fn create_or_update_consumer(call: &Call<'_>) -> Result<Return> {
     let (js, consumer) = (call.data::<JetStream>()?, call.arg(1)?);
-    check_name("stream", &call.arg(0)?.text())?;
-    check_name("consumer", &consumer.text())?;
+    check_stream(&call.arg(0)?.text())?;
+    check_consumer(&consumer.text())?;
     let mut given = options(call, &call.args()[2..])?;
     let named = given.get(config::NAME).is_some_and(|name| name.text() == consumer.text());
     if !named || given.get(config::DURABLE_NAME).is_some() {

@@ -6,10 +6,10 @@ use super::info::show;
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
+use crate::jetstream::names::check_stream;
 use crate::jetstream::ordered::watched;
 use crate::json;
 use crate::schema::{self, Record};
-use crate::subject::check_name;
 use crate::tcl::call::ANY;
 use crate::tcl::{self, Call, Interp, Method, Obj, Result, Return, oo};
 use serde_json::Value;
@@ -37,7 +37,7 @@ mod message {
 /// The checked name of a stream, and the configuration that the options behind it make.
 fn configuration(call: &Call<'_>, js: &JetStream) -> Result<(String, Value)> {
     let name = call.arg(0)?;
-    check_name("stream", &name.text())?;
+    check_stream(&name.text())?;
     let options = call.args().get(1..).unwrap_or_default();
     // Tcl's own error for an odd number, as a configuration that was shown is a dict.
     Obj::list(options).pairs(call.interp)?;
