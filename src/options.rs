@@ -176,9 +176,11 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
             true
         }
     };
-    if fits {
-        return Ok(value);
-    }
+    if fits { Ok(value) } else { Err(refused(name, kind, &value).into()) }
+}
+
+/// The error for a value that an option of this type does not take.
+pub fn refused(name: &str, kind: Type, value: &Obj) -> Error {
     let word = kind.word();
     let error = if matches!(kind, Type::Timeout) { Kind::BadTimeout } else { Kind::InvalidArg };
     let allowed = match kind {
@@ -186,7 +188,7 @@ pub fn check(interp: Interp<'_>, name: &str, kind: Type, value: Obj) -> Result<O
         _ => "",
     };
     let text = format!("Invalid value for the {word} option {name} : {}{allowed}", value.text());
-    Err(Error { hint: kind.allowed().map(Cow::Borrowed), ..Error::new(error, text) }.into())
+    Error { hint: kind.allowed().map(Cow::Borrowed), ..Error::new(error, text) }
 }
 
 /// A strict Tcl boolean: `0`, `1` and unambiguous beginnings of the six words, in any case.

@@ -36,10 +36,9 @@ fn nak(call: &Call<'_>) -> Result<Return> {
     let Some(delay) = given.int("delay") else {
         return answer(call, Bytes::from_static(b"-NAK"));
     };
-    let ns = delay.checked_mul(1_000_000).ok_or_else(|| {
-        let text = format!("Invalid value for the timeout option delay : {delay}");
-        Error::new(Kind::BadTimeout, text)
-    })?;
+    // The server counts in signed 64 bits.
+    let too_long = || options::refused("delay", Type::Timeout, &Obj::int(delay));
+    let ns = delay.checked_mul(1_000_000).ok_or_else(too_long)?;
     answer(call, format!("-NAK {{\"delay\":{ns}}}").into())
 }
 

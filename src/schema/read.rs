@@ -195,7 +195,7 @@ fn plain(interp: Interp<'_>, name: &str, kind: Type, is_ms: bool, value: &Obj) -
         Type::Int | Type::PosInt | Type::Timeout if is_ms => {
             // The server counts in signed 64 bits.
             let ns = options::integer(value).and_then(|ms| ms.checked_mul(1_000_000));
-            ns.ok_or_else(|| refused(kind.word(), name, value))?.into()
+            ns.ok_or_else(|| options::refused(name, kind, value))?.into()
         }
         Type::Int | Type::PosInt | Type::Timeout => number(value),
         Type::List => value.elements(interp)?.iter().map(Obj::string).collect(),
