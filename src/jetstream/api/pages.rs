@@ -32,19 +32,24 @@ impl Api {
         key: &str,
         mut fields: Map<String, Value>,
     ) -> Result<Vec<Value>> {
-        let mut all = Vec::new();
+        let (mut all, mut known) = (Vec::new(), HashSet::new());
+        let mut offset = 0;
         loop {
             // The first page is asked for as nats-tcl does, without an offset.
-            if !all.is_empty() {
-                fields.insert("offset".to_owned(), all.len().into());
+            if offset > 0 {
+                fields.insert("offset".to_owned(), offset.into());
             }
             let mut page = self.call(op, body(&fields)).await?;
             let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
             // Without any element the list is null.
-            let Some(Value::Array(mut items)) = page.get_mut(key).map(Value::take) else { break };
+            let Some(Value::Array(items)) = page.get_mut(key).map(Value::take) else { break };
             let empty = items.is_empty();
-            all.append(&mut items);
-            if empty || u64::try_from(all.len()).is_ok_and(|len| len >= total) {
+            offset += items.len() as u64;
+            // When others are made meanwhile it comes again with the next page.
+            let is_new =
+                |item: &Value| item.as_str().is_some_and(|name| known.insert(name.to_owned()));
+            all.extend(items.into_iter().filter(is_new));
+            if empty || offset >= total {
                 break;
             }
         }

@@ -6,6 +6,7 @@ use crate::jetstream::api::{Api, Listing, Op};
 use crate::jetstream::context::JetStream;
 use crate::json;
 use crate::schema::{self, Record, Table};
+use crate::subject;
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return, oo};
 use serde_json::Value;
@@ -54,6 +55,8 @@ fn stream_names(call: &Call<'_>) -> Result<Return> {
 
 fn stream_by_subject(call: &Call<'_>) -> Result<Return> {
     let subject = call.arg(0)?.string();
+    // Without any the server would name all streams.
+    subject::check_subscribe(&subject)?;
     let names = |api: Api| async move { api.stream_names(Some(&subject)).await };
     call.data::<JetStream>()?.run(call.interp, names, |_, outcome| match outcome?.first() {
         Some(name) => Ok(json::to_obj(name).into()),
