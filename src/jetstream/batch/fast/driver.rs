@@ -66,14 +66,8 @@ impl Shared {
         let mut state = lock(&self.state);
         let news = match input(&mut state.machine, self.now()) {
             Some(Effect::Tell(news)) => Some(news),
-            Some(Effect::Ping(seq)) => {
-                if let (Some(subject), Some(link)) = (&state.subject, self.link.upgrade()) {
-                    let reply = Some(self.reply(seq, Operation::Ping));
-                    // Fails only at the end of everything.
-                    let _ = link.publish(Outgoing { reply, ..Outgoing::new(subject.clone(), "") });
-                }
-                None
-            }
+            Some(Effect::Ping(seq)) => self.say(&state, seq, Operation::Ping),
+            Some(Effect::End(seq)) => self.say(&state, seq, Operation::End),
             None => None,
         };
         drop(state);
@@ -81,6 +75,16 @@ impl Shared {
         if let Some(news) = news {
             (self.tell)(news);
         }
+    }
+
+    /// Sends what is no message.
+    fn say(&self, state: &State, seq: u64, operation: Operation) -> Option<News> {
+        if let (Some(subject), Some(link)) = (&state.subject, self.link.upgrade()) {
+            let reply = Some(self.reply(seq, operation));
+            // Fails only at the end of everything.
+            let _ = link.publish(Outgoing { reply, ..Outgoing::new(subject.clone(), "") });
+        }
+        None
     }
 
     /// What comes out of the machine as soon as something does.

@@ -47,6 +47,8 @@ pub enum Effect {
     Tell(News),
     /// Ask with this sequence.
     Ping(u64),
+    /// End it with this sequence, again.
+    End(u64),
 }
 
 #[derive(Debug)]
@@ -54,8 +56,10 @@ enum Phase {
     Open,
     /// The server takes no more: its last word is on the way.
     Stopped,
-    /// It was asked to end.
-    Committing,
+    /// It was asked to end; whether something was asked after that.
+    Committing {
+        asked: bool,
+    },
     /// The last word: the acknowledgement, or why there is none.
     Over(Result<Value>),
 }
@@ -121,7 +125,7 @@ impl Machine {
             Phase::Open if self.acknowledged + self.every * OUTSTANDING <= self.sent => Room::Later,
             Phase::Open => Room::Free,
             Phase::Over(Err(error)) => Room::Never(error.clone()),
-            Phase::Over(Ok(_)) | Phase::Committing => Room::Never(over()),
+            Phase::Over(Ok(_)) | Phase::Committing { .. } => Room::Never(over()),
             Phase::Stopped => Room::Never(Error::new(
                 Kind::BatchIncomplete,
                 "The server has ended the batch after a message that is missing or refused",
@@ -162,14 +166,14 @@ impl Machine {
     pub fn commit(&mut self, message: bool, now: Duration) -> Result<Option<(u64, Operation)>> {
         match &self.phase {
             Phase::Over(Err(error)) => return Err(error.clone()),
-            Phase::Committing => return Err(over()),
+            Phase::Committing { .. } => return Err(over()),
             Phase::Stopped | Phase::Over(Ok(_)) => return Ok(None),
             Phase::Open if self.sent == 0 && !message => {
                 return Err(Error::invalid("There is nothing to commit"));
             }
             Phase::Open => {}
         }
-        self.phase = Phase::Committing;
+        self.phase = Phase::Committing { asked: false };
         let (sent, seq) = (self.sent, self.send(now));
         if message {
             return Ok(Some((seq, Operation::Commit)));
@@ -211,11 +215,13 @@ impl Machine {
                 // They may overtake one another only over different connections.
                 self.acknowledged = self.acknowledged.max(number("seq")).min(self.sent);
                 self.every = number("msgs").max(1);
-                None
+                self.lost_end()
             }
             Some("gap") => {
                 self.missing();
                 let last = number("seq").saturating_sub(1);
+                // What was before it is over, too: maybe what would have been acknowledged.
+                self.acknowledged = self.acknowledged.max(last).min(self.sent);
                 Some(Effect::Tell(News::Gap { first: number("last_seq"), last }))
             }
             Some("err") => {
@@ -232,6 +238,13 @@ impl Machine {
         }
     }
 
+    /// The server answers what was asked behind the end, and not the end: that was lost. One that
+    /// crosses its last word does no harm.
+    fn lost_end(&mut self) -> Option<Effect> {
+        let Phase::Committing { asked } = &mut self.phase else { return None };
+        std::mem::take(asked).then(|| Effect::End(self.sent + 1))
+    }
+
     fn missing(&mut self) {
         if self.strict && matches!(self.phase, Phase::Open) {
             self.phase = Phase::Stopped;
@@ -241,8 +254,8 @@ impl Machine {
     /// Whether there is a connection. What the last one has lost the server tells over the next one,
     /// when it is asked.
     pub fn connected(&mut self, connected: bool, now: Duration) -> Option<Effect> {
-        let back = connected && !std::mem::replace(&mut self.connected, connected);
-        (back && self.is_under_way()).then(|| self.ask(now))
+        let before = std::mem::replace(&mut self.connected, connected);
+        (connected && !before && self.is_under_way()).then(|| self.ask(now))
     }
 
     fn is_under_way(&self) -> bool {
@@ -251,6 +264,9 @@ impl Machine {
 
     fn ask(&mut self, now: Duration) -> Effect {
         self.asked = now;
+        if let Phase::Committing { asked } = &mut self.phase {
+            *asked = true;
+        }
         Effect::Ping(self.sent)
     }
 

@@ -128,6 +128,21 @@ fn silence_is_asked_about_and_ends() {
     assert_eq!(machine.outcome().expect("over").expect_err("late").kind, Kind::Timeout);
 }
 
+#[test]
+fn an_end_that_was_lost_is_sent_again() {
+    let ack = r#"{"type":"ack","seq":0,"msgs":10}"#;
+    let mut machine = sending(false, 3);
+    machine.commit(true, ms(0)).expect("open");
+    // That comes from before.
+    assert_eq!(hear(&mut machine, ack), None);
+    assert_eq!(machine.connected(false, ms(10)), None);
+    assert_eq!(machine.connected(true, ms(20)), Some(Effect::Ping(4)));
+    assert!(hear(&mut machine, r#"{"type":"gap","last_seq":4,"seq":5}"#).is_some());
+    assert_eq!(machine.acknowledged, 4);
+    assert_eq!(hear(&mut machine, ack), Some(Effect::End(5)));
+    assert_eq!(hear(&mut machine, ack), None);
+}
+
 /// What a server makes of what comes to it, in order.
 #[derive(Default)]
 struct Server {
@@ -155,6 +170,9 @@ impl Server {
                 return self.finish(out);
             }
         }
+        if seq <= self.last && operation == Operation::End {
+            return self.finish(out);
+        }
         self.last = self.last.max(seq);
         self.stored += u64::from(matches!(
             operation,
@@ -163,7 +181,8 @@ impl Server {
         match operation {
             Operation::Commit | Operation::End => self.finish(out),
             Operation::Start => out.push_back(ack(0, self.every)),
-            Operation::Ping => out.push_back(ack(self.last, self.every)),
+            // The last acknowledgement again.
+            Operation::Ping => out.push_back(ack(self.last / self.every * self.every, self.every)),
             Operation::Append if self.last.is_multiple_of(self.every) => {
                 out.push_back(ack(self.last, self.every));
             }
@@ -233,6 +252,7 @@ fn always_an_end() {
             };
             match effect {
                 Some(Effect::Ping(seq)) => there.push_back((seq, Operation::Ping)),
+                Some(Effect::End(seq)) => there.push_back((seq, Operation::End)),
                 Some(Effect::Tell(News::Gap { first, last })) => {
                     assert!(first <= last, "seed {seed}");
                     gaps += 1;
