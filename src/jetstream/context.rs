@@ -1,7 +1,8 @@
 //! `nats::jet_stream`: the JetStream context that a connection makes, and its API requests.
 
-use super::api::{Api, Discards, Op, Trace};
+use super::api::{Api, Discards, Op};
 use super::publish::Publishing;
+use super::tracing::Tracing;
 use crate::bridge::{self, Pending, Promise};
 use crate::connection::Connection;
 use crate::connection::log::Level;
@@ -25,7 +26,7 @@ pub struct JetStream {
     /// `$JS.API`, `$JS.<domain>.API` or what the user gave.
     pub prefix: Arc<str>,
     timeout_ms: i64,
-    trace: Option<Trace>,
+    tracing: Option<Tracing>,
     discards: Discards,
     pub publishing: Rc<Publishing>,
     children: Children,
@@ -46,14 +47,15 @@ impl JetStream {
 
     pub fn api(&self) -> crate::error::Result<Api> {
         let (link, prefix) = (self.connection.link()?, self.prefix.clone());
-        let (trace, discards) = (self.trace.clone(), self.discards.clone());
+        let trace = self.tracing.as_ref().map(|tracing| tracing.trace.clone());
+        let discards = self.discards.clone();
         Ok(Api { link, prefix, timeout: self.timeout(), trace, discards })
     }
 
     /// Logs what was asked and answered since the last time.
     pub fn log_trace(&self) {
-        for line in self.trace.iter().flat_map(Trace::take) {
-            self.connection.logger.log(Level::Debug, &line);
+        if let Some(tracing) = &self.tracing {
+            tracing.log(&self.connection);
         }
     }
 
@@ -66,7 +68,7 @@ impl JetStream {
 
     /// Logs an answer that is a message.
     pub fn log_message(&self, subject: &str, message: &Obj) {
-        if self.trace.is_some() {
+        if self.tracing.is_some() {
             let line = format!("<<< {subject} {}", message.text());
             self.connection.logger.log(Level::Debug, &line);
         }
@@ -219,13 +221,14 @@ fn create(call: &Call<'_>) -> Result<Return> {
         (None, None) => "$JS.API".into(),
     };
     let max_pending = given.int("max_pending").unwrap_or(MAX_PENDING).unsigned_abs();
+    let tracing = given.flag("trace").then(|| Tracing::new(call.interp, &connection));
     let js = oo::instantiate(call.interp, "::nats::jet_stream", |handle| {
         Rc::new(JetStream {
             handle,
             connection,
             prefix,
             timeout_ms: given.int("timeout").unwrap_or(5000),
-            trace: given.flag("trace").then(Trace::default),
+            tracing,
             discards: Discards::default(),
             publishing: Rc::new(Publishing::new(max_pending)),
             children: Children::default(),

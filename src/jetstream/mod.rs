@@ -8,6 +8,7 @@
 //! | `ordered` | the ordered consumer, which watches, `keys` and `history` are served by, too |
 //! | `push` | `nats::push_consumer` |
 //! | `delivery`, `credit` | messages of consumers on their way to callbacks; flow control |
+//! | `tracing` | `-trace`: from the API to the log |
 //! | `names` | which names streams and consumers may have |
 //! | `messages` | the methods that read stored messages, one or many |
 //! | `counters` | subjects whose messages are added up |
@@ -44,6 +45,7 @@ mod push;
 pub mod roll;
 pub mod stored;
 pub mod stream;
+mod tracing;
 mod unreadable;
 mod unreadable_pending;
 

@@ -4,11 +4,40 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock::lock;
 
-/// Collects lines on any thread until the Tcl thread takes them. Clones share the lines.
+/// Where lines wait until the Tcl thread takes them.
 #[derive(Clone, Default)]
-pub struct Trace(Arc<Mutex<Vec<String>>>);
+pub struct Lines(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    lines: Vec<String>,
+    /// Nobody takes them any more.
+    closed: bool,
+}
+
+impl Lines {
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.0).lines)
+    }
+
+    pub fn close(&self) {
+        lock(&self.0).closed = true;
+    }
+}
+
+/// Collects lines on any thread. Clones share them.
+#[derive(Clone)]
+pub struct Trace {
+    lines: Lines,
+    /// Called for the first one that waits.
+    come: Arc<dyn Fn() + Send + Sync>,
+}
 
 impl Trace {
+    pub fn new(lines: Lines, come: impl Fn() + Send + Sync + 'static) -> Trace {
+        Trace { lines, come: Arc::new(come) }
+    }
+
     pub fn request(&self, subject: &str, body: &[u8]) {
         self.add(">>>", subject, body);
     }
@@ -17,12 +46,17 @@ impl Trace {
         self.add("<<<", subject, body);
     }
 
-    pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut lock(&self.0))
-    }
-
     fn add(&self, mark: &str, subject: &str, body: &[u8]) {
         let line = format!("{mark} {subject} {}", String::from_utf8_lossy(body));
-        lock(&self.0).push(line);
+        let mut state = lock(&self.lines.0);
+        if state.closed {
+            return;
+        }
+        state.lines.push(line);
+        let first = state.lines.len() == 1;
+        drop(state);
+        if first {
+            (self.come)();
+        }
     }
 }
