@@ -15,6 +15,12 @@ pub struct StoredDelivery {
     pub reply: String,
 }
 
+impl StoredDelivery {
+    pub fn size(&self) -> usize {
+        self.message.size() + self.reply.len()
+    }
+}
+
 /// A message, however it was read.
 pub enum Delivered {
     Message(PackedMessage),
@@ -27,6 +33,14 @@ impl Delivered {
         match self {
             Delivered::Message(message) => std::str::from_utf8(message.reply()?).ok(),
             Delivered::Stored(stored) => Some(&stored.reply),
+        }
+    }
+
+    /// Bytes of subject, reply, header and payload.
+    pub fn size(&self) -> usize {
+        match self {
+            Delivered::Message(message) => message.len(),
+            Delivered::Stored(stored) => stored.size(),
         }
     }
 }

@@ -55,3 +55,18 @@ proc store_many {count {size 0} {first 1}} {
     raw::flush $::raw
 }
 proc delete_consumer {{name C}} { raw::api $::raw CONSUMER.DELETE.$::stream.$name }
+# A message that no client library reads: a header line without a colon, or a subject that is no UTF-8.
+proc store_malformed {body} { raw::request $::raw $::stream.a $body [list -raw "NATS/1.0\r\nno colon\r\n\r\n"] }
+proc store_no_utf8 {body} { raw::request $::raw $::stream.\xff\xfe $body }
+# As open_pull, through a proxy.
+proc open_proxied {{members ""}} {
+    open_pull $members
+    $::conn destroy
+    set ::proxy [proxy::start [server::port $::srv]]
+    set ::conn [open_conn [proxy::url $::proxy]]
+    set ::js [$::conn jet_stream]
+}
+proc close_proxied {} {
+    proxy::stop $::proxy
+    close_noisy_js
+}

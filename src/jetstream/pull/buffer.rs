@@ -5,8 +5,8 @@ use super::Report;
 use super::deliver::PullEvent;
 use crate::bridge::{Promise, Sender};
 use crate::error::{Error, Kind};
+use crate::jetstream::delivery::Delivered;
 use crate::lock::lock;
-use crate::transport::PackedMessage;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -37,19 +37,19 @@ struct State {
 }
 
 struct Held {
-    message: PackedMessage,
+    message: Delivered,
     /// When it came, or when the server was last told that it is being dealt with.
     since: Instant,
 }
 
 /// A message on its way to the one who has waited for it. If he has gone, the next one gets it.
 pub struct Taken {
-    message: Option<PackedMessage>,
+    message: Option<Delivered>,
     buffer: Arc<Buffer>,
 }
 
 impl Taken {
-    pub fn message(mut self) -> Option<PackedMessage> {
+    pub fn message(mut self) -> Option<Delivered> {
         let message = self.message.take();
         self.buffer.emptied();
         message
@@ -66,7 +66,7 @@ impl Drop for Taken {
 
 /// What there is for somebody who asks.
 pub enum Next {
-    Message(PackedMessage),
+    Message(Delivered),
     Nothing,
     Ended(Error),
 }
@@ -76,9 +76,9 @@ fn ended(reason: &str) -> Error {
 }
 
 impl State {
-    fn pop(&mut self) -> Option<PackedMessage> {
+    fn pop(&mut self) -> Option<Delivered> {
         let held = self.waiting.pop_front()?;
-        self.bytes -= held.message.len() as u64;
+        self.bytes -= held.message.size() as u64;
         Some(held.message)
     }
 }
@@ -89,7 +89,7 @@ impl Buffer {
     }
 
     /// A message has come. Given back if nobody will have it.
-    pub fn arrive(self: &Arc<Self>, message: PackedMessage) -> Option<PackedMessage> {
+    pub fn arrive(self: &Arc<Self>, message: Delivered) -> Option<Delivered> {
         let mut state = lock(&self.state);
         if state.end.is_some() {
             return Some(message);
@@ -100,13 +100,13 @@ impl Buffer {
             self.hand_over(taker, message);
             return None;
         }
-        state.bytes += message.len() as u64;
+        state.bytes += message.size() as u64;
         state.waiting.push_back(Held { message, since: Instant::now() });
         self.mark(&mut state);
         None
     }
 
-    fn hand_over(self: &Arc<Self>, taker: Taker, message: PackedMessage) {
+    fn hand_over(self: &Arc<Self>, taker: Taker, message: Delivered) {
         taker.complete(Ok(Some(Taken { message: Some(message), buffer: self.clone() })));
     }
 
@@ -118,7 +118,7 @@ impl Buffer {
     }
 
     /// Somebody has gone before he got it.
-    fn put_back(self: &Arc<Self>, message: PackedMessage) {
+    fn put_back(self: &Arc<Self>, message: Delivered) {
         let mut state = lock(&self.state);
         if let Some((_, taker)) = state.takers.pop_front() {
             drop(state);
@@ -127,12 +127,12 @@ impl Buffer {
         if state.end.is_some() {
             return self.events.send(PullEvent::Unwanted(message));
         }
-        state.bytes += message.len() as u64;
+        state.bytes += message.size() as u64;
         state.waiting.push_front(Held { message, since: Instant::now() });
     }
 
     /// The handler takes up to so many messages; true if there are more.
-    pub fn take(&self, most: usize, into: &mut Vec<PackedMessage>) -> bool {
+    pub fn take(&self, most: usize, into: &mut Vec<Delivered>) -> bool {
         let mut state = lock(&self.state);
         if !state.paused {
             for _ in 0..most {
@@ -242,7 +242,7 @@ impl Buffer {
     }
 
     /// Nobody gets any more, for this reason; what is left.
-    pub fn close(&self, reason: &str) -> Vec<PackedMessage> {
+    pub fn close(&self, reason: &str) -> Vec<Delivered> {
         let mut state = lock(&self.state);
         let error = ended(reason);
         state.end.get_or_insert_with(|| error.clone());
@@ -258,7 +258,7 @@ impl Buffer {
     }
 
     /// The connection is closed: who waits hears of it. With `all`, nobody gets what is left.
-    pub fn disconnect(&self, all: bool) -> Vec<PackedMessage> {
+    pub fn disconnect(&self, all: bool) -> Vec<Delivered> {
         let mut state = lock(&self.state);
         let (left, takers) = match all {
             true => Self::clear(&mut state),
@@ -271,7 +271,7 @@ impl Buffer {
         left
     }
 
-    fn clear(state: &mut State) -> (Vec<PackedMessage>, VecDeque<(u64, Taker)>) {
+    fn clear(state: &mut State) -> (Vec<Delivered>, VecDeque<(u64, Taker)>) {
         let left = std::mem::take(&mut state.waiting);
         state.bytes = 0;
         (left.into_iter().map(|held| held.message).collect(), std::mem::take(&mut state.takers))
@@ -283,8 +283,7 @@ impl Buffer {
         let old = state.waiting.iter_mut().filter(|held| now >= held.since + age);
         old.filter_map(|held| {
             held.since = now;
-            let reply = held.message.reply()?;
-            Some(String::from_utf8_lossy(reply).into_owned())
+            held.message.reply().map(str::to_owned)
         })
         .collect()
     }

@@ -18,8 +18,9 @@ use super::{PullConfig, Report, State};
 use crate::bridge::Sender;
 use crate::error::Result;
 use crate::jetstream::api::Api;
+use crate::jetstream::delivery::Delivered;
 use crate::lock::lock;
-use crate::transport::{ConnState, Link, Outgoing, PackedMessage, SubId};
+use crate::transport::{ConnState, Link, Outgoing, SubId};
 
 /// The result of the creation, told on the runtime thread.
 pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
@@ -230,17 +231,16 @@ impl PullConsumer {
     }
 
     /// Gives messages back to the server, for others.
-    pub fn give_back(&self, messages: &[PackedMessage]) {
+    pub fn give_back(&self, messages: &[Delivered]) {
         let link = lock(&self.api).link.clone();
-        let bytes = messages.iter().map(|message| message.len() as u64).sum();
+        let bytes = messages.iter().map(|message| message.size() as u64).sum();
         self.signals.give_back(messages.len() as u64, bytes);
         if link.check_process().is_err() {
             return;
         }
-        for reply in messages.iter().filter_map(PackedMessage::reply) {
-            let reply = String::from_utf8_lossy(reply).into_owned();
+        for reply in messages.iter().filter_map(Delivered::reply) {
             // Without a link they come again by themselves, if later.
-            let _ = link.publish(Outgoing::new(reply, "-NAK"));
+            let _ = link.publish(Outgoing::new(reply.to_owned(), "-NAK"));
         }
     }
 

@@ -5,10 +5,11 @@ use super::consumer::PullConsumer;
 use super::object::Pull;
 use crate::bridge::Rest;
 use crate::error_code::error_code;
+use crate::jetstream::delivery::Delivered;
 use crate::message::Batch;
 use crate::tcl::coroutine::{self, Busy};
 use crate::tcl::{Dict, Interp, List, Obj, Prefix};
-use crate::transport::{Outgoing, PackedMessage};
+use crate::transport::Outgoing;
 use std::rc::Rc;
 
 /// How many messages are taken from the buffer at once for a list.
@@ -20,7 +21,7 @@ pub enum PullEvent {
     Messages,
     Report(Report),
     /// Somebody has left without it, and nobody else will come.
-    Unwanted(PackedMessage),
+    Unwanted(Delivered),
 }
 
 impl Pull {
@@ -68,7 +69,7 @@ impl Pull {
         let Some(message) = taken.pop() else { return };
         self.taken.set(taken);
         self.delivered.set(self.delivered.get() + 1);
-        let fine = callback.call(interp, [self.dicts.of_message(&message)]);
+        let fine = callback.call(interp, [self.dicts.dict(&message)]);
         match self.busy(interp, callback) {
             None => self.dealt_with(consumer, fine, std::slice::from_ref(&message)),
             Some(busy) => self.dealt_with_later(&busy, vec![message]),
@@ -90,7 +91,7 @@ impl Pull {
             let more = consumer.buffer.take(STEP, &mut messages);
             let mut time = true;
             for message in messages.iter().skip(done) {
-                list.push(&self.dicts.of_message(message));
+                list.push(&self.dicts.dict(message));
                 time &= batch.add();
             }
             done = messages.len();
@@ -117,7 +118,7 @@ impl Pull {
         callback.words().first().and_then(|word| coroutine::busy(interp, word))
     }
 
-    fn dealt_with_later(&self, busy: &Busy, messages: Vec<PackedMessage>) {
+    fn dealt_with_later(&self, busy: &Busy, messages: Vec<Delivered>) {
         let weak = self.weak.clone();
         busy.when_free(move || {
             let Some(this) = weak.upgrade() else { return };
@@ -131,23 +132,22 @@ impl Pull {
         });
     }
 
-    fn dealt_with(&self, consumer: &PullConsumer, fine: bool, messages: &[PackedMessage]) {
+    fn dealt_with(&self, consumer: &PullConsumer, fine: bool, messages: &[Delivered]) {
         self.answer(fine, messages);
-        let bytes = messages.iter().map(|message| message.len() as u64).sum();
+        let bytes = messages.iter().map(|message| message.size() as u64).sum();
         consumer.consumed(messages.len() as u64, bytes);
         consumer.buffer.emptied();
     }
 
     /// `-ack on_return`.
-    fn answer(&self, fine: bool, messages: &[PackedMessage]) {
+    fn answer(&self, fine: bool, messages: &[Delivered]) {
         let Some(nak) = &self.nak else { return };
         // Without a link there is nobody to be told: the messages come again.
         let Ok(link) = self.js.connection.link() else { return };
-        for reply in messages.iter().filter_map(PackedMessage::reply) {
-            let reply = String::from_utf8_lossy(reply).into_owned();
+        for reply in messages.iter().filter_map(Delivered::reply) {
             let out = match fine {
-                true => Outgoing::new(reply, ""),
-                false => Outgoing::new(reply, nak.clone()),
+                true => Outgoing::new(reply.to_owned(), ""),
+                false => Outgoing::new(reply.to_owned(), nak.clone()),
             };
             let _ = link.publish(out);
         }

@@ -9,8 +9,10 @@ use super::buffer::Buffer;
 use super::consumer::{Done, Signals};
 use super::deliver::PullEvent;
 use super::machine::{Action, Fate, Machine, Status};
+use super::unreadable::Search;
 use crate::bridge::Sender;
 use crate::jetstream::api::Api;
+use crate::jetstream::delivery::Delivered;
 use crate::lock::lock;
 use crate::transport::{Message, Outgoing, PackedMessage, RequestId, Sink};
 
@@ -27,6 +29,8 @@ pub(super) struct Driver {
     pub(super) question: Option<RequestId>,
     /// Hears that the server does not allow requests, or their inbox.
     pub(super) supervision: Option<RequestId>,
+    /// For what may have cost the connection.
+    pub(super) search: Search,
     pub(super) timer: Option<Instant>,
     /// Kept alive are messages that wait longer than this.
     pub(super) keep_alive: Option<Duration>,
@@ -65,6 +69,7 @@ impl Driver {
                 inbox: String::new(),
                 question: None,
                 supervision: None,
+                search: Search::default(),
                 timer: None,
                 keep_alive: None,
                 actions: Vec::new(),
@@ -137,29 +142,33 @@ impl Driver {
         let pin = self.machine.group().and_then(|_| message.header("Nats-Pin-Id"));
         let mut actions = std::mem::take(&mut self.actions);
         let fate = self.machine.message(size, pin, Instant::now(), &mut actions);
-        let message = PackedMessage::new(message);
-        let unwanted = match fate {
-            Fate::Deliver if self.signals.leaving.load(Ordering::Acquire) => Some(message),
-            Fate::Deliver => self.buffer.arrive(message),
-            Fate::GiveBack => Some(message),
-        };
-        if let Some(message) = unwanted {
-            self.give_back(&message);
-            if fate == Fate::Deliver {
-                self.signals.give_back(1, size);
-            }
+        let message = Delivered::Message(PackedMessage::new(message));
+        match fate {
+            Fate::Deliver => self.arrive(message, size),
+            Fate::GiveBack => self.give_back(&message),
         }
         self.perform(&mut actions);
         self.actions = actions;
         self.settle_credit();
     }
 
+    /// Hands it over, for the program, if that still wants messages.
+    pub(super) fn arrive(&self, message: Delivered, size: u64) {
+        let unwanted = match self.signals.leaving.load(Ordering::Acquire) {
+            true => Some(message),
+            false => self.buffer.arrive(message),
+        };
+        if let Some(message) = unwanted {
+            self.give_back(&message);
+            self.signals.give_back(1, size);
+        }
+    }
+
     /// Lets others have it at once.
-    fn give_back(&self, message: &PackedMessage) {
+    fn give_back(&self, message: &Delivered) {
         if let Some(reply) = message.reply() {
-            let reply = String::from_utf8_lossy(reply).into_owned();
             // It comes again by itself, if later.
-            let _ = self.api.link.publish(Outgoing::new(reply, "-NAK"));
+            let _ = self.api.link.publish(Outgoing::new(reply.to_owned(), "-NAK"));
         }
     }
 

@@ -16,7 +16,8 @@
 //!
 //! Here is what happens while all goes well. `books` counts, `request` asks for more, `status` reads
 //! what the server says of requests, `health` notices when it says nothing, `connection` goes through
-//! losses, `presence` asks for the consumer, `ending` ends it.
+//! losses, `unreadable` gets in what may have been their reason, `presence` asks for the consumer,
+//! `ending` ends it.
 
 mod action;
 mod books;
@@ -26,6 +27,7 @@ mod health;
 mod presence;
 mod request;
 mod status;
+mod unreadable;
 
 use std::time::{Duration, Instant};
 
@@ -100,6 +102,8 @@ pub struct Machine {
     /// The consumer may not be asked for by this user.
     may_ask: bool,
     pin: Option<String>,
+    /// The sizes of messages that were found and wait until nothing is under way.
+    found: Vec<u64>,
     last_traffic: Instant,
     armed: Option<Instant>,
     /// Refusals since the last message; the next request waits the longer.
@@ -142,6 +146,7 @@ impl Machine {
             limits: Limits::default(),
             may_ask: true,
             pin: None,
+            found: Vec::new(),
             last_traffic: now,
             armed: None,
             refusals: 0,
@@ -225,13 +230,18 @@ impl Machine {
             return Fate::GiveBack;
         }
         self.books.receive(size);
+        self.end_if_enough(now, out);
+        self.refill(now, out);
+        self.settle(now, out);
+        Fate::Deliver
+    }
+
+    /// `-stop_after`
+    fn end_if_enough(&mut self, now: Instant, out: &mut Vec<Action>) {
         if self.config.stop_after.is_some_and(|most| self.books.accepted() >= most) {
             let text = format!("{} messages were delivered", self.books.accepted());
             self.end(Report::new(State::Stopped, text), OnItsWay::GivenBack, now, out);
         }
-        self.refill(now, out);
-        self.settle(now, out);
-        Fate::Deliver
     }
 
     /// The program has dealt with so many messages and bytes, ever, and given back so many of them.

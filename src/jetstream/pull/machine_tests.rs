@@ -96,6 +96,8 @@ impl Rig {
                     self.log.push(format!("ask {seq} {filter}"));
                 }
                 Action::AckWait(_) => {}
+                Action::Look => self.log.push("look".into()),
+                Action::Found { count } => self.log.push(format!("found {count}")),
                 Action::Created => self.log.push("created".into()),
                 Action::Failed(error) => self.log.push(format!("failed {:?}", error.kind)),
                 Action::Report(report) => {
@@ -135,6 +137,10 @@ impl Rig {
     fn over(&mut self) {
         let token = self.retired.pop().expect("a retirement");
         self.run(|machine, now, out| machine.retired(token, now, out));
+    }
+
+    fn found(&mut self, sizes: &[u64]) {
+        self.run(|machine, now, out| machine.found(sizes.to_vec(), now, out));
     }
 
     fn connection(&mut self, state: ConnState) {
@@ -483,4 +489,63 @@ fn a_closed_connection_and_another_one() {
     rig.connection(ConnState::Connected(1));
     rig.info(Ok(info()));
     assert_eq!((rig.take(), rig.batches()), (vec!["resumed ".to_owned()], vec![10, 10]));
+}
+
+#[test]
+fn a_loss_while_something_was_owed_may_have_been_a_message() {
+    let mut rig = Rig::running(config());
+    rig.connection(ConnState::Connected(2));
+    assert_eq!(rig.take(), ["look"]);
+    rig.over();
+    assert_eq!(rig.batches(), [10, 10]);
+    rig.found(&[]);
+    assert!(rig.retired.is_empty());
+    rig.found(&[7, 7]);
+    assert!(rig.take().is_empty(), "requests are under way");
+    rig.over();
+    assert_eq!(rig.take(), ["found 2"]);
+    assert_eq!(rig.batches(), [10, 10, 8]);
+    assert_eq!(rig.machine.counts_consumed(), (0, 0, 0));
+    rig.consumed(2, 14);
+    assert_eq!(rig.machine.counts_consumed(), (2, 14, 0));
+}
+
+#[test]
+fn no_loss_of_ours() {
+    let mut rig = Rig::running(PullConfig { max_messages: 1, ..config() });
+    rig.message(1);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    assert_eq!(rig.take(), ["live ", "stale Connection lost"], "nothing was owed");
+}
+
+#[test]
+fn what_was_found_has_to_fit() {
+    let limits = PullConfig { max_messages: 3, max_bytes: Some(100), ..config() };
+    let mut rig = Rig::running(limits);
+    rig.connection(ConnState::Connected(2));
+    rig.found(&[200, 1, 1, 1]);
+    rig.take();
+    rig.over();
+    assert_eq!(rig.take(), ["found 1"], "or it would never come");
+    rig.consumed(1, 200);
+    rig.found(&[1, 98, 2, 1]);
+    rig.over();
+    assert_eq!(rig.take(), ["found 2"]);
+}
+
+#[test]
+fn what_was_found_counts_and_is_wanted_no_longer_than_the_rest() {
+    let mut rig = Rig::running(PullConfig { stop_after: Some(2), ..config() });
+    rig.connection(ConnState::Connected(2));
+    rig.found(&[1, 1, 1]);
+    rig.over();
+    assert_eq!(rig.take(), ["look", "found 2", "ended 2 messages were delivered"]);
+
+    let mut rig = Rig::running(config());
+    rig.connection(ConnState::Connected(2));
+    rig.found(&[1]);
+    rig.run(|machine, now, out| machine.stop(now, out));
+    rig.over();
+    assert_eq!(rig.take(), ["look", "ended stopped"]);
 }

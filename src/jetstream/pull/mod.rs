@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `machine` | decides and does nothing: no I/O, no clock |
 //! | `driver`, `perform` | do and decide nothing: inputs for the machine; what becomes of its actions |
+//! | `unreadable` | messages that nobody can read, found after losses |
 //! | `consumer` | the handle, and the task that runs all this |
 //! | `buffer` | messages that have come and that the program has not taken |
 //! | `wanted` | the words of `$js pull` |
@@ -21,6 +22,7 @@ mod machine;
 mod next;
 pub mod object;
 mod perform;
+mod unreadable;
 mod wanted;
 
 #[cfg(test)]

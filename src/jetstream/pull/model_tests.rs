@@ -52,6 +52,7 @@ enum Packet {
     Status { incarnation: u64, id: u64, code: u16, text: &'static str, left: Option<(u64, u64)> },
     Retired { token: u64 },
     Info { token: u64, answer: Result<Value, Error> },
+    Found,
 }
 
 struct World {
@@ -87,6 +88,12 @@ struct World {
     ended: bool,
     failed: bool,
     pin: u64,
+    /// Of so many messages, one costs the connection.
+    unreadable: Option<u64>,
+    /// Those that were found.
+    found: Vec<(u64, u64, u64)>,
+    /// When the program got them.
+    known: BTreeMap<u64, u64>,
 }
 
 impl World {
@@ -122,6 +129,9 @@ impl World {
             ended: false,
             failed: false,
             pin: 1,
+            unreadable: None,
+            found: Vec::new(),
+            known: BTreeMap::new(),
         };
         world.run(|machine, now, out| machine.start(now, out));
         world
@@ -149,7 +159,16 @@ impl World {
                     };
                     self.wire.push_back(Packet::Info { token, answer });
                 }
-                Action::AskMessage { .. } | Action::AckWait(_) | Action::Created => {}
+                Action::Look if self.connected => self.wire.push_back(Packet::Found),
+                Action::Found { count } => {
+                    for (seq, count, size) in self.found.drain(..).take(count) {
+                        self.known.insert(seq, self.tick);
+                        self.accepted += 1;
+                        self.buffer.push_back((seq, count, size));
+                    }
+                }
+                Action::Look | Action::AskMessage { .. } | Action::AckWait(_) | Action::Created => {
+                }
                 // That is allowed: whoever wanted it hears of it.
                 Action::Failed(_) => self.failed = true,
                 Action::Report(_) => {}
@@ -289,20 +308,7 @@ impl World {
 
     fn go_wrong(&mut self) {
         match self.random.below(9) {
-            0 | 1 if self.connected => {
-                self.connected = false;
-                // Questions are answered by their timeout.
-                self.wire.retain(|packet| matches!(packet, Packet::Info { .. }));
-                for packet in &mut self.wire {
-                    if let Packet::Info { answer, .. } = packet {
-                        *answer = Err(Error::new(Kind::Timeout, "lost"));
-                    }
-                }
-                if self.random.percent(50) {
-                    self.requests.clear();
-                }
-                self.run(|machine, now, out| machine.connection(ConnState::Disconnected, now, out));
-            }
+            0 | 1 if self.connected => self.disconnect(),
             2 => self.end_all(409, "Leadership Change", false),
             3 => self.end_all(409, "Server Shutdown", true),
             // Nobody hears of that.
@@ -333,9 +339,46 @@ impl World {
         }
     }
 
+    fn disconnect(&mut self) {
+        self.connected = false;
+        // Questions are answered by their timeout.
+        self.wire.retain(|packet| matches!(packet, Packet::Info { .. }));
+        for packet in &mut self.wire {
+            if let Packet::Info { answer, .. } = packet {
+                *answer = Err(Error::new(Kind::Timeout, "lost"));
+            }
+        }
+        if self.random.percent(50) {
+            self.requests.clear();
+        }
+        self.run(|machine, now, out| machine.connection(ConnState::Disconnected, now, out));
+    }
+
+    fn is_unreadable(&self, seq: u64) -> bool {
+        self.unreadable.is_some_and(|part| seq.is_multiple_of(part))
+    }
+
+    /// What a search finds, of which the program gets each once, until it would come again.
+    fn find(&mut self) {
+        let due = |(seq, _): &(&u64, &(u64, u64))| {
+            let known = self.known.get(seq);
+            self.is_unreadable(**seq) && known.is_none_or(|at| self.tick >= at + ACK_WAIT)
+        };
+        let found = self
+            .pending
+            .iter()
+            .filter(due)
+            .filter_map(|(seq, (_, count))| Some((*seq, *count, *self.stored.get(seq)?)));
+        self.found = found.collect();
+        let sizes = self.found.iter().map(|(_, _, size)| *size).collect();
+        self.run(|machine, now, out| machine.found(sizes, now, out));
+    }
+
     fn receive(&mut self) {
         match self.wire.pop_front() {
             None => {}
+            Some(Packet::Message { seq, .. }) if self.is_unreadable(seq) => self.disconnect(),
+            Some(Packet::Found) => self.find(),
             Some(Packet::Message { seq, count, size }) => {
                 let pin = self.config.group.as_ref().map(|_| self.pin.to_string());
                 let fate =
@@ -462,6 +505,10 @@ impl World {
 }
 
 fn runs(cases: u64, vary: impl Fn(&mut Random, &mut PullConfig)) {
+    runs_beside(None, cases, vary);
+}
+
+fn runs_beside(unreadable: Option<u64>, cases: u64, vary: impl Fn(&mut Random, &mut PullConfig)) {
     for seed in 0..cases {
         let mut random = Random(seed.wrapping_mul(77) + 1);
         let mut config = PullConfig {
@@ -472,6 +519,7 @@ fn runs(cases: u64, vary: impl Fn(&mut Random, &mut PullConfig)) {
         };
         vary(&mut random, &mut config);
         let mut world = World::new(seed, config);
+        world.unreadable = unreadable;
         for _ in 0..1500 {
             if world.random.percent(20) {
                 let count = world.random.below(6);
@@ -513,6 +561,12 @@ fn with_a_pin() {
             priority: None,
         });
     });
+}
+
+#[test]
+fn beside_messages_that_nobody_can_read() {
+    runs_beside(Some(13), 200, |_, _| {});
+    runs_beside(Some(5), 50, |random, config| config.max_bytes = Some(100 + random.below(900)));
 }
 
 #[test]

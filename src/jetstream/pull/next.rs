@@ -4,9 +4,9 @@ use super::buffer::{Next, Taken};
 use super::object::{Pull, consumer_of};
 use crate::bridge;
 use crate::error::Error;
+use crate::jetstream::delivery::Delivered;
 use crate::options::{self, Type};
 use crate::tcl::{Call, Result, Return};
-use crate::transport::PackedMessage;
 use std::time::Duration;
 
 const OPTIONS: &[options::Spec] = &[("timeout", Type::Timeout)];
@@ -57,13 +57,13 @@ fn finish(this: &Pull, outcome: crate::error::Result<Option<Taken>>) -> Result<R
 }
 
 impl Pull {
-    fn hand_out(&self, message: &PackedMessage) -> Return {
+    fn hand_out(&self, message: &Delivered) -> Return {
         let (messages, bytes) = self.uncredited.get();
-        self.uncredited.set((messages + 1, bytes + message.len() as u64));
+        self.uncredited.set((messages + 1, bytes + message.size() as u64));
         self.delivered.set(self.delivered.get() + 1);
         if let Some(consumer) = self.running() {
             consumer.buffer.emptied();
         }
-        self.dicts.of_message(message).into()
+        self.dicts.dict(message).into()
     }
 }

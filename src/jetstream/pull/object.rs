@@ -10,12 +10,12 @@ use crate::bridge::{self, LanePlace, Receiver};
 use crate::connection::Follower;
 use crate::error::Error;
 use crate::jetstream::context::JetStream;
-use crate::jetstream::delivery::Dicts;
+use crate::jetstream::delivery::{Delivered, Dicts};
 use crate::tcl::call::ANY;
 use crate::tcl::{
     Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };
-use crate::transport::{Link, PackedMessage};
+use crate::transport::Link;
 use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
 
@@ -38,7 +38,7 @@ pub struct Pull {
     /// What `next` has handed out and is being dealt with: messages and bytes.
     pub(super) uncredited: Cell<(u64, u64)>,
     /// Kept for its memory.
-    pub(super) taken: Cell<Vec<PackedMessage>>,
+    pub(super) taken: Cell<Vec<Delivered>>,
     running: OnceCell<Running>,
 }
 

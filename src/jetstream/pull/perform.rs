@@ -31,6 +31,8 @@ impl Driver {
                 Action::Pull { id, body } => self.pull(id, body),
                 Action::AskConsumer { token } => self.ask_consumer(token),
                 Action::AskMessage { token, seq, filter } => self.ask_message(token, seq, &filter),
+                Action::Look => self.look(),
+                Action::Found { count } => self.deliver_found(count),
                 Action::AckWait(limit) => {
                     self.signals.set_acknowledges(limit.is_some());
                     self.keep_alive = limit.filter(|_| self.signals.keep_alive).map(|t| t / PART);
@@ -60,7 +62,7 @@ impl Driver {
         }
     }
 
-    fn report(&mut self, report: Report) {
+    pub(super) fn report(&mut self, report: Report) {
         self.remember(&report);
         self.events.send(PullEvent::Report(report));
     }
@@ -196,6 +198,7 @@ impl Driver {
         if let Some(id) = self.question.take() {
             self.api.link.cancel(id);
         }
+        self.search.end();
         let closed = Error::new(Kind::ConnectionClosed, "Connection closed");
         self.finish(Err(closed));
     }

@@ -33,6 +33,13 @@ pub enum Action {
         seq: u64,
         filter: String,
     },
+    /// Look for a message that nobody can read: there is another connection, and it may be the
+    /// reason. What is found goes to `found`.
+    Look,
+    /// The program gets so many of those that were found; the others come again.
+    Found {
+        count: usize,
+    },
     /// What the consumer says of acknowledgements: how long it waits for them, if it wants any.
     AckWait(Option<Duration>),
     /// The first request is sent: whoever made the consumer has it.

@@ -90,6 +90,12 @@ impl Books {
         self.clear_when_served();
     }
 
+    /// One has come that no present request has brought.
+    pub fn find(&mut self, bytes: u64) {
+        self.received += 1;
+        self.received_bytes += bytes;
+    }
+
     /// The program has dealt with so many, ever; some of them without having seen them.
     pub fn consume(&mut self, messages: u64, bytes: u64, returned: u64) {
         self.consumed = messages.clamp(self.consumed, self.received);

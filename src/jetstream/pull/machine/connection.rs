@@ -35,6 +35,7 @@ impl Machine {
                 self.offline();
                 self.listening = false;
                 self.books.forget();
+                self.found.clear();
                 let error = Error::new(Kind::ConnectionClosed, "Connection closed");
                 if self.first {
                     self.phase = Phase::Stopped;
@@ -72,6 +73,9 @@ impl Machine {
     fn reconnected(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.refusals = 0;
         self.pause_until = None;
+        if self.books.asked() > 0 {
+            out.push(Action::Look);
+        }
         match self.listening {
             true => self.retire(self.absent, now, out),
             false => self.retired_now_asking(true, now, out),
@@ -102,6 +106,7 @@ impl Machine {
 
     fn retired_now_asking(&mut self, asks: bool, now: Instant, out: &mut Vec<Action>) {
         self.books.forget();
+        self.deliver_found(now, out);
         if self.end_if_wanted(out) {
             return;
         }

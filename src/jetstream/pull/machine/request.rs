@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// How many more there may be before it stops by itself.
-    fn wanted(&self) -> u64 {
+    pub(super) fn wanted(&self) -> u64 {
         let coming = self.books.accepted() + self.books.asked();
         self.config.stop_after.map_or(u64::MAX, |most| most.saturating_sub(coming))
     }
