@@ -36,10 +36,13 @@ const fn header(
     HeaderOption { option, header, form, since }
 }
 
+/// What each server has that has JetStream. One without headers is refused by the headers themselves.
+const ALWAYS: Version = (0, 0, 0);
+
 const HEADERS: &[HeaderOption] = &[
-    header("stream", "Nats-Expected-Stream", Form::Text, (2, 2, 0)),
-    header("msg_id", "Nats-Msg-Id", Form::Text, (2, 2, 0)),
-    header("expect_last_seq", "Nats-Expected-Last-Sequence", Form::Sequence, (2, 2, 0)),
+    header("stream", "Nats-Expected-Stream", Form::Text, ALWAYS),
+    header("msg_id", "Nats-Msg-Id", Form::Text, ALWAYS),
+    header("expect_last_seq", "Nats-Expected-Last-Sequence", Form::Sequence, ALWAYS),
     header(
         "expect_last_subject_seq",
         "Nats-Expected-Last-Subject-Sequence",
@@ -47,7 +50,7 @@ const HEADERS: &[HeaderOption] = &[
         (2, 3, 1),
     ),
     header("expect_subject", "Nats-Expected-Last-Subject-Sequence-Subject", Form::Text, (2, 11, 0)),
-    header("expect_last_msg_id", "Nats-Expected-Last-Msg-Id", Form::Text, (2, 2, 0)),
+    header("expect_last_msg_id", "Nats-Expected-Last-Msg-Id", Form::Text, ALWAYS),
     header("rollup", "Nats-Rollup", Form::Text, (2, 6, 2)),
     header("ttl", "Nats-TTL", Form::Lifetime, (2, 11, 0)),
     header("incr", "Nats-Incr", Form::Increment, (2, 12, 0)),
