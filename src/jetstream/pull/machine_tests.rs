@@ -330,7 +330,7 @@ fn over_a_new_connection_the_old_requests_end_first() {
     rig.message(1);
     rig.over();
     assert_eq!(rig.batches(), [10, 8]);
-    assert_eq!((rig.take(), rig.incarnation), (vec!["resumed ".to_owned()], 2));
+    assert_eq!((rig.take(), rig.incarnation), (vec!["look".to_owned(), "resumed ".into()], 2));
     // A retirement of which nothing is heard must not be the end.
     rig.connection(ConnState::Connected(3));
     rig.pass(Duration::from_secs(3));
