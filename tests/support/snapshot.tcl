@@ -15,6 +15,7 @@ namespace eval snapshot {
 
 proc snapshot::open {url args} {
     variable S
+    array unset S
     array set S [dict merge [list -writers 10 -history 1 -replicas 1 -keys 1000 -write_to $url] $args]
     set S(bucket) W[incr ::snapshot::serial]
     set S(conn) [nats::connection new reader]
@@ -43,11 +44,15 @@ proc snapshot::open {url args} {
 
 proc snapshot::close {} {
     variable S
-    chan close $S(pipe) write
-    gets $S(pipe) written
-    ::close $S(pipe)
-    $S(js) delete_kv_bucket $S(bucket)
-    $S(conn) destroy
+    # Without writers if `open` has failed.
+    set written 0
+    if {[info exists S(pipe)]} {
+        chan close $S(pipe) write
+        gets $S(pipe) written
+        ::close $S(pipe)
+        $S(js) delete_kv_bucket $S(bucket)
+    }
+    if {[info exists S(conn)]} { $S(conn) destroy }
     return $written
 }
 
