@@ -20,14 +20,14 @@ pub fn check_publish(subject: &str) -> Result<()> {
 }
 
 /// A token that a server takes: nothing that the protocol needs, no wildcard.
-fn literal(token: &str) -> bool {
-    !matches!(token, "" | "*" | ">") && token.bytes().all(|c| c > b' ' && c != 0x7f)
+fn literal(token: &[u8]) -> bool {
+    !matches!(token, b"" | b"*" | b">") && token.iter().all(|c| *c > b' ' && *c != 0x7f)
 }
 
 /// Whether a server takes it as the subject of a message, be it one that [`check_publish`] refuses:
 /// other clients do not have its rules.
 pub fn is_literal(subject: &str) -> bool {
-    subject.split('.').all(literal)
+    subject.as_bytes().split(|c| *c == b'.').all(literal)
 }
 
 /// A subject that others may have chosen.

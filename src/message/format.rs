@@ -129,7 +129,11 @@ impl MessageFormat {
 
     /// The reply subject in a message dict.
     pub fn reply_of(&self, interp: Interp<'_>, dict: &Obj) -> Result<Obj> {
-        field(interp, dict, &self.reply)
+        let keys = [&self.header, &self.data, &self.subject, &self.reply, &self.sub_id];
+        match dict.beside(keys, 3) {
+            Some(reply) => Ok(reply),
+            None => field(interp, dict, &self.reply),
+        }
     }
 
     /// What a message dict says.

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
+use std::thread::LocalKey;
 
 /// A Tcl value with one reference, ours or that of a word of the command that runs. Not `Send`:
 /// values live and die on their thread.
@@ -106,6 +107,26 @@ impl Obj {
         let raw = items.map(Obj::raw);
         // SAFETY: as in list; all items live during the call.
         unsafe { Obj::made(stubs::new_list_obj(N as isize, raw.as_ptr())) }
+    }
+
+    /// The value beside the key at `at` of a list of names and values that [`Obj::list_of`] has made of
+    /// these very keys. `None` if this is something else, or is a dict by now. A look-up in the dict that
+    /// it stands for says the same, but makes a table first.
+    pub fn beside<const N: usize>(&self, keys: [&Obj; N], at: usize) -> Option<Obj> {
+        // SAFETY: a live list, whose elements stay where they are: nothing runs meanwhile. The place is
+        // among them once their number is known.
+        unsafe {
+            if (*self.raw()).type_ptr != list_type() {
+                return None;
+            }
+            let (items, count) = stubs::list_obj_get_elements(ptr::null_mut(), self.raw())?;
+            let mut own = keys.iter().enumerate();
+            let same = |(i, key): (usize, &&Obj)| *items.add(2 * i) == key.raw();
+            if count != 2 * N || at >= N || !own.all(same) {
+                return None;
+            }
+            Obj::from_raw(*items.add(2 * at + 1))
+        }
     }
 
     /// The string representation in Tcl's internal form.
@@ -269,19 +290,29 @@ impl From<Dict> for Obj {
     }
 }
 
-/// The type pointer of byte arrays: read off one, because Tcl 9 does not register the type.
+/// The type pointer of byte arrays.
 fn byte_array_type() -> *const c_void {
     thread_local!(static TYPE: Cell<*const c_void> = const { Cell::new(ptr::null()) });
-    TYPE.with(|cell| {
-        if cell.get().is_null() {
-            // SAFETY: a value of ours, made here; the field's place is fixed.
-            unsafe {
-                let sample = Obj::made(stubs::new_byte_array_obj(b"\xFF".as_ptr(), 1));
-                cell.set((*sample.raw()).type_ptr);
-            }
-        }
-        cell.get()
-    })
+    // SAFETY: makes a new value.
+    type_of(&TYPE, || unsafe { Obj::made(stubs::new_byte_array_obj(b"\xFF".as_ptr(), 1)) })
+}
+
+/// The type pointer of lists.
+fn list_type() -> *const c_void {
+    thread_local!(static TYPE: Cell<*const c_void> = const { Cell::new(ptr::null()) });
+    type_of(&TYPE, || Obj::list(&[Obj::empty()]))
+}
+
+/// A type pointer: read off a value of it, because Tcl 9 does not register all types.
+fn type_of(
+    known: &'static LocalKey<Cell<*const c_void>>,
+    sample: impl FnOnce() -> Obj,
+) -> *const c_void {
+    if known.get().is_null() {
+        // SAFETY: a live value; the field's place is fixed.
+        known.set(unsafe { (*sample().raw()).type_ptr });
+    }
+    known.get()
 }
 
 impl Clone for Obj {
