@@ -39,6 +39,10 @@ pub fn to_utf8_bytes(tcl: &[u8]) -> Cow<'_, [u8]> {
 
 /// UTF-8 of a Tcl string as a `str`; what UTF-8 cannot hold becomes U+FFFD.
 pub fn to_utf8(tcl: &[u8]) -> Cow<'_, str> {
+    // What Tcl writes in another way is no UTF-8, and most text has none of it.
+    if let Ok(text) = std::str::from_utf8(tcl) {
+        return Cow::Borrowed(text);
+    }
     match to_utf8_bytes(tcl) {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
         Cow::Owned(bytes) => match String::from_utf8(bytes) {
@@ -51,7 +55,8 @@ pub fn to_utf8(tcl: &[u8]) -> Cow<'_, str> {
 /// Tcl's internal form of UTF-8 text. `nine`: the running Tcl is version 9.
 pub fn from_utf8(text: &str, nine: bool) -> Cow<'_, [u8]> {
     let special = |b: u8| b == 0 || (!nine && b >= 0xF0);
-    if !text.bytes().any(special) {
+    // To the end in any case, so that many bytes can be looked at at once.
+    if !text.bytes().fold(false, |found, b| found | special(b)) {
         return Cow::Borrowed(text.as_bytes());
     }
     let mut out = Vec::with_capacity(text.len() + 8);
