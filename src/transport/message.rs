@@ -59,7 +59,7 @@ impl Message {
     }
 
     /// All headers with their values, in no particular order.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+    pub fn headers(&self) -> impl Iterator<Item = (&str, impl DoubleEndedIterator<Item = &str>)> {
         let fields = self.0.headers.iter().flat_map(HeaderMap::iter);
         fields.map(|(name, values)| (name.as_ref(), values.iter().map(HeaderValue::as_str)))
     }

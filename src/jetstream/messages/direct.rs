@@ -105,34 +105,31 @@ fn message(reply: &Message, more: &[&str]) -> Result<StoredMessage> {
     let mut headers = Vec::new();
     for (name, values) in reply.headers() {
         let mut other = None;
-        let start = headers.len();
         let of_server = match name {
             SUBJECT => Some(&mut subject),
             SEQUENCE => Some(&mut seq),
             TIME => Some(&mut time),
             _ => (name == STREAM || more.contains(&name)).then_some(&mut other),
         };
-        headers.extend(values.map(|value| (name.trim(), value.trim())));
-        if let Some(place) = of_server
-            && headers.len() > start
-        {
-            *place = headers.pop().map(|(_, value)| value);
+        let mut values = values.map(str::trim);
+        if let Some(place) = of_server {
+            *place = values.next_back();
         }
+        headers.extend(values.map(|value| (name.trim(), value)));
     }
     // The engine forgets their order. The sort keeps that of the values of a name.
     headers.sort_by_key(|(name, _)| *name);
-    let needed = |value: Option<&str>, name: &str| {
-        value
-            .map(str::to_owned)
-            .ok_or_else(|| malformed(format!("Direct get reply without {name}")))
+    let needed = |value, name: &str| {
+        let missing = || malformed(format!("Direct get reply without {name}"));
+        Option::ok_or_else(value, missing)
     };
-    let number = needed(seq, SEQUENCE)?;
+    let number: &str = needed(seq, SEQUENCE)?;
     Ok(StoredMessage {
-        subject: needed(subject, SUBJECT)?,
+        subject: needed(subject, SUBJECT)?.to_owned(),
         seq: number
             .parse()
             .map_err(|_| malformed(format!("Invalid sequence in direct get reply: {number}")))?,
-        time: needed(time, TIME)?,
+        time: needed(time, TIME)?.to_owned(),
         data: reply.payload().to_vec(),
         headers: headers.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
     })
