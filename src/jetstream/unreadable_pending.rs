@@ -16,8 +16,8 @@
 //! 2. [`Losses::deliverable`] says which of those found are to be delivered;
 //!    [`Losses::delivered`] is told of each that was. Keep the `Losses` for as long as this program
 //!    may ask the consumer again, or it delivers twice.
-//! 3. If [`find`] fails because it is not allowed, the program has to hear of it; other errors pass,
-//!    and the next loss asks again.
+//! 3. If [`find`] fails, [`suspicion`] says whether the program has to hear of it; other errors pass, and
+//!    the next loss asks again.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use super::api::{Api, Op};
 use super::delivery::StoredDelivery;
 use super::stored::StoredMessage;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rfc3339;
 use crate::transport::is_readable;
 
@@ -81,6 +81,18 @@ impl Losses {
     pub fn delivered(&mut self, seq: u64, now: Instant) {
         self.delivered.insert(seq, now);
     }
+}
+
+/// What a program is told that may not look, if that is so: a single loss may have been bad luck, but if
+/// it was a message, there is no end.
+pub fn suspicion(stream: &str, consumer: &str, losses: u32, error: &Error) -> Option<Error> {
+    (error.kind == Kind::Permissions && losses > 1).then(|| {
+        let text = format!(
+            "The connection was lost {losses} times while consumer {consumer} of stream {stream} was \
+             asked, perhaps for a message that cannot be read: {error}"
+        );
+        Error::new(error.kind, text)
+    })
 }
 
 /// Looks for messages that the consumer waits to be acknowledged and that cannot be read. `losses`

@@ -10,8 +10,8 @@ use super::end::End;
 use super::pull::{Pull, Source};
 use tokio::sync::watch;
 
-use crate::error::{Error, Kind, Result};
-use crate::jetstream::unreadable_pending::{Found, Losses, find};
+use crate::error::Result;
+use crate::jetstream::unreadable_pending::{Found, Losses, find, suspicion};
 use crate::lock::lock;
 use crate::transport::{ConnState, Link};
 
@@ -98,20 +98,15 @@ impl Known {
         let losses = all.entry(source.clone()).or_default();
         let found = match found {
             Ok(found) => found,
-            // It may have been bad luck; if it was a message, there would be no end.
-            Err(error) if error.kind == Kind::Permissions && count > 1 => {
+            Err(error) => {
                 let Source { stream, consumer } = source;
-                let text = format!(
-                    "The connection was lost {count} times while consumer {consumer} of stream \
-                     {stream} was asked, perhaps for a message that cannot be read: {error}"
-                );
-                pulls.iter().for_each(|pull| {
-                    pull.finish(End::Denied(Error::new(error.kind, text.clone())));
-                });
+                if let Some(error) = suspicion(stream, consumer, count, &error) {
+                    pulls.iter().for_each(|pull| {
+                        pull.finish(End::Denied(error.clone()));
+                    });
+                }
                 return;
             }
-            // The next loss asks again.
-            Err(_) => return,
         };
         let mut pulls = pulls.into_iter();
         let mut pull = pulls.next();

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::driver::Driver;
 use super::{Report, State};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::jetstream::delivery::{Delivered, StoredDelivery};
-use crate::jetstream::unreadable_pending::{Found, Losses, find};
+use crate::jetstream::unreadable_pending::{Found, Losses, find, suspicion};
 use crate::lock::lock;
 use crate::transport::Task;
 
@@ -46,26 +46,18 @@ impl Driver {
     fn looked(&mut self, count: u32, found: Result<Found>) {
         let found = match found {
             Ok(found) => found,
-            // It may have been bad luck; if it was a message, there is no end.
-            Err(error) if error.kind == Kind::Permissions && count > 1 => {
-                return self.tell_of_losses(count, &error);
+            Err(error) => {
+                let (stream, consumer) = (self.machine.stream(), self.machine.consumer());
+                if let Some(error) = suspicion(stream, consumer, count, &error) {
+                    let report = Report::new(State::Warning, error.message.clone());
+                    self.report(Report { error: Some(error), ..report });
+                }
+                return;
             }
-            // The next loss asks again.
-            Err(_) => return,
         };
         self.search.found = self.search.losses.deliverable(found, Instant::now());
         let sizes = self.search.found.iter().map(|found| found.size() as u64).collect();
         self.input(|machine, now, out| machine.found(sizes, now, out));
-    }
-
-    fn tell_of_losses(&mut self, count: u32, error: &Error) {
-        let (stream, consumer) = (self.machine.stream(), self.machine.consumer());
-        let text = format!(
-            "The connection was lost {count} times while consumer {consumer} of stream {stream} was \
-             asked, perhaps for a message that cannot be read: {error}"
-        );
-        let error = Some(Error::new(error.kind, text.clone()));
-        self.report(Report { error, ..Report::new(State::Warning, text) });
     }
 
     /// Hands over the first of those that were found.

@@ -1,6 +1,7 @@
 //! Drives the machine: a task on the runtime thread, and the handle to it.
 
 use super::machine::{Action, Consumer, Machine, State};
+use super::unreadable::Search;
 use crate::bridge::Sender;
 use crate::error::{Kind, Result};
 use crate::jetstream::api::{Api, Op};
@@ -49,16 +50,18 @@ struct Signals {
 }
 
 /// Locked for a moment only, and never twice: nothing that is called with it calls back.
-struct Driver {
-    me: Weak<Mutex<Driver>>,
-    api: Api,
-    stream: String,
-    name: String,
-    machine: Machine,
-    events: Sender<Event>,
+pub(super) struct Driver {
+    pub(super) me: Weak<Mutex<Driver>>,
+    pub(super) api: Api,
+    pub(super) stream: String,
+    pub(super) name: String,
+    pub(super) machine: Machine,
+    pub(super) events: Sender<Event>,
     signals: Arc<Signals>,
     subscription: Option<SubId>,
     question: Option<RequestId>,
+    /// For what may have cost the connection.
+    pub(super) search: Search,
     timer: Option<Instant>,
     handed_over: u64,
     /// Kept for its memory.
@@ -97,6 +100,7 @@ impl PushConsumer {
                 signals: signals.clone(),
                 subscription: None,
                 question: None,
+                search: Search::default(),
                 timer: None,
                 handed_over: 0,
                 actions: Vec::new(),
@@ -229,7 +233,9 @@ async fn run(
         }
         driver.settle_credit();
     }
-    lock(&driver).cancel();
+    let mut driver = lock(&driver);
+    driver.search.end();
+    driver.cancel();
 }
 
 /// A link that is closed drops its tasks; this is how they hear of it.
@@ -261,10 +267,7 @@ impl Driver {
             match action {
                 Action::Deliver => {
                     if let Some(message) = message.take() {
-                        self.handed_over += 1;
-                        self.signals.handed_over.store(self.handed_over, Ordering::Relaxed);
-                        let message = Delivered::Message(PackedMessage::new(message));
-                        self.events.send(Event::Delivered(message));
+                        self.hand_over(Delivered::Message(PackedMessage::new(message)));
                     }
                 }
                 // Fails only when the link is closed.
@@ -272,6 +275,7 @@ impl Driver {
                     let _ = self.api.link.publish(Outgoing::new(subject, ""));
                 }
                 Action::AskConsumer { token } => self.ask(token),
+                Action::Look => self.look(),
                 Action::Subscribe => {
                     if let Some(id) = self.subscription.take() {
                         self.api.link.unsubscribe(id, None);
@@ -289,6 +293,16 @@ impl Driver {
             }
         }
         self.actions = actions;
+    }
+
+    pub(super) fn hand_over(&mut self, message: Delivered) {
+        self.handed_over += 1;
+        self.signals.handed_over.store(self.handed_over, Ordering::Relaxed);
+        self.events.send(Event::Delivered(message));
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.signals.stopped.load(Ordering::Acquire)
     }
 
     fn subscribe(&mut self) -> Result<()> {

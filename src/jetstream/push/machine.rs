@@ -66,6 +66,8 @@ pub enum Action {
     AskConsumer {
         token: u64,
     },
+    /// Look for a message that nobody can read: there is another connection, and it may be the reason.
+    Look,
     /// Listen to another subject.
     Subscribe,
     State(State, Option<(Kind, String)>),
@@ -153,6 +155,11 @@ impl Machine {
         out.push(Action::Deliver);
     }
 
+    /// One was found that the server has pushed in vain.
+    pub fn found(&mut self) {
+        self.credit.delivered();
+    }
+
     /// An idle heartbeat with its headers `Nats-Last-Consumer` and `Nats-Consumer-Stalled`.
     pub fn heartbeat(
         &mut self,
@@ -205,7 +212,9 @@ impl Machine {
             }
             ConnState::Connected(generation) => {
                 self.connected = true;
-                self.generation = generation;
+                if std::mem::replace(&mut self.generation, generation) != 0 {
+                    out.push(Action::Look);
+                }
                 self.pause = SHORTEST_PAUSE;
                 self.not_found = 0;
                 // What was answered may have gone with the connection.

@@ -154,7 +154,8 @@ fn a_server_that_settles_is_asked_again() {
     let mut rig = Rig::new(1000, "");
     assert_eq!(rig.connection(ConnState::Disconnected), [state(State::Stale)]);
     assert_eq!(rig.after(60_000), []);
-    assert_eq!(rig.connection(ConnState::Connected(2)), [Action::AskConsumer { token: 1 }]);
+    let again = [Action::Look, Action::AskConsumer { token: 1 }];
+    assert_eq!(rig.connection(ConnState::Connected(2)), again);
     assert_eq!(rig.answer(1, Err(Kind::ConsumerNotFound)), []);
     assert_eq!(rig.after(250), [Action::AskConsumer { token: 2 }]);
     assert_eq!(rig.answer(2, Err(Kind::Timeout)), []);

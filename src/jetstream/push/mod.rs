@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `machine` | decides and does nothing: no I/O, no clock |
 //! | `driver` | does and decides nothing, on the runtime thread; the handle |
+//! | `unreadable` | messages that nobody can read, found after losses |
 //! | `object` | `nats::push_consumer` |
 
 mod driver;
 mod machine;
 mod object;
+mod unreadable;
 
 #[cfg(test)]
 mod machine_tests;
