@@ -250,7 +250,7 @@ impl PullConsumer {
 
     /// What the server owes.
     pub fn asked(&self) -> u64 {
-        self.signals.asked.load(Ordering::Relaxed)
+        self.signals.asked.load(Ordering::Acquire)
     }
 
     /// How many messages the program was given and has dealt with.

@@ -92,12 +92,17 @@ impl Driver {
             let (messages, bytes) = self.machine.waits_for();
             signals.wake_at.store(messages, Ordering::SeqCst);
             signals.wake_at_bytes.store(bytes, Ordering::SeqCst);
-            signals.asked.store(self.machine.asked(), Ordering::Relaxed);
+            self.publish_asked();
             // Pairs with `PullConsumer::consumed`: one of the two sees what the other has written.
             if !signals.is_due() || !self.take_credit() {
                 return;
             }
         }
+    }
+
+    /// Before anything is handed over, or `status` would count it twice.
+    pub(super) fn publish_asked(&self) {
+        self.signals.asked.store(self.machine.asked(), Ordering::Release);
     }
 
     /// What the program has dealt with meanwhile; whether that was news.
@@ -143,6 +148,7 @@ impl Driver {
         let mut actions = std::mem::take(&mut self.actions);
         let fate = self.machine.message(size, pin, Instant::now(), &mut actions);
         let message = Delivered::Message(PackedMessage::new(message));
+        self.publish_asked();
         match fate {
             Fate::Deliver => self.arrive(message, size),
             Fate::GiveBack => self.give_back(&message),

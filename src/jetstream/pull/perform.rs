@@ -24,6 +24,7 @@ const PART: u32 = 3;
 
 impl Driver {
     pub(super) fn perform(&mut self, actions: &mut Vec<Action>) {
+        self.publish_asked();
         for action in actions.drain(..) {
             match action {
                 Action::Subscribe { incarnation, inbox } => self.subscribe(incarnation, inbox),
