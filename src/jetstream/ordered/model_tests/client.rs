@@ -1,0 +1,167 @@
+//! The machine: its inputs, what it asks for, and what it must have delivered.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::{Consumer, Packet, World, subject};
+use crate::error::{Error, Kind};
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::ordered::machine::{Action, Machine};
+use crate::jetstream::roll::{Roll, mark};
+
+impl World {
+    pub(super) fn run(&mut self, input: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>)) {
+        self.run_with(None, input);
+    }
+
+    /// Feeds an input, that of a message with its sequence, and does what is asked.
+    pub(super) fn run_with(
+        &mut self,
+        message: Option<u64>,
+        input: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>),
+    ) {
+        let mut out = Vec::new();
+        input(&mut self.machine, self.now, &mut out);
+        for action in out {
+            match action {
+                Action::Subscribe { incarnation, .. } => self.subscribed = Some(incarnation),
+                Action::Unsubscribe => self.subscribed = None,
+                Action::Discard { consumer } => {
+                    let present = |c: &mut Consumer| format!("C{}", c.incarnation) == consumer;
+                    if self.arrives() {
+                        self.consumer.take_if(present);
+                    }
+                }
+                Action::Create { incarnation, request, .. } => {
+                    self.create(incarnation, &request.body)
+                }
+                Action::AskCreated { incarnation, .. } => {
+                    let answer = self.present_info();
+                    self.wire.push_back(Packet::CreateReply { incarnation, answer });
+                }
+                Action::AskConsumer { token, .. } => self.consumer_info(token),
+                Action::AskStream { token, .. } => {
+                    let last = self.stored[&self.last_seq];
+                    let info = json!({"created": "2026-01-01T00:00:00Z",
+                        "state": {"last_seq": self.last_seq,
+                            "last_ts": format!("2026-01-01T00:00:00.{last:09}Z")}});
+                    let answer = self.request(info);
+                    self.wire.push_back(Packet::StreamInfo { token, answer });
+                }
+                Action::AskMessage { token, .. } => {
+                    self.wire.push_back(Packet::NoMessage { token });
+                }
+                Action::Repeated => {}
+                Action::DeliverStored => panic!("no message was stored"),
+                Action::CallRoll { token, report, .. } => {
+                    assert!(!report, "nobody wants to know");
+                    let roll = Roll {
+                        marks: self.stream.values().map(|key| mark(&subject(*key))).collect(),
+                        first_seq: self.stream.keys().next().copied().unwrap_or(1),
+                        last_seq: self.last_seq,
+                        fresh: true,
+                    };
+                    let answer = self.request(roll);
+                    self.rolls += 1;
+                    self.roll_failed |= answer.is_err();
+                    self.wire.push_back(Packet::Roll { token, answer });
+                }
+                Action::RollCalled => panic!("nobody wants to know"),
+                Action::Count => {}
+                Action::Publish { subject, .. } => {
+                    if self.arrives()
+                        && let Some(consumer) = &mut self.consumer
+                        && consumer.flow.as_deref() == Some(&subject)
+                    {
+                        consumer.flow = None;
+                        consumer.unanswered = 0;
+                    }
+                }
+                Action::Deliver => self.delivered.push(message.expect("a message at hand")),
+                Action::EndOfData => {
+                    self.ends += 1;
+                    self.check_initial();
+                }
+                Action::Created => self.started = true,
+                Action::Failed(error) => {
+                    assert!(error.kind == Kind::Timeout && self.machine.is_stopped(), "{error}");
+                    self.failed = true;
+                }
+                Action::LastError(kind, _) => self.errors.push(kind),
+                Action::State(state) => {
+                    assert_ne!(self.state.replace(state), Some(state), "state repeated");
+                }
+                Action::SetTimer(at) => self.timer = Some(at),
+            }
+        }
+    }
+
+    /// The initial data is over.
+    pub(super) fn check_initial(&self) {
+        if self.policy == DeliverPolicy::New || self.roll_failed {
+            return;
+        }
+        let keys: BTreeSet<u64> = self.delivered.iter().map(|seq| self.written[seq]).collect();
+        let missing: Vec<_> = self.keys_before.difference(&keys).collect();
+        assert!(missing.is_empty(), "{missing:?} are missing at the end, {:?}", self.policy);
+        if self.policy == DeliverPolicy::All {
+            let delivered: BTreeSet<u64> = self.delivered.iter().copied().collect();
+            let missing: Vec<_> = self.revisions_before.difference(&delivered).collect();
+            assert!(missing.is_empty(), "revisions {missing:?} are missing at the end");
+        }
+    }
+
+    pub(super) fn receive(&mut self) {
+        let Some(packet) = self.wire.pop_front() else { return };
+        match packet {
+            Packet::Message { incarnation, stream_seq, consumer_seq, pending } => {
+                // 2026-01-01
+                let timestamp_ns = 1_767_225_600_000_000_000 + self.stored[&stream_seq];
+                let subject = subject(self.written[&stream_seq]);
+                let meta = Metadata {
+                    stream: "S",
+                    consumer: &format!("C{incarnation}"),
+                    delivered: 1,
+                    stream_seq,
+                    consumer_seq,
+                    timestamp_ns,
+                    domain: "",
+                    pending,
+                };
+                self.run_with(Some(stream_seq), |machine, now, out| {
+                    machine.message(incarnation, &subject, &meta, 1 << 20, now, out);
+                });
+            }
+            Packet::Heartbeat { incarnation, last, stalled } => {
+                self.run(|machine, now, out| {
+                    machine.heartbeat(incarnation, Some(last), stalled.as_deref(), now, out);
+                });
+            }
+            Packet::FlowControl { incarnation, reply } => {
+                self.run(|machine, now, out| machine.flow_control(incarnation, &reply, now, out));
+            }
+            Packet::CreateReply { incarnation, answer } => {
+                self.run(|machine, now, out| match answer {
+                    Ok(info) => machine.create_reply(incarnation, &info, now, out),
+                    Err(error) => machine.create_failed(incarnation, error, now, out),
+                })
+            }
+            Packet::ConsumerInfo { token, answer } => self.run(|machine, now, out| {
+                machine.consumer_info(token, answer.as_ref(), now, out);
+            }),
+            Packet::StreamInfo { token, answer } => self.run(|machine, now, out| {
+                machine.stream_info(token, answer.as_ref(), now, out);
+            }),
+            Packet::Roll { token, answer } => self.run(|machine, now, out| {
+                machine.roll_called(token, answer.as_ref(), now, out);
+            }),
+            Packet::NoMessage { token } => self.run(|machine, now, out| {
+                let error = Error::new(Kind::MsgNotFound, "no message found");
+                machine.next_message(token, Err(&error), now, out);
+            }),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The stream: what is written and deleted, and when.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use super::{EARLIER, Random, World};
+use crate::jetstream::ordered::Resume;
+use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::jetstream::ordered::machine::Machine;
+use crate::jetstream::ordered::machine_tests::{spec, surroundings};
+use crate::transport::ConnState;
+
+impl World {
+    pub(super) fn new(seed: u64, policy: DeliverPolicy, resume: Resume) -> Self {
+        let now = Instant::now();
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let history = random.percent(50);
+        let machine =
+            Machine::new(spec(policy.clone(), resume), surroundings(ConnState::Connected(1)), now);
+        let loss = [0, 1, 5, 20][usize::try_from(random.below(4)).expect("small")];
+        let mut world = World {
+            random,
+            machine,
+            now,
+            timer: None,
+            loss,
+            connected: true,
+            generation: 1,
+            stream: BTreeMap::new(),
+            last_seq: 0,
+            consumer: None,
+            subscribed: None,
+            wire: VecDeque::new(),
+            delivered: Vec::new(),
+            consumed: 0,
+            ends: 0,
+            written: BTreeMap::new(),
+            deletions: 0,
+            stored: BTreeMap::new(),
+            clock: 0,
+            signalled: 0,
+            keys_before: BTreeSet::new(),
+            revisions_before: BTreeSet::new(),
+            policy,
+            rolls: 0,
+            roll_failed: false,
+            errors: Vec::new(),
+            state: None,
+            history,
+            ticks: 0,
+            started: false,
+            failed: false,
+            new_from: 0,
+        };
+        for _ in 0..EARLIER {
+            world.write();
+        }
+        world.keys_before = world.stream.values().copied().collect();
+        world.revisions_before = world.stream.keys().copied().collect();
+        world.run(|machine, now, out| machine.start(now, out));
+        world
+    }
+
+    pub(super) fn time(&mut self) -> i64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    pub(super) fn made_at(&mut self) -> String {
+        format!("2026-01-01T00:00:00.{:09}Z", self.time())
+    }
+
+    pub(super) fn write(&mut self) {
+        let key = self.random.below(8);
+        self.last_seq += 1;
+        let time = self.time();
+        self.stored.insert(self.last_seq, time);
+        self.stream.insert(self.last_seq, key);
+        if !self.history {
+            let old = self.stream.range(..self.last_seq).filter(|(_, k)| **k == key);
+            let old: Vec<_> = old.map(|(seq, _)| *seq).collect();
+            for seq in old {
+                self.delete(seq);
+            }
+        }
+        self.written.insert(self.last_seq, key);
+    }
+
+    pub(super) fn delete(&mut self, seq: u64) {
+        if let Some(key) = self.stream.remove(&seq) {
+            self.deletions += 1;
+            self.revisions_before.remove(&seq);
+            // If it was the latest one, an older one comes to light, or none: no snapshot shows that.
+            if !self.stream.range(seq..).any(|(_, other)| *other == key) {
+                self.keys_before.remove(&key);
+            }
+        }
+    }
+}
