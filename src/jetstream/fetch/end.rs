@@ -2,7 +2,9 @@
 
 use crate::connection::log::{Level, Logger};
 use crate::error::{Error, Kind};
+use crate::lock::lock;
 use crate::transport::{PackedMessage, RequestError};
+use std::sync::{Arc, Mutex};
 
 pub enum End {
     /// All that was asked for has come.
@@ -12,7 +14,7 @@ pub enum End {
     /// Nobody serves such a consumer.
     Nobody,
     /// The time was over here.
-    Timeout,
+    Timeout(Late),
     /// The server does not allow it.
     Denied(Error),
     /// The connection was closed by the program.
@@ -21,10 +23,27 @@ pub enum End {
     Lost,
 }
 
+/// The server's word on a request whose time was over here, if it was only late: it had come already and
+/// nobody had looked, or was on its way.
+#[derive(Clone, Default)]
+pub struct Late(Arc<Mutex<Option<Box<PackedMessage>>>>);
+
+impl Late {
+    pub fn put(&self, status: PackedMessage) {
+        *lock(&self.0) = Some(Box::new(status));
+    }
+
+    /// How the request has ended, as far as that is known now.
+    pub fn end(self) -> End {
+        let status = lock(&self.0).take();
+        status.map_or(End::Timeout(self), End::Status)
+    }
+}
+
 impl From<RequestError> for End {
     fn from(error: RequestError) -> End {
         match error {
-            RequestError::Timeout => End::Timeout,
+            RequestError::Timeout => End::Timeout(Late::default()),
             RequestError::NoResponders(_) => End::Nobody,
             RequestError::Denied(error) | RequestError::Refused(error) => End::Denied(error),
             RequestError::Closed => End::Closed,
@@ -46,7 +65,7 @@ impl End {
                 let refused = code == 409 && why.starts_with("Exceeded");
                 logger.log(if refused { Level::Warn } else { Level::Debug }, text.trim_end());
             }
-            End::Nobody | End::Timeout | End::Denied(_) | End::Lost => {
+            End::Nobody | End::Timeout(_) | End::Denied(_) | End::Lost => {
                 logger.log(Level::Debug, &format!("{request} timed out"));
             }
         }

@@ -86,7 +86,7 @@ impl JetStream {
             if let Some(error) = reason.or_else(|| end.refusal()) {
                 return Err(error.into());
             }
-            if let End::Nobody | End::Timeout = end {
+            if let End::Nobody | End::Timeout(_) = end {
                 let text = format!("Sync pull request timeout, subject={subject}");
                 return Err(Error::new(Kind::Timeout, text).into());
             }

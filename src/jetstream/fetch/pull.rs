@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::end::End;
+use super::end::{End, Late};
 use crate::error::Result;
 use crate::jetstream::api::{Api, WeakApi};
 use crate::jetstream::delivery::{Delivered, StoredDelivery};
@@ -62,6 +62,8 @@ struct State {
     supervision: Option<RequestId>,
     watch: Option<Task>,
     heard: Instant,
+    /// Where the server's word goes that comes after the time was over.
+    late: Option<Late>,
 }
 
 /// How long the server may take to confirm that a request is given up.
@@ -85,6 +87,7 @@ impl Pull {
                 supervision: None,
                 watch: None,
                 heard: Instant::now(),
+                late: None,
             }),
         });
         // Whatever comes of it at once waits for this lock, and so finds all that is to be undone.
@@ -145,7 +148,10 @@ impl Pull {
 
     fn end(&self, state: &mut State, end: End) {
         let Some(mut taker) = state.taker.take() else { return };
-        self.undo(state, matches!(end, End::Timeout | End::Closed));
+        if let End::Timeout(late) = &end {
+            state.late = Some(late.clone());
+        }
+        self.undo(state, matches!(end, End::Timeout(_) | End::Closed));
         taker.ended(end);
     }
 
@@ -170,11 +176,15 @@ impl Pull {
     fn message(&self, message: Message) {
         let mut state = self.state();
         state.heard = Instant::now();
+        let of_server = message.subject() == self.inbox;
         let Some(taker) = &mut state.taker else {
-            drop(state);
-            return give_back(&self.link, message.reply());
+            match state.late.take_if(|_| of_server && message.status().is_some_and(is_end)) {
+                Some(late) => late.put(PackedMessage::new(message)),
+                None => give_back(&self.link, message.reply()),
+            }
+            return;
         };
-        if message.subject() == self.inbox {
+        if of_server {
             match message.status() {
                 None | Some(100) => {}
                 Some(503) => self.end(&mut state, End::Nobody),
@@ -201,6 +211,11 @@ impl Pull {
         self.count(&mut state);
         None
     }
+}
+
+/// Whether a status says that a pull request is over, by the server.
+fn is_end(status: u16) -> bool {
+    !matches!(status, 100 | 503)
 }
 
 /// Gives a message back that nobody has taken, so that others have it at once.
@@ -233,7 +248,7 @@ async fn watch(pull: Arc<Pull>, silence: Duration) {
         if !up {
             state.heard = Instant::now();
         } else if state.heard + silence <= Instant::now() {
-            return pull.end(&mut state, End::Timeout);
+            return pull.end(&mut state, End::Timeout(Late::default()));
         }
     }
 }

@@ -72,6 +72,7 @@ impl Waiting {
                 }
                 _ => None,
             };
+            let end = if let End::Timeout(late) = end { late.end() } else { end };
             promise.complete(Ok(Outcome { batch, end, reason }));
         });
         // Fails only with the connection, of which the promise tells when it is dropped.
@@ -93,7 +94,7 @@ impl Taker for Waiting {
             End::Lost => promise.complete(Err(Error::connection_lost())),
             End::Denied(error) => promise.complete(Err(error)),
             end => {
-                let unknown = batch.is_empty() && matches!(end, End::Nobody | End::Timeout);
+                let unknown = batch.is_empty() && matches!(end, End::Nobody | End::Timeout(_));
                 let connected =
                     |api: &Api| matches!(*api.link.connected().borrow(), ConnState::Connected(_));
                 match self.api.upgrade().filter(|api| unknown && connected(api)) {
