@@ -261,6 +261,11 @@ impl<T> Lane<T> {
         !self.closed_by.borrow().is_empty()
     }
 
+    /// Takes out what is held back.
+    pub fn take_held(&self) -> VecDeque<T> {
+        self.held.take()
+    }
+
     /// Puts an item behind those that are held back, if the lane is closed by a coroutine of which
     /// `counts` is true; else gives it back.
     pub fn hold_behind(&self, item: T, counts: impl Fn(&Busy) -> bool) -> Option<T> {

@@ -7,6 +7,7 @@ use crate::message::Batch;
 use crate::tcl::{Interp, List, Obj, Prefix};
 use crate::transport::PackedMessage;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// A message that was read as JSON, and the subject that it would have been acknowledged by.
@@ -120,6 +121,11 @@ impl<E: Event> Delivery<E> {
         }
         rest.delivered(&self.lane);
         count as u64
+    }
+
+    /// Takes out what waits for a coroutine that is busy.
+    pub fn take_held(&self) -> VecDeque<E> {
+        self.lane.get().map(|lane| lane.take_held()).unwrap_or_default()
     }
 
     fn list(&self, first: &Delivered, rest: &Rest<'_, E>) -> (Obj, usize) {

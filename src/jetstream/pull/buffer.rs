@@ -257,13 +257,18 @@ impl Buffer {
         left
     }
 
-    /// The connection is closed: who waits hears of it. With `all`, nobody gets what is left.
+    /// The connection is closed: who waits hears of it. With `all`, nobody gets what is left; if that
+    /// was to be the last of it, this is the end.
     pub fn disconnect(&self, all: bool) -> Vec<Delivered> {
         let mut state = lock(&self.state);
         let (left, takers) = match all {
             true => Self::clear(&mut state),
             false => (Vec::new(), std::mem::take(&mut state.takers)),
         };
+        if all && let Some(report) = state.last_words.take() {
+            let description = format!("Connection closed, {} messages were given back", left.len());
+            self.finish(&mut state, Report { description, ..report });
+        }
         drop(state);
         for (_, taker) in takers {
             taker.complete(Err(Error::connection_closed()));

@@ -227,7 +227,8 @@ impl PushObject {
     fn stop(&self) {
         self.end();
         if let Some(events) = self.events.get() {
-            for event in events.take_all() {
+            // What is held back for a busy coroutine came first.
+            for event in self.delivery.take_held().into_iter().chain(events.take_all()) {
                 if let Event::Delivered(message) = event {
                     self.refuse(&message);
                 }
