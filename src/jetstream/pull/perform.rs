@@ -141,15 +141,14 @@ impl Driver {
         body: String,
         timeout: Option<Duration>,
         take: impl FnOnce(&SharedDriver, Result<Value>) + Send + 'static,
-    ) -> Option<RequestId> {
+    ) -> Result<RequestId> {
         let me = self.me.clone();
         let how = How { timeout, quiet: true, ..How::default() };
-        let asked = self.api.request_as(op, body, how, move |answer| {
+        self.api.request_as(op, body, how, move |answer| {
             if let Some(driver) = me.upgrade() {
                 take(&driver, answer);
             }
-        });
-        asked.ok()
+        })
     }
 
     fn ask_consumer(&mut self, token: u64) {
@@ -166,16 +165,33 @@ impl Driver {
                 machine.consumer_info(token, answer.as_ref(), now, out);
             });
         });
-        if let Some(old) = std::mem::replace(&mut self.question, asked) {
+        if let Err(error) = &asked {
+            self.not_asked(token, error.clone());
+        }
+        if let Some(old) = std::mem::replace(&mut self.question, asked.ok()) {
             self.api.link.cancel(old);
         }
+    }
+
+    /// The question could not even be sent, by names that no protocol line has room for. That is the
+    /// answer, but not in the middle of what is being done.
+    fn not_asked(&self, token: u64, error: Error) {
+        let me = self.me.clone();
+        self.api.link.spawn(async move {
+            if let Some(driver) = me.upgrade() {
+                input(&driver, |machine, now, out| {
+                    machine.consumer_info(token, Err(&error), now, out);
+                });
+            }
+        });
     }
 
     fn ask_message(&mut self, token: u64, seq: u64, filter: &str) {
         let stream = self.machine.stream().to_owned();
         let body = json!({"seq": seq, "next_by_subj": filter}).to_string();
         let length = ack_subject_length(&stream, self.machine.consumer());
-        self.ask(Op::MessageGet(&stream), body, Some(PATIENCE), move |driver, answer| {
+        // Only to say how large it is.
+        let _ = self.ask(Op::MessageGet(&stream), body, Some(PATIENCE), move |driver, answer| {
             let stored = answer.and_then(|reply| StoredMessage::from_reply(&reply));
             let message = stored.ok().map(|stored| (stored.seq, stored.size() as u64 + length));
             input(driver, |machine, now, out| machine.next_message(token, message, now, out));
