@@ -109,6 +109,7 @@ impl Kind {
             Kind::JsResponse
                 | Kind::ApiLevel
                 | Kind::AtomicBatch
+                | Kind::BatchIncomplete
                 | Kind::ConsumerFilters
                 | Kind::ConsumerReset
                 | Kind::Counter
@@ -162,6 +163,12 @@ impl Error {
 
     pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Error { hint: Some(hint.into()), ..self }
+    }
+
+    /// As programs of nats-tcl look for it, which know no kinds of what came later.
+    pub fn as_nats_tcl(self) -> Self {
+        let newer = self.api.is_some() && self.kind.has_numbers();
+        Error { kind: if newer { Kind::JsResponse } else { self.kind }, ..self }
     }
 
     /// `{NATS ErrInvalidArg}` with this text.

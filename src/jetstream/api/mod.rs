@@ -118,7 +118,8 @@ impl Api {
         self.link.request(out, self.timeout, move |reply| {
             let late = || format!("Request to {subject} timed out");
             let checked = reply.map_err(|error| error.into_error(late())).and_then(|message| {
-                reply::parse(message.payload())?;
+                // The program has given JSON of any kind to nats-tcl, too.
+                reply::parse(message.payload()).map_err(Error::as_nats_tcl)?;
                 Ok(String::from_utf8_lossy(message.payload()).into_owned())
             });
             done(checked);

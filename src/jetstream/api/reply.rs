@@ -30,7 +30,8 @@ pub fn api_error(error: &Value) -> Error {
     Error { api: Some(api), ..Error::new(kind(api), message) }
 }
 
-/// Programs for nats-tcl look for `ErrJSResponse`, so what they can meet stays that. What belongs to
+/// Programs for nats-tcl look for `ErrJSResponse`, so what they can meet stays that
+/// ([`Error::as_nats_tcl`] where they write headers or JSON of newer features themselves). What belongs to
 /// features that nats-tcl lacks has kinds of its own.
 fn kind(api: (u64, u64)) -> Kind {
     match api {

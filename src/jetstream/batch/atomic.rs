@@ -46,7 +46,7 @@ fn whole(ack: Value, id: &str, count: u64) -> Outcome<Value> {
     let stored = stored.unwrap_or(0);
     let text =
         format!("{stored} of {count} messages were stored, of the batch {}", batch.unwrap_or(""));
-    Err(Error::new(Kind::BatchIncomplete, text))
+    Err(Error { api: Some((stored, count)), ..Error::new(Kind::BatchIncomplete, text) })
 }
 
 /// Says why a batch is unknown to the server.
@@ -162,6 +162,7 @@ impl Atomic {
         out.headers.set("Nats-Batch-Commit", if stored { "1" } else { "eob" });
         let count = if stored { seq } else { seq - 1 };
         let (id, asked) = (self.id.clone(), out.subject.clone());
+        let refused = self.refused.clone();
         let how = How { timeout: js.timeout(), ..How::default() };
         js.request(
             interp,
@@ -172,7 +173,9 @@ impl Atomic {
                         let ack = serde_json::from_slice(body).map_err(|_| ack::invalid())?;
                         whole(ack::whole(ack)?, &id, count)
                     });
-                    promise.complete(ack.map_err(explained));
+                    // What was refused meanwhile is why the server does not know the batch any more.
+                    let why = |error| lock(&refused).clone().unwrap_or_else(|| explained(error));
+                    promise.complete(ack.map_err(why));
                 })?;
                 self.count.set(count);
                 self.close();

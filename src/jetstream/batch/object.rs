@@ -7,8 +7,8 @@ use crate::connection::MessageArgs;
 use crate::connection::log::Level;
 use crate::error::Error;
 use crate::jetstream::context::JetStream;
-use crate::jetstream::publish::error_dict;
 use crate::jetstream::publish::options::{HEADER_OPTIONS, headers};
+use crate::jetstream::publish::{error_dict, warn_of_reply};
 use crate::json;
 use crate::options::{self, Type};
 use crate::schema::{Version, too_old};
@@ -252,7 +252,9 @@ fn add(call: &Call<'_>) -> Result<Return> {
 
 fn add_msg(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<PublishBatch>()?;
-    let fields = this.js.connection.format().fields(call.interp, call.arg(0)?)?;
+    let connection = &this.js.connection;
+    let fields = connection.format().fields(call.interp, call.arg(0)?)?;
+    warn_of_reply(connection, "add_msg", &fields.reply);
     let mut args = MessageArgs::new(&fields.subject, &fields.data);
     args.header = Some(fields.header.clone());
     let out = this.outgoing(call.interp, args, call.args().get(1..).unwrap_or_default())?;

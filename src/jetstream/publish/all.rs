@@ -2,8 +2,8 @@
 //! thread; the program waits once.
 
 use super::ack::{self, Ack};
-use super::error_dict;
 use super::window::{End, Slot, Window};
+use super::{error_dict, warn_of_reply};
 use crate::connection::MessageArgs;
 use crate::error::{Error, Kind, Result as Outcome};
 use crate::error_code::error_code;
@@ -181,8 +181,13 @@ fn publish_all(call: &Call<'_>) -> Result<Return> {
     let (connection, format) = (&this.connection, this.connection.format());
     connection.check_open()?;
     let mut messages = Vec::with_capacity(dicts.len());
+    let mut warned = false;
     for dict in &dicts {
         let fields = format.fields(interp, dict)?;
+        if !warned {
+            warn_of_reply(connection, "publish_all", &fields.reply);
+            warned = !fields.reply.is_empty();
+        }
         let mut args = MessageArgs::new(&fields.subject, &fields.data);
         args.header = Some(fields.header.clone());
         // The window bounds how many of them wait to be sent.

@@ -16,6 +16,8 @@ pub mod options;
 mod single;
 mod window;
 
+use crate::connection::Connection;
+use crate::connection::log::Level;
 use crate::error::{Error, Result as Outcome};
 use crate::json;
 use crate::tcl::{Dict, Interp, Obj, Result, oo};
@@ -79,6 +81,14 @@ impl AckWords {
             *last = (stream.to_owned(), Obj::new(stream));
         }
         Obj::list_of([&self.stream, &last.1, &self.seq, &Obj::uint(seq)])
+    }
+}
+
+/// A publish has a reply subject of its own: that of the message, if it has one, means nothing.
+pub fn warn_of_reply(connection: &Connection, method: &str, reply: &Obj) {
+    if !reply.is_empty() {
+        let text = format!("{method}: the reply {} will be ignored", reply.text());
+        connection.logger.log(Level::Warn, &text);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::options::{PUBLISH_OPTIONS, headers, retries};
 use super::window::{End, Slot, Wait, within};
-use super::{Publishing, ack, error_dict};
-use crate::connection::log::Level;
+use super::{Publishing, ack, error_dict, warn_of_reply};
 use crate::connection::{MessageArgs, OutcomeReader, RequestOutcome};
 use crate::error::{Error, Kind};
 use crate::jetstream::context::JetStream;
@@ -29,10 +28,8 @@ fn publish_msg(call: &Call<'_>) -> Result<Return> {
     let words = call.args().get(1..).unwrap_or_default();
     let given = options::parse(call.interp, &PUBLISH_OPTIONS, words)?;
     let fields = this.connection.format().fields(call.interp, call.arg(0)?)?;
-    if !fields.reply.is_empty() {
-        let text = format!("request_msg: the reply {} will be ignored", fields.reply.text());
-        this.connection.logger.log(Level::Warn, &text);
-    }
+    // The word is that of nats-tcl.
+    warn_of_reply(&this.connection, "request_msg", &fields.reply);
     let mut args = MessageArgs::new(&fields.subject, &fields.data);
     args.header = Some(fields.header.clone());
     send(&this, call.interp, args, &given)
@@ -55,14 +52,22 @@ fn send(
     let timeout = given.time_limit("timeout", this.timeout().unwrap_or_default());
     let how = How { timeout, patience: retries(given), ..How::default() };
     if callback.is_empty() {
-        wait(this, interp, out, how)
+        // Headers that the program writes itself it has written for nats-tcl, too.
+        let is_old = |(name, _): (&str, _)| matches!(name, "timeout" | "callback" | "stream");
+        wait(this, interp, out, how, given.given().all(is_old))
     } else {
         later(this, interp, out, how, callback)
     }
 }
 
-/// Waits for the acknowledgement.
-fn wait(this: &Rc<JetStream>, interp: Interp<'_>, out: Outgoing, how: How) -> Result<Return> {
+/// Waits for the acknowledgement. `is_old`: the call is one of nats-tcl, and so are its errors.
+fn wait(
+    this: &Rc<JetStream>,
+    interp: Interp<'_>,
+    out: Outgoing,
+    how: How,
+    is_old: bool,
+) -> Result<Return> {
     let link = this.connection.link()?;
     let publishing = this.publishing.clone();
     this.request(
@@ -75,7 +80,11 @@ fn wait(this: &Rc<JetStream>, interp: Interp<'_>, out: Outgoing, how: How) -> Re
                 complete(ack::with_body(&subject, reply, |body| Ok(Box::<[u8]>::from(body))));
             })
         },
-        move |_, reply| Ok(publishing.acknowledgement(&reply?)?.into()),
+        move |_, reply| {
+            let ack = publishing.acknowledgement(&reply?);
+            let as_called = |error: Error| if is_old { error.as_nats_tcl() } else { error };
+            Ok(ack.map_err(as_called)?.into())
+        },
     )
 }
 

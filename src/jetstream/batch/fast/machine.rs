@@ -80,6 +80,8 @@ pub struct Machine {
     /// How long to wait for a word of the server.
     patience: Option<Duration>,
     phase: Phase,
+    /// The first thing that went wrong, if that has ended it.
+    broken: Option<String>,
     sent: u64,
     acknowledged: u64,
     /// How many messages are acknowledged at once; 0 before the server has said it.
@@ -100,6 +102,7 @@ impl Machine {
             strict,
             patience,
             phase: Phase::Open,
+            broken: None,
             sent: 0,
             acknowledged: 0,
             every: 0,
@@ -167,6 +170,8 @@ impl Machine {
         match &self.phase {
             Phase::Over(Err(error)) => return Err(error.clone()),
             Phase::Committing { .. } => return Err(over()),
+            // Its last message would not be stored.
+            Phase::Over(Ok(_)) if message => return Err(over()),
             Phase::Stopped | Phase::Over(Ok(_)) => return Ok(None),
             Phase::Open if self.sent == 0 && !message => {
                 return Err(Error::invalid("There is nothing to commit"));
@@ -218,20 +223,21 @@ impl Machine {
                 self.lost_end()
             }
             Some("gap") => {
-                self.missing();
-                let last = number("seq").saturating_sub(1);
+                let (first, last) = (number("last_seq"), number("seq").saturating_sub(1));
+                self.missing(|| format!("messages {first} to {last} were lost"));
                 // What was before it is over, too: maybe what would have been acknowledged.
                 self.acknowledged = self.acknowledged.max(last).min(self.sent);
-                Some(Effect::Tell(News::Gap { first: number("last_seq"), last }))
+                Some(Effect::Tell(News::Gap { first, last }))
             }
             Some("err") => {
-                self.missing();
+                let seq = number("seq");
                 let error = word.get("error").map_or_else(ack::invalid, reply::api_error);
-                Some(Effect::Tell(News::Refused { seq: number("seq"), error }))
+                self.missing(|| format!("message {seq} was refused: {error}"));
+                Some(Effect::Tell(News::Refused { seq, error }))
             }
             _ => {
                 if !self.is_over() {
-                    self.phase = Phase::Over(ack::whole(word));
+                    self.phase = Phase::Over(ack::whole(word).and_then(|ack| self.complete(ack)));
                 }
                 None
             }
@@ -245,10 +251,26 @@ impl Machine {
         std::mem::take(asked).then(|| Effect::End(self.sent + 1))
     }
 
-    fn missing(&mut self) {
-        if self.strict && matches!(self.phase, Phase::Open) {
+    fn missing(&mut self, what: impl FnOnce() -> String) {
+        if !self.strict {
+            return;
+        }
+        self.broken.get_or_insert_with(what);
+        if matches!(self.phase, Phase::Open) {
             self.phase = Phase::Stopped;
         }
+    }
+
+    /// The acknowledgement of all that was sent, if it is that, or if anything less will do.
+    fn complete(&self, ack: Value) -> Result<Value> {
+        // That of a single message need not count.
+        let stored = ack.get("count").and_then(Value::as_u64).unwrap_or(1);
+        if !self.strict || (self.broken.is_none() && stored == self.sent) {
+            return Ok(ack);
+        }
+        let why = self.broken.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let text = format!("The batch has ended after {stored} of {} messages{why}", self.sent);
+        Err(Error { api: Some((stored, self.sent)), ..Error::new(Kind::BatchIncomplete, text) })
     }
 
     /// Whether there is a connection. What the last one has lost the server tells over the next one,
