@@ -49,13 +49,18 @@ impl Message {
 
     /// The first value of a header; names are compared exactly.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, values) = self
-            .0
-            .headers
-            .as_ref()?
-            .iter()
-            .find(|(known, _)| AsRef::<str>::as_ref(*known) == name)?;
-        values.first().map(HeaderValue::as_str)
+        self.values(name)?.first().map(HeaderValue::as_str)
+    }
+
+    /// The last value of a header: that of the server, which puts its own behind those of the publisher.
+    pub fn last_header(&self, name: &str) -> Option<&str> {
+        self.values(name)?.last().map(HeaderValue::as_str)
+    }
+
+    fn values(&self, name: &str) -> Option<&[HeaderValue]> {
+        let mut all = self.0.headers.as_ref()?.iter();
+        let (_, values) = all.find(|(known, _)| AsRef::<str>::as_ref(*known) == name)?;
+        Some(values)
     }
 
     /// All headers with their values, in no particular order.
@@ -278,7 +283,7 @@ mod tests {
             description: None,
             length: 0,
         });
-        assert_eq!(message.header("K"), Some("v1"));
+        assert_eq!((message.header("K"), message.last_header("K")), (Some("v1"), Some("v2")));
         assert_eq!(message.header("k"), None);
         let message = PackedMessage::new(message);
         let read: Vec<(&str, Vec<&str>)> =

@@ -53,16 +53,19 @@ impl From<RequestError> for End {
 }
 
 impl End {
-    /// Tells the log of it, unless all that was asked for has come.
-    pub fn log(&self, logger: &Logger, request: &str) {
+    /// Tells the log of it, unless all that was asked for has come. `in_vain`: somebody has waited for it,
+    /// and gets nothing.
+    pub fn log(&self, logger: &Logger, request: &str, in_vain: bool) {
         match self {
             End::Complete | End::Closed => {}
             End::Status(message) => {
                 let code = message.status().unwrap_or(0);
                 let why = message.description().unwrap_or("").trim();
                 let text = format!("{request} got status message {code} {why}");
-                // One that the consumer does not take: nothing else tells a program that waits.
-                let refused = code == 409 && why.starts_with("Exceeded");
+                // One that the consumer does not take, or for which the next message is too large:
+                // nothing else tells a program that waits.
+                let too_large = in_vain && why == "Message Size Exceeds MaxBytes";
+                let refused = code == 409 && (too_large || why.starts_with("Exceeded"));
                 logger.log(if refused { Level::Warn } else { Level::Debug }, text.trim_end());
             }
             End::Nobody | End::Timeout(_) | End::Denied(_) | End::Lost => {

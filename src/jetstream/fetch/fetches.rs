@@ -2,6 +2,7 @@
 //! that one still exists. All messages for callbacks come by one channel, in the order of arrival.
 
 use super::end::End;
+use super::pins::Pins;
 use super::pull::{Ask, Pull, Taker};
 use super::running::Running;
 use crate::bridge::{self, LanePlace, Receiver, Rest, Sender};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub struct Fetches {
     table: Rc<Table>,
+    pub pins: Pins,
     arrivals: Sender<Arrival>,
     _receiver: Receiver<Arrival>,
 }
@@ -91,7 +93,7 @@ impl Fetches {
         let (arrivals, receiver) =
             bridge::channel(interp_handle, move |arrival, rest| handler.deliver(arrival, rest));
         receiver.start();
-        Fetches { table, arrivals, _receiver: receiver }
+        Fetches { table, pins: Pins::default(), arrivals, _receiver: receiver }
     }
 
     /// Starts one with a callback; its ID.
@@ -169,7 +171,7 @@ impl Table {
             }
             Arrival::Ended(_, end) => {
                 self.called_back.borrow_mut().remove(&id);
-                end.log(&connection.logger, &format!("Async pull request {PREFIX}{id}"));
+                end.log(&connection.logger, &format!("Async pull request {PREFIX}{id}"), false);
                 match end {
                     End::Complete | End::Closed => {}
                     End::Status(message) => fetch.call(interp, 1, fetch.dicts.of_message(&message)),

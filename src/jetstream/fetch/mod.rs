@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `plan` | the options, and the request that they make |
+//! | `pins` | who is served, of clients that stand by for each other |
 //! | `pull` | the request on the runtime thread |
 //! | `end` | how requests end |
 //! | `waiting` | a fetch that is waited for |
@@ -11,6 +12,7 @@
 
 mod end;
 mod fetches;
+mod pins;
 mod plan;
 mod pull;
 mod running;
@@ -18,6 +20,7 @@ mod waiting;
 
 use self::end::End;
 use self::fetches::Fetches;
+use self::pins::Pin;
 use self::plan::Plan;
 use self::pull::{Ask, Pull, Source};
 use self::waiting::{Outcome, Waiting};
@@ -44,14 +47,17 @@ fn fetch(call: &Call<'_>) -> Result<Return> {
         plan.callback.take().map(|callback| callback.elements(call.interp)).transpose()?;
     let op = Op::MessageNext { stream, consumer };
     let subject = op.checked_subject(&js.prefix)?;
+    let source = Source { stream: stream.to_owned(), consumer: consumer.to_owned() };
+    let fetches = Fetches::of(&js.connection);
+    let pin = plan.group().map(|group| fetches.pins.of(source.clone(), group));
+    plan.set_pin(pin.as_ref().and_then(Pin::id));
     let body = Value::from(plan.request).to_string().into_bytes();
     api.trace_request(&subject, &body);
     js.log_trace();
     let Plan { batch, timeout, silence, .. } = plan;
-    let source = Source { stream: stream.to_owned(), consumer: consumer.to_owned() };
+    let subject_asked = subject.clone();
     let ask =
-        Ask { source: source.clone(), subject: subject.clone(), body, batch, timeout, silence };
-    let fetches = Fetches::of(&js.connection);
+        Ask { source: source.clone(), subject: subject_asked, body, pin, batch, timeout, silence };
     if let Some(callback) = callback {
         let id = fetches.start(&js.connection, &api, ask, callback)?;
         return Ok(Obj::new(&id).into());
@@ -81,8 +87,9 @@ impl JetStream {
     /// The result of a fetch that was waited for.
     fn fetched(&self, outcome: Outcome, id: u64, subject: &str) -> Result<Return> {
         let Outcome { batch, end, reason } = outcome;
-        end.log(&self.connection.logger, &format!("Sync pull request {id}"));
-        if batch.is_empty() {
+        let in_vain = batch.is_empty();
+        end.log(&self.connection.logger, &format!("Sync pull request {id}"), in_vain);
+        if in_vain {
             if let Some(error) = reason.or_else(|| end.refusal()) {
                 return Err(error.into());
             }

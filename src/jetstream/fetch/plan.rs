@@ -82,6 +82,19 @@ impl Plan {
     }
 }
 
+impl Plan {
+    pub fn group(&self) -> Option<String> {
+        self.request.text(GROUP).map(str::to_owned)
+    }
+
+    /// What the request says of a pin.
+    pub fn set_pin(&mut self, id: Option<String>) {
+        if let Some(id) = id {
+            self.request.set(ID, id);
+        }
+    }
+}
+
 /// By how much the server's time is shorter than ours.
 const MARGIN: i64 = 10 * MS;
 

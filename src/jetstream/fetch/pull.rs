@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::end::{End, Late};
+use super::pins::Pin;
 use crate::error::Result;
 use crate::jetstream::api::{Api, WeakApi};
 use crate::jetstream::delivery::{Delivered, StoredDelivery};
@@ -38,6 +39,8 @@ pub struct Ask {
     pub source: Source,
     pub subject: String,
     pub body: Vec<u8>,
+    /// Of its priority group.
+    pub pin: Option<Pin>,
     /// How many messages are wanted.
     pub batch: u64,
     pub timeout: Option<Duration>,
@@ -49,6 +52,7 @@ pub struct Pull {
     pub api: WeakApi,
     link: WeakLink,
     inbox: String,
+    pin: Option<Pin>,
     /// Nobody may send the request any more when this is false.
     wanted: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -66,12 +70,15 @@ struct State {
     late: Option<Late>,
 }
 
+/// The server's header for the pin; one that the message has itself is before it.
+const PIN: &str = "Nats-Pin-Id";
+
 /// How long the server may take to confirm that a request is given up.
 const GIVEN_UP: Duration = Duration::from_secs(5);
 
 impl Pull {
     /// Asks. What fails here leaves nothing behind, and the taker is not called.
-    pub fn start(api: &Api, ask: Ask, taker: Box<dyn Taker>) -> Result<Arc<Pull>> {
+    pub fn start(api: &Api, mut ask: Ask, taker: Box<dyn Taker>) -> Result<Arc<Pull>> {
         let link = &api.link;
         let inbox = link.inboxes()();
         let pull = Arc::new(Pull {
@@ -79,6 +86,7 @@ impl Pull {
             api: api.downgrade(),
             link: link.downgrade(),
             inbox: inbox.clone(),
+            pin: ask.pin.take(),
             wanted: Arc::new(AtomicBool::new(true)),
             state: Mutex::new(State {
                 left: ask.batch,
@@ -188,9 +196,19 @@ impl Pull {
             match message.status() {
                 None | Some(100) => {}
                 Some(503) => self.end(&mut state, End::Nobody),
-                Some(_) => self.end(&mut state, End::Status(Box::new(PackedMessage::new(message)))),
+                Some(status) => {
+                    if let Some(pin) = &self.pin {
+                        pin.ended(status);
+                    }
+                    self.end(&mut state, End::Status(Box::new(PackedMessage::new(message))));
+                }
             }
             return;
+        }
+        if let Some(pin) = &self.pin
+            && let Some(id) = message.last_header(PIN)
+        {
+            pin.seen(id);
         }
         taker.message(Delivered::Message(PackedMessage::new(message)));
         self.count(&mut state);

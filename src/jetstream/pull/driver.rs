@@ -16,7 +16,8 @@ use crate::jetstream::delivery::Delivered;
 use crate::lock::lock;
 use crate::transport::{Message, Outgoing, PackedMessage, RequestId, Sink};
 
-/// Locked on the runtime thread only, and never twice: nothing that is called with it calls back.
+/// Locked on the runtime thread, and on that of Tcl when there is no link; never twice: nothing that is
+/// called with it calls back.
 pub(super) struct Driver {
     pub(super) me: Weak<Mutex<Driver>>,
     pub(super) api: Api,
@@ -144,7 +145,7 @@ impl Driver {
 
     fn message(&mut self, message: Message) {
         let size = message.size() as u64;
-        let pin = self.machine.group().and_then(|_| message.header("Nats-Pin-Id"));
+        let pin = self.machine.group().and_then(|_| message.last_header("Nats-Pin-Id"));
         let mut actions = std::mem::take(&mut self.actions);
         let fate = self.machine.message(size, pin, Instant::now(), &mut actions);
         let message = Delivered::Message(PackedMessage::new(message));

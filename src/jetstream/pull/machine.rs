@@ -101,6 +101,8 @@ pub struct Machine {
     limits: Limits,
     /// The consumer may not be asked for by this user.
     may_ask: bool,
+    /// As far as is known it has pins.
+    has_pins: bool,
     pin: Option<String>,
     /// The sizes of messages that were found and wait until nothing is under way.
     found: Vec<u64>,
@@ -145,6 +147,7 @@ impl Machine {
             books: Books::default(),
             limits: Limits::default(),
             may_ask: true,
+            has_pins: true,
             pin: None,
             found: Vec::new(),
             last_traffic: now,
@@ -222,7 +225,7 @@ impl Machine {
         self.refusals = 0;
         self.least_bytes = 0;
         self.size_reported = false;
-        if pin.is_some() && pin != self.pin.as_deref() {
+        if self.has_pins && pin.is_some() && pin != self.pin.as_deref() {
             self.pin = pin.map(str::to_owned);
         }
         let enough = self.config.stop_after.is_some_and(|most| self.books.accepted() >= most);

@@ -38,7 +38,9 @@ pub(super) fn surroundings(seed: u64) -> Surroundings {
 }
 
 pub(super) fn info() -> Value {
-    json!({"config": {"ack_policy": "explicit", "ack_wait": 30_000_000_000_u64}})
+    json!({"config": {
+        "ack_policy": "explicit", "ack_wait": 30_000_000_000_u64, "priority_policy": "pinned_client",
+    }})
 }
 
 struct Rig {
@@ -287,6 +289,21 @@ fn a_pin_is_sent_until_it_is_lost() {
     rig.status(423, "Nats-Pin-Id mismatch", None);
     assert_eq!(rig.pulls.len(), 3);
     assert_eq!(rig.pulls[2].1.get("id"), None);
+}
+
+/// A message brings the header along that it had when it was stored.
+#[test]
+fn no_pin_is_sent_to_a_consumer_that_has_none() {
+    let group =
+        Group { name: "g".into(), min_pending: Some(1), min_ack_pending: None, priority: None };
+    let mut rig = Rig::new(PullConfig { group: Some(group), ..config() });
+    let mut answer = info();
+    answer["config"]["priority_policy"] = json!("overflow");
+    rig.info(Ok(answer));
+    rig.run(|machine, now, out| machine.message(1, Some("pin"), now, out));
+    rig.now += Duration::from_secs(4);
+    rig.status(408, "Request Timeout", Some((9, 0)));
+    assert_eq!((rig.pulls.len(), rig.pulls[1].1.get("id")), (2, None));
 }
 
 #[test]

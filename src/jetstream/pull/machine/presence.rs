@@ -63,6 +63,10 @@ impl Machine {
         }
         let was_absent = std::mem::take(&mut self.absent);
         self.limits = Limits::of(config);
+        // Messages may have the header from elsewhere, and would be the end of it with other policies.
+        let policy = config.get("priority_policy").and_then(Value::as_str);
+        self.has_pins = policy == Some("pinned_client");
+        self.pin = self.pin.take().filter(|_| self.has_pins);
         out.push(Action::AckWait(ack_wait(config)));
         let number = |name: &str| info.get(name).and_then(Value::as_u64).unwrap_or(0);
         let most = config.get("max_waiting").and_then(Value::as_u64).unwrap_or(u64::MAX);
