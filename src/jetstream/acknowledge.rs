@@ -33,13 +33,18 @@ fn nak(call: &Call<'_>) -> Result<Return> {
     const OPTIONS: &[options::Spec] = &[("delay", Type::Timeout)];
     let words = call.args().get(1..).unwrap_or_default();
     let given = options::parse(call.interp, OPTIONS, words)?;
-    let Some(delay) = given.int("delay") else {
-        return answer(call, Bytes::from_static(b"-NAK"));
-    };
+    match given.int("delay") {
+        None => answer(call, Bytes::from_static(b"-NAK")),
+        Some(delay) => answer(call, nak_later("delay", delay)?.into()),
+    }
+}
+
+/// What says that a message is to come again after so many ms; `option` is where they are from.
+pub fn nak_later(option: &str, delay: i64) -> Result<String> {
     // The server counts in signed 64 bits.
-    let too_long = || options::refused("delay", Type::Timeout, &Obj::int(delay));
+    let too_long = || options::refused(option, Type::Timeout, &Obj::int(delay));
     let ns = delay.checked_mul(1_000_000).ok_or_else(too_long)?;
-    answer(call, format!("-NAK {{\"delay\":{ns}}}").into())
+    Ok(format!("-NAK {{\"delay\":{ns}}}"))
 }
 
 /// An older server takes a payload with a reason for none at all.

@@ -201,7 +201,16 @@ impl PullConsumer {
 
     pub fn drain(&self) {
         self.signals.wish(|wishes| wishes.drain = true);
+        self.hear_without_link();
         self.buffer.resume();
+    }
+
+    /// After the link was closed there is no task that would hear of the end.
+    fn hear_without_link(&self) {
+        let link = lock(&self.api).link.clone();
+        if matches!(*link.connected().borrow(), ConnState::Closed) {
+            lock(&self.driver).take_wishes();
+        }
     }
 
     /// Ends it. What the program has not got is given back, in front of all that it sends from now on.
@@ -210,6 +219,7 @@ impl PullConsumer {
         self.unsubscribe();
         self.give_back(&left);
         self.signals.wish(|wishes| wishes.stop = true);
+        self.hear_without_link();
     }
 
     /// The link is about to be closed: what the program has not got would be too old afterwards, unless

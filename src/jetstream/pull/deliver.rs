@@ -26,6 +26,9 @@ pub enum PullEvent {
 
 impl Pull {
     pub(super) fn event(&self, event: PullEvent, rest: &Rest<'_, PullEvent>) {
+        if let (PullEvent::Unwanted(message), Some(consumer)) = (&event, self.running()) {
+            return consumer.give_back(std::slice::from_ref(message));
+        }
         // Destroyed in a callback further up the stack: nothing more comes.
         if !self.handle.is_alive() {
             return;
@@ -50,7 +53,7 @@ impl Pull {
                 rest.delivered(&self.lane);
             }
             PullEvent::Report(report) => self.report(interp, &report),
-            PullEvent::Unwanted(message) => consumer.give_back(&[message]),
+            PullEvent::Unwanted(_) => {}
         }
     }
 

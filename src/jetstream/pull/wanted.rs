@@ -2,6 +2,7 @@
 
 use super::{Group, PullConfig};
 use crate::error::{Error, Kind};
+use crate::jetstream::acknowledge::nak_later;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::names;
 use crate::options::{self, Options, Type};
@@ -134,7 +135,7 @@ impl Wanted {
             config,
             callback: list("callback").transpose()?,
             batch: given.flag("batch"),
-            nak: on_return.then(|| nak(&given)),
+            nak: on_return.then(|| nak(&given)).transpose()?,
             state: list("state").transpose()?,
             keep_alive: given.get("keep_alive").is_none() || given.flag("keep_alive"),
         })
@@ -149,6 +150,10 @@ fn times(given: &Options) -> Result<(Duration, Duration)> {
         let text = format!("Invalid value for the timeout option {name} : {}", value.as_millis());
         Error::new(Kind::BadTimeout, text).with_hint(hint)
     };
+    // The server counts in signed 64 bits.
+    if i64::try_from(expires.as_nanos()).is_err() {
+        return Err(invalid("expires", expires, "-expires is 292 years at most").into());
+    }
     if expires < SHORTEST_HEARTBEAT * 2 {
         return Err(invalid("expires", expires, "-expires is 200 at least").into());
     }
@@ -159,9 +164,7 @@ fn times(given: &Options) -> Result<(Duration, Duration)> {
     Ok((expires, heartbeat))
 }
 
-fn nak(given: &Options) -> String {
-    match given.duration("nak_delay") {
-        Some(delay) => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()),
-        None => "-NAK".to_owned(),
-    }
+fn nak(given: &Options) -> Result<String> {
+    let payload = given.int("nak_delay").map(|delay| nak_later("nak_delay", delay)).transpose()?;
+    Ok(payload.unwrap_or_else(|| "-NAK".to_owned()))
 }
