@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Kind};
 use crate::mask::{MASK, masked};
+use crate::rfc3339;
 use crate::tcl::{Interp, Obj, Result};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -75,6 +76,10 @@ impl Type {
         })
     }
 }
+
+/// A time as servers read it.
+pub const TIME: Type =
+    Type::Checked("valid_str", |text| !text.is_empty() && rfc3339::is_countable(text));
 
 pub type Spec = (&'static str, Type);
 

@@ -9,6 +9,12 @@ pub fn nanoseconds(text: &str) -> Option<i128> {
     Some(i128::from(time.timestamp()) * 1_000_000_000 + i128::from(time.timestamp_subsec_nanos()))
 }
 
+/// Whether a server can count so far: to the year 2262. Beyond it, it would take a time for one of long ago.
+/// What is no time at all is for the server to say.
+pub fn is_countable(text: &str) -> bool {
+    nanoseconds(text).is_none_or(|ns| ns <= i64::MAX.into())
+}
+
 /// Milliseconds since the epoch, truncated and never rounded, so that every way to learn the time
 /// of a message gives the same number.
 pub fn milliseconds(text: &str) -> Option<i64> {
@@ -50,6 +56,16 @@ mod tests {
         assert_eq!(nanoseconds("1969-12-31T23:59:59.999999999Z"), Some(-1));
         assert_eq!(milliseconds("1969-12-31T23:59:59.999999999Z"), Some(-1));
         assert_eq!(milliseconds("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000));
+    }
+
+    #[test]
+    fn as_far_as_servers_count() {
+        for text in ["2262-04-11T23:47:16Z", "0001-01-01T00:00:00Z", "yesterday"] {
+            assert!(is_countable(text), "{text}");
+        }
+        for text in ["2262-04-11T23:47:17Z", "9999-12-31T00:00:00Z"] {
+            assert!(!is_countable(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The configuration of a consumer, field by field, and the request and the replies that hold it.
 
+use crate::options::TIME;
 use crate::schema::{boolean, int, list, metadata, ms, ms_list, one_of, table, valid_str};
 
 table! {
@@ -8,7 +9,7 @@ table! {
     DESCRIPTION:        valid_str("description").since(2, 3, 3);
     DELIVER_POLICY:     one_of("deliver_policy", DELIVER_POLICIES).or("all");
     OPT_START_SEQ:      int("opt_start_seq");
-    OPT_START_TIME:     valid_str("opt_start_time");
+    OPT_START_TIME:     valid_str("opt_start_time").typed(TIME);
     ACK_POLICY:         one_of("ack_policy", ACK_POLICIES).or("explicit");
     ACK_WAIT:           ms("ack_wait");
     MAX_DELIVER:        int("max_deliver");

@@ -5,6 +5,7 @@ use super::{dict, direct};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
 use crate::jetstream::stored::StoredMessage;
+use crate::options::TIME;
 use crate::schema::{boolean, int, lenient, strict, table, valid_str};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Method, Obj, Result, Return};
@@ -15,7 +16,7 @@ table! {
     LAST_BY_SUBJ: valid_str("last_by_subj");
     NEXT_BY_SUBJ: valid_str("next_by_subj");
     SEQ:          int("seq");
-    START_TIME:   valid_str("start_time").since(2, 11, 0);
+    START_TIME:   valid_str("start_time").typed(TIME).since(2, 11, 0);
     NO_HDR:       boolean("no_hdr").since(2, 12, 0);
 }
 

@@ -22,7 +22,7 @@ const COUNT: u64 = 100;
 fn stream_get_batch(call: &Call<'_>) -> Result<Return> {
     const OPTIONS: &[options::Spec] = &[
         ("seq", Type::PosInt),
-        ("start_time", Type::ValidStr),
+        ("start_time", options::TIME),
         ("next_by_subj", Type::ValidStr),
         ("batch", Type::PosInt),
         ("max_bytes", Type::PosInt),
@@ -47,8 +47,7 @@ fn stream_get_batch(call: &Call<'_>) -> Result<Return> {
 }
 
 fn stream_get_last(call: &Call<'_>) -> Result<Return> {
-    const OPTIONS: &[options::Spec] =
-        &[("up_to_seq", Type::PosInt), ("up_to_time", Type::ValidStr)];
+    const OPTIONS: &[options::Spec] = &[("up_to_seq", Type::PosInt), ("up_to_time", options::TIME)];
     let js = call.data::<JetStream>()?;
     let stream = call.arg(0)?.string();
     let given = options::parse(call.interp, OPTIONS, call.args().get(2..).unwrap_or_default())?;

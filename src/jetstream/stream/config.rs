@@ -48,12 +48,13 @@ table! {
 /// Where messages are mirrored or collected from.
 pub mod source {
     use super::{source_consumer, transform};
+    use crate::options::TIME;
     use crate::schema::{object, objects, pos_int, table, valid_str};
 
     table! {
         NAME:               valid_str("name").required();
         OPT_START_SEQ:      pos_int("opt_start_seq");
-        OPT_START_TIME:     valid_str("opt_start_time");
+        OPT_START_TIME:     valid_str("opt_start_time").typed(TIME);
         FILTER_SUBJECT:     valid_str("filter_subject");
         EXTERNAL:           object("external", &super::external::TABLE);
         SUBJECT_TRANSFORMS: objects("subject_transforms", &transform::TABLE).since(2, 10, 0);
