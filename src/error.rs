@@ -166,7 +166,7 @@ impl Error {
     }
 
     /// As programs of nats-tcl look for it, which know no kinds of what came later.
-    pub fn as_nats_tcl(self) -> Self {
+    pub fn into_nats_tcl(self) -> Self {
         let newer = self.api.is_some() && self.kind.has_numbers();
         Error { kind: if newer { Kind::JsResponse } else { self.kind }, ..self }
     }

@@ -119,7 +119,7 @@ impl Api {
             let late = || format!("Request to {subject} timed out");
             let checked = reply.map_err(|error| error.into_error(late())).and_then(|message| {
                 // The program has given JSON of any kind to nats-tcl, too.
-                reply::parse(message.payload()).map_err(Error::as_nats_tcl)?;
+                reply::parse(message.payload()).map_err(Error::into_nats_tcl)?;
                 Ok(String::from_utf8_lossy(message.payload()).into_owned())
             });
             done(checked);

@@ -31,7 +31,7 @@ pub fn api_error(error: &Value) -> Error {
 }
 
 /// Programs for nats-tcl look for `ErrJSResponse`, so what they can meet stays that
-/// ([`Error::as_nats_tcl`] where they write headers or JSON of newer features themselves). What belongs to
+/// ([`Error::into_nats_tcl`] where they write headers or JSON of newer features themselves). What belongs to
 /// features that nats-tcl lacks has kinds of its own.
 fn kind(api: (u64, u64)) -> Kind {
     match api {

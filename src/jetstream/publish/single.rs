@@ -82,7 +82,7 @@ fn wait(
         },
         move |_, reply| {
             let ack = publishing.acknowledgement(&reply?);
-            let as_called = |error: Error| if is_old { error.as_nats_tcl() } else { error };
+            let as_called = |error: Error| if is_old { error.into_nats_tcl() } else { error };
             Ok(ack.map_err(as_called)?.into())
         },
     )
