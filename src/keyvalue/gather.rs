@@ -230,7 +230,7 @@ impl Observer for GatherObserver {
         if state != ConsumerState::Recreated || self.over {
             return;
         }
-        if self.last.release().is_some() {
+        if self.last.forget() {
             self.events.send(GatherEvent::Foreign);
         }
         if let Some(places) = &mut self.places {

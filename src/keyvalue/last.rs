@@ -28,16 +28,18 @@ impl Last {
         Some(last)
     }
 
-    /// What comes next is of another kind: the entry that is kept is not the last one.
-    pub fn release(&mut self) -> Option<Entry> {
-        let mut kept = self.entry.take()?;
-        kept.delta = kept.delta.max(1);
-        Some(kept)
+    pub fn has_entry(&self) -> bool {
+        self.entry.is_some()
     }
 
-    /// The entry that is kept, if it is one before this revision.
-    pub fn take_before(&mut self, revision: u64) -> Option<Entry> {
-        self.entry.take_if(|entry| entry.revision < revision)
+    /// Takes out the entry that is kept, if it is not to be seen.
+    pub fn take_if(&mut self, unwanted: impl FnOnce(&Entry) -> bool) -> Option<Entry> {
+        self.entry.take_if(|entry| unwanted(entry))
+    }
+
+    /// Forgets the entry that is kept. Whether there was one.
+    pub fn forget(&mut self) -> bool {
+        self.entry.take().is_some()
     }
 
     /// There will be no end: what is left.
@@ -73,14 +75,13 @@ mod tests {
     }
 
     #[test]
-    fn released() {
+    fn taken_out() {
         let mut last = Last::default();
         last.next(entry(3, 0));
-        assert_eq!(shown(last.take_before(3)), None);
-        assert_eq!(shown(last.release()), Some((3, 1)));
-        assert_eq!(shown(last.release()), None);
-        last.next(entry(4, 2));
-        assert_eq!(shown(last.take_before(5)), Some((4, 2)));
+        assert_eq!(shown(last.take_if(|entry| entry.revision < 3)), None);
+        assert_eq!(shown(last.take_if(|entry| entry.revision < 4)), Some((3, 0)));
+        last.next(entry(4, 0));
+        assert!(last.forget() && !last.forget());
         assert_eq!(shown(last.end()), None);
     }
 

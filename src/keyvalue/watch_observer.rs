@@ -34,6 +34,8 @@ pub struct WatchObserver {
     last: Last,
     /// What is before this one had gone when the roll was called, though it may have been on its way.
     first_seq: u64,
+    /// A roll call has begun behind the entry that is kept back.
+    roll_begun: bool,
 }
 
 impl WatchObserver {
@@ -44,7 +46,8 @@ impl WatchObserver {
         ignore_deletes: bool,
     ) -> Self {
         let last = Last::default();
-        WatchObserver { events, bucket, meta_only, ignore_deletes, last, first_seq: 0 }
+        let (first_seq, roll_begun) = (0, false);
+        WatchObserver { events, bucket, meta_only, ignore_deletes, last, first_seq, roll_begun }
     }
 
     fn send(&mut self, entry: Option<Entry>) {
@@ -54,10 +57,22 @@ impl WatchObserver {
         match entry.filter(wanted) {
             Some(entry) => {
                 if let Some(entry) = self.last.next(entry) {
-                    self.events.send(WatchEvent::Entry(entry));
+                    self.send_kept(entry);
                 }
             }
             None => self.events.send(WatchEvent::Foreign),
+        }
+    }
+
+    /// Sends the entry that was kept back, and what came behind it.
+    fn send_kept(&mut self, entry: Entry) {
+        self.events.send(WatchEvent::Entry(entry));
+        self.tell_roll_begun();
+    }
+
+    fn tell_roll_begun(&mut self) {
+        if std::mem::take(&mut self.roll_begun) {
+            self.events.send(WatchEvent::RollCallBegins);
         }
     }
 }
@@ -75,24 +90,31 @@ impl Observer for WatchObserver {
 
     fn end_of_data(&mut self) {
         if let Some(entry) = self.last.end() {
-            self.events.send(WatchEvent::Entry(entry));
+            self.send_kept(entry);
         }
         self.events.send(WatchEvent::EndOfData);
     }
 
+    /// The entry that is kept back stays: it may be the last one.
     fn roll_call_begins(&mut self) {
-        // It has to be known when the answer comes.
-        if let Some(entry) = self.last.release() {
-            self.events.send(WatchEvent::Entry(entry));
+        self.roll_begun = true;
+        if !self.last.has_entry() {
+            self.tell_roll_begun();
         }
-        self.events.send(WatchEvent::RollCallBegins);
     }
 
     fn roll_call(&mut self, roll: Arc<Roll>) {
         self.first_seq = roll.first_seq;
-        if self.last.take_before(roll.first_seq).is_some() {
+        let subject = |entry: &Entry| self.bucket.read_subject(entry.key());
+        let gone = |entry: &Entry| {
+            let revision = entry.revision;
+            revision < roll.first_seq || revision <= roll.last_seq && !roll.has(&subject(entry))
+        };
+        // It was never told, so nothing has to be taken back.
+        if self.last.take_if(gone).is_some() {
             self.events.send(WatchEvent::Foreign);
         }
+        self.tell_roll_begun();
         self.events.send(WatchEvent::RollCall(roll));
     }
 
@@ -102,11 +124,17 @@ impl Observer for WatchObserver {
 
     fn state(&mut self, state: ConsumerState) {
         match state {
-            // Revisions begin again.
-            ConsumerState::Recreated => self.first_seq = 0,
+            // Revisions begin again, and what is kept back is of the stream that has gone.
+            ConsumerState::Recreated => {
+                self.first_seq = 0;
+                self.roll_begun = false;
+                if self.last.forget() {
+                    self.events.send(WatchEvent::Foreign);
+                }
+            }
             ConsumerState::Stopped => {
                 if let Some(entry) = self.last.give_up() {
-                    self.events.send(WatchEvent::Entry(entry));
+                    self.send_kept(entry);
                 }
             }
             _ => {}

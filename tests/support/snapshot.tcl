@@ -25,7 +25,12 @@ proc snapshot::open {url args} {
     # A cluster that has just begun has no leader for this.
     set S(early) [$S(conn) jet_stream -timeout 500]
     wait_until {![catch {$::snapshot::S(early) account_info}]} 20000
-    set S(kv) [$S(js) create_kv_bucket $S(bucket) -storage memory -history $S(-history) -num_replicas $S(-replicas)]
+    # Nor are all servers known to the leader at once: no suitable peers.
+    wait_until {![catch {
+        set ::snapshot::S(kv) [$::snapshot::S(js) create_kv_bucket $::snapshot::S(bucket) -storage memory \
+            -history $::snapshot::S(-history) -num_replicas $::snapshot::S(-replicas)]
+    } ::snapshot::S(refused) ::snapshot::S(why)] || [dict get $::snapshot::S(why) -errorcode] ne {NATS ErrJSResponse 400 10005}} 20000
+    if {![info exists S(kv)]} { error $S(refused) }
     for {set n 0} {$n < $S(-history)} {incr n} {
         for {set i 0} {$i < 100} {incr i} { $S(kv) put rest.$i $n }
     }
