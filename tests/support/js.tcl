@@ -73,6 +73,28 @@ proc pulled {consumer {request {{"no_wait":true}}}} {
     raw::unsubscribe $::raw $id
     return $message
 }
+# A coroutine `tell` for `-state`: the words that it gets go to ::told, and with the first one it waits in a request, until
+# `answer_teller`.
+proc open_teller {} {
+    unset -nocomplain ::teller_reply
+    set ::told {}
+    set ::teller [open_conn]
+    $::teller subscribe teller.asks -callback {apply {{subject message reply} {set ::teller_reply $reply}}}
+    coroutine tell apply {{} {
+        while 1 {
+            lappend ::told [lindex [yieldto string cat] 0]
+            if {[llength $::told] == 1} { $::teller request teller.asks ? -timeout 20000 }
+        }
+    }}
+}
+proc answer_teller {} {
+    wait_until {[info exists ::teller_reply]}
+    $::teller publish $::teller_reply x
+}
+proc close_teller {} {
+    rename tell {}
+    $::teller destroy
+}
 # A connection $conn and its $js to a server that says that it has this version, and does nothing.
 proc open_old {version} {
     set ::fake [fake::start [format {info {"version":"%s"}; expect CONNECT*; expect PING; pong; serve} $version]]

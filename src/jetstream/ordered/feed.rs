@@ -26,6 +26,8 @@ pub enum Event {
     Created(String),
     LastError(Kind, String),
     State(ConsumerState),
+    /// The program hears of this when the coroutine that is told of it is not busy any more.
+    Report(ConsumerState),
 }
 
 impl delivery::Event for Event {
@@ -234,7 +236,7 @@ impl Feed {
             // Before the program had an object, which it gets when the consumer is live.
             Event::State(ConsumerState::Initial) => {}
             Event::State(state) if state == self.state.replace(state) => {}
-            Event::State(state) => self.report(interp, state, rest),
+            Event::State(state) | Event::Report(state) => self.report(interp, state, rest),
         }
     }
 
@@ -248,7 +250,7 @@ impl Feed {
 
     fn report(&self, interp: Interp<'_>, state: ConsumerState, rest: &Rest<'_, Event>) {
         let Some(on_state) = &self.on_state else { return };
-        let event = Event::State(state);
+        let event = Event::Report(state);
         if rest.admit(interp, &self.state_lane, on_state.words(), event).is_none() {
             return;
         }

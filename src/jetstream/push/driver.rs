@@ -21,6 +21,8 @@ pub enum Event {
     Delivered(Delivered),
     State(State, Option<(Kind, String)>),
     Warning(Kind, String),
+    /// The program hears of this when the coroutine that is told of it is not busy any more.
+    Report(&'static str),
     /// All that had come before `drain` has been handed over.
     Drained,
 }

@@ -157,6 +157,7 @@ impl PushObject {
                     consumer.consumed(count);
                 }
             }
+            Event::Report(word) => self.report(interp, word, rest),
             Event::Warning(kind, text) => {
                 self.warnings.set(self.warnings.get() + 1);
                 self.note(kind, &text);
@@ -188,7 +189,8 @@ impl PushObject {
             State::Live => Shown::Live,
             State::Stale => Shown::Stale,
         };
-        if gone && shown == Shown::Stopped {
+        // One that was being drained does not come back with another connection.
+        if shown == Shown::Stopped && (gone || self.state.get() == Shown::Draining) {
             self.end();
         }
         self.show(interp, shown, rest);
@@ -209,14 +211,16 @@ impl PushObject {
         }
     }
 
-    fn report(&self, interp: Interp<'_>, word: &str, rest: &Rest<'_, Event>) {
-        if let Some(on_state) = &self.on_state {
+    fn report(&self, interp: Interp<'_>, word: &'static str, rest: &Rest<'_, Event>) {
+        let Some(on_state) = &self.on_state else { return };
+        let event = Event::Report(word);
+        if rest.admit(interp, &self.state_lane, on_state.words(), event).is_some() {
             on_state.call(interp, [Obj::new(word), self.status()]);
             rest.delivered(&self.state_lane);
         }
     }
 
-    /// Nothing more is received.
+    /// Nothing more is received, whatever becomes of the connection.
     fn end(&self) {
         if let Some(consumer) = self.consumer.get() {
             consumer.stop();
@@ -278,10 +282,15 @@ fn status(call: &Call<'_>) -> Result<Return> {
 
 fn drain(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<PushObject>()?;
-    if !matches!(this.state.get(), Shown::Draining | Shown::Stopped) {
-        this.state.set(Shown::Draining);
-        if let Some(consumer) = this.consumer.get() {
-            consumer.drain();
+    match this.state.get() {
+        Shown::Draining => {}
+        // Perhaps only because the connection was closed.
+        Shown::Stopped => this.end(),
+        Shown::Live | Shown::Stale => {
+            this.state.set(Shown::Draining);
+            if let Some(consumer) = this.consumer.get() {
+                consumer.drain();
+            }
         }
     }
     Ok(Return::Empty)
@@ -289,12 +298,10 @@ fn drain(call: &Call<'_>) -> Result<Return> {
 
 fn stop(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<PushObject>()?;
-    if this.state.get() != Shown::Stopped {
-        this.stop();
-        if let Some(consumer) = this.consumer.get() {
-            // For the program to hear of the end from the event loop.
-            consumer.say_drained();
-        }
+    this.stop();
+    if let Some(consumer) = this.consumer.get().filter(|_| this.state.get() != Shown::Stopped) {
+        // For the program to hear of the end from the event loop.
+        consumer.say_drained();
     }
     Ok(Return::Empty)
 }
