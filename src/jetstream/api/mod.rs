@@ -3,6 +3,7 @@
 mod discard;
 mod op;
 mod pages;
+mod paging;
 pub mod reply;
 mod trace;
 

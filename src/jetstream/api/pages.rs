@@ -1,16 +1,20 @@
 //! Lists that come in pages.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Map, Value};
 
+use super::paging::{Page, Paging};
 use super::{Api, Op};
 use crate::error::Result;
 use crate::jetstream::roll::{Roll, mark};
 use crate::rfc3339;
 
-/// How many subjects of a page come again with the next one.
-const OVERLAP: u64 = 1000;
+/// How much of a page comes again with the next one. There are 1024 names in a page, 256 infos, 100 000
+/// subjects.
+const NAMES: u64 = 64;
+const INFOS: u64 = 8;
+const SUBJECTS: u64 = 1000;
 const SECOND_NS: i128 = 1_000_000_000;
 
 impl Api {
@@ -33,27 +37,41 @@ impl Api {
         mut fields: Map<String, Value>,
     ) -> Result<Vec<Value>> {
         let (mut all, mut known) = (Vec::new(), HashSet::new());
-        let mut offset = 0;
+        let mut paging = Paging::new(NAMES);
         loop {
             // The first page is asked for as nats-tcl does, without an offset.
-            if offset > 0 {
-                fields.insert("offset".to_owned(), offset.into());
+            match paging.offset() {
+                0 => drop(fields.shift_remove("offset")),
+                offset => drop(fields.insert("offset".to_owned(), offset.into())),
             }
             let mut page = self.call(op, body(&fields)).await?;
             let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
             // Without any element the list is null.
-            let Some(Value::Array(items)) = page.get_mut(key).map(Value::take) else { break };
-            let empty = items.is_empty();
-            offset += items.len() as u64;
-            // When others are made meanwhile it comes again with the next page.
-            let is_new =
-                |item: &Value| item.as_str().is_some_and(|name| known.insert(name.to_owned()));
-            all.extend(items.into_iter().filter(is_new));
-            if empty || offset >= total {
-                break;
+            let items = array(page.get_mut(key).map(Value::take).unwrap_or_default());
+            let state = paging.came(items.iter().filter_map(Value::as_str), total);
+            if state != Page::Gap {
+                let is_new =
+                    |item: &Value| item.as_str().is_some_and(|name| known.insert(name.to_owned()));
+                all.extend(items.into_iter().filter(is_new));
+            }
+            if state == Page::Last {
+                return Ok(all);
             }
         }
-        Ok(all)
+    }
+
+    /// The subjects of a stream that match a filter, and the end of the stream when the first of them
+    /// were told.
+    pub async fn subjects(&self, stream: &str, filter: &str) -> Result<(BTreeSet<String>, u64)> {
+        let fields = Map::from_iter([("subjects_filter".to_owned(), filter.into())]);
+        let (mut subjects, mut last_seq) = (BTreeSet::new(), 0);
+        let take = |first: bool, info: Value, page: Map<String, Value>| {
+            let last = info.pointer("/state/last_seq").and_then(Value::as_u64);
+            last_seq = last.filter(|_| first).unwrap_or(last_seq);
+            subjects.extend(page.into_iter().map(|(subject, _)| subject));
+        };
+        self.subject_pages(stream, fields, take).await?;
+        Ok((subjects, last_seq))
     }
 
     /// The subjects of a stream's messages that match any of the filters. `page` is called for each
@@ -114,20 +132,14 @@ impl Api {
 
     /// Asks for the info of a stream as often as it takes to learn all of its subjects. `take` is
     /// called with each info, and with the subjects in it; some come more than once.
-    ///
-    /// Subjects come and go between two pages, and what goes moves the others towards the first page.
-    /// The server sorts them, though: a page that begins at or before the end of the last one lacks
-    /// nothing that was there all the time. So each page overlaps the one before it, and when there
-    /// is a gap all the same, another one further to the front is asked for.
     async fn subject_pages(
         &self,
         stream: &str,
         mut fields: Map<String, Value>,
         mut take: impl FnMut(bool, Value, Map<String, Value>) + Send,
     ) -> Result<()> {
-        let (mut offset, mut back) = (0_u64, OVERLAP);
+        let mut paging = Paging::new(SUBJECTS);
         let mut first = true;
-        let mut end: Option<String> = None;
         loop {
             let mut info = self.call(Op::StreamInfo(stream), body(&fields)).await?;
             let total = info.get("total").and_then(Value::as_u64).unwrap_or(0);
@@ -137,27 +149,13 @@ impl Api {
                 Some(Value::Object(page)) => page,
                 _ => Map::new(),
             };
-            let gap = match (page.keys().min(), &end) {
-                (Some(least), Some(end)) => least > end,
-                (None, Some(_)) => total > 0,
-                (_, None) => false,
-            };
-            if gap && offset > 0 {
-                take(first, info, Map::new());
-                offset = offset.saturating_sub(back.max(1));
-                back = (back * 2).max(2);
-            } else {
-                let length = page.len() as u64;
-                end = end.max(page.keys().max().cloned());
-                take(first, info, page);
-                first = false;
-                if length == 0 || offset + length >= total {
-                    return Ok(());
-                }
-                back = OVERLAP.min(length / 2);
-                offset += length - back;
+            let state = paging.came(page.keys().map(String::as_str), total);
+            take(first, info, if state == Page::Gap { Map::new() } else { page });
+            if state == Page::Last {
+                return Ok(());
             }
-            fields.insert("offset".to_owned(), offset.into());
+            first = false;
+            fields.insert("offset".to_owned(), paging.offset().into());
             // Once is enough.
             fields.shift_remove("deleted_details");
         }
@@ -173,37 +171,36 @@ impl Api {
     ) -> Result<Listing> {
         let mut all = Listing::default();
         let mut known = HashSet::new();
-        let mut offset = 0;
+        let mut paging = Paging::new(INFOS);
         loop {
             let mut page = self.call(op, body(&fields)).await?;
             let total = page.get("total").and_then(Value::as_u64).unwrap_or(0);
             let mut part = |key: &str| page.get_mut(key).map(Value::take).unwrap_or_default();
-            let (infos, missing, offline) = (part(key), part("missing"), part("offline"));
+            let (infos, missing) = (array(part(key)), array(part("missing")));
+            let offline = match part("offline") {
+                Value::Object(offline) => offline,
+                _ => Map::new(),
+            };
             // One can be in more than one of them.
-            let mut names = HashSet::new();
-            for info in array(infos) {
-                let name = name_of(&info).to_owned();
-                names.insert(name.clone());
-                // When others are made meanwhile it comes again with the next page.
-                if known.insert(name) {
-                    all.infos.push(info);
+            let mut names: BTreeSet<&str> = infos.iter().map(name_of).collect();
+            names.extend(missing.iter().filter_map(Value::as_str));
+            names.extend(offline.keys().map(String::as_str));
+            let state = paging.came(names.into_iter(), total);
+            if state != Page::Gap {
+                all.infos.extend(
+                    infos.into_iter().filter(|info| known.insert(name_of(info).to_owned())),
+                );
+                for name in missing {
+                    if !all.missing.contains(&name) {
+                        all.missing.push(name);
+                    }
                 }
-            }
-            for name in array(missing) {
-                names.insert(name.as_str().unwrap_or_default().to_owned());
-                if !all.missing.contains(&name) {
-                    all.missing.push(name);
-                }
-            }
-            if let Value::Object(offline) = offline {
-                names.extend(offline.keys().cloned());
                 all.offline.extend(offline);
             }
-            offset += names.len() as u64;
-            if names.is_empty() || offset >= total {
+            if state == Page::Last {
                 return Ok(all);
             }
-            fields.insert("offset".to_owned(), offset.into());
+            fields.insert("offset".to_owned(), paging.offset().into());
         }
     }
 }
