@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 const SUBJECTS: usize = 1024;
 /// And how long they may be together: requests have to fit the payload that servers take.
 const LENGTH: usize = 256 << 10;
+/// What the server says to wildcards that stand for more.
+const TOO_MANY: (u64, u64) = (413, 0);
 
 /// The end of the snapshot.
 #[derive(Clone, Debug)]
@@ -39,7 +41,7 @@ pub async fn gather(
     let mut early = Vec::new();
     for part in &parts {
         let open = matches!(up_to, UpTo::Now);
-        gather_part(&api, &stream, part, &mut up_to, &mut found).await?;
+        gather_split(&api, &stream, part, &mut up_to, &mut found).await?;
         if open && found.is_empty() {
             early.push(part);
         }
@@ -47,7 +49,7 @@ pub async fn gather(
     // Nothing was there, and nothing said when.
     if matches!(up_to, UpTo::Seq(_)) {
         for part in early {
-            gather_part(&api, &stream, part, &mut up_to, &mut found).await?;
+            gather_split(&api, &stream, part, &mut up_to, &mut found).await?;
         }
     }
     found.sort_by_key(|message| message.seq);
@@ -68,6 +70,44 @@ fn parts(subjects: &[String]) -> Vec<&[String]> {
     }
     parts.push(&subjects[start..]);
     parts
+}
+
+/// Gathers a part, in parts of its own if its wildcards stand for more subjects than the server answers
+/// for.
+async fn gather_split(
+    api: &Api,
+    stream: &str,
+    subjects: &[String],
+    up_to: &mut UpTo,
+    found: &mut Vec<StoredMessage>,
+) -> Result<()> {
+    let before = found.len();
+    let refused = match gather_part(api, stream, subjects, up_to, found).await {
+        Err(error)
+            if error.api == Some(TOO_MANY)
+                && subjects.iter().any(|subject| has_wildcards(subject)) =>
+        {
+            error
+        }
+        other => return other,
+    };
+    found.truncate(before);
+    let (names, last_seq) = match names(api, stream, subjects).await {
+        Err(error) if error.kind == Kind::Permissions => return Err(refused),
+        other => other?,
+    };
+    // The snapshot ends where the stream did before the first of them was told.
+    match (&*up_to, last_seq) {
+        (UpTo::Now, Some(0)) => return Ok(()),
+        (UpTo::Now, Some(last)) => *up_to = UpTo::Seq(last),
+        _ => {}
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    // None if they have gone meanwhile; nothing at all the server does not take.
+    for part in parts(&names).into_iter().filter(|part| !part.is_empty()) {
+        gather_part(api, stream, part, up_to, found).await?;
+    }
+    Ok(())
 }
 
 async fn gather_part(
@@ -131,7 +171,21 @@ async fn gather_as_json(
         UpTo::Time(_) => return Err(unreadable(stream)),
     };
     *up_to = UpTo::Seq(limit);
-    let names = names(api, stream, subjects).await?;
+    let (names, _) = names(api, stream, subjects).await?;
+    let names: Vec<String> = names.into_iter().collect();
+    for part in parts(&names) {
+        part_as_json(api, stream, part, limit, found).await?;
+    }
+    Ok(())
+}
+
+async fn part_as_json(
+    api: &Api,
+    stream: &str,
+    names: &[String],
+    limit: u64,
+    found: &mut Vec<StoredMessage>,
+) -> Result<()> {
     let last = |name| json!({"last_by_subj": name}).to_string();
     // All of them are on their way before the first answer comes.
     let asked: Vec<_> =
@@ -146,7 +200,7 @@ async fn gather_as_json(
             found.push(message);
             continue;
         }
-        let before = question(std::slice::from_ref(name), None, up_to);
+        let before = question(std::slice::from_ref(name), None, &UpTo::Seq(limit));
         if let End::Interrupted = page(api, stream, &before, found).await? {
             return Err(unreadable(stream));
         }
@@ -159,20 +213,28 @@ fn unreadable(stream: &str) -> Error {
     Error::new(Kind::Protocol, text)
 }
 
-/// The subjects that these stand for.
-async fn names(api: &Api, stream: &str, subjects: &[String]) -> Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
+fn has_wildcards(subject: &str) -> bool {
+    subject.split('.').any(|token| matches!(token, "*" | ">"))
+}
+
+/// The subjects that these stand for, and where the stream ended when the first of them were asked for,
+/// if any had to be.
+async fn names(
+    api: &Api,
+    stream: &str,
+    subjects: &[String],
+) -> Result<(BTreeSet<String>, Option<u64>)> {
+    let (mut names, mut end) = (BTreeSet::new(), None);
     for subject in subjects {
-        if !subject.split('.').any(|token| matches!(token, "*" | ">")) {
+        if !has_wildcards(subject) {
             names.insert(subject.clone());
             continue;
         }
-        let filter = json!({"subjects_filter": subject}).to_string();
-        let info = api.call(Op::StreamInfo(stream), filter).await?;
-        let present = info.pointer("/state/subjects").and_then(Value::as_object);
-        names.extend(present.into_iter().flat_map(Map::keys).cloned());
+        let (present, last_seq) = api.subjects(stream, subject).await?;
+        end = end.or(Some(last_seq));
+        names.extend(present);
     }
-    Ok(names)
+    Ok((names, end))
 }
 
 fn question(subjects: &[String], next: Option<u64>, up_to: &UpTo) -> Value {
