@@ -6,10 +6,14 @@
 #
 # Which options a method has is asked of the method itself: it lists them when it does not know one.
 
+# Longer than servers take names, than the file names of a system, than a line of the protocol.
+set fuzz_long [lmap length {300 3500 4097 9000} {string repeat L $length}]
+set fuzz_good(long) $fuzz_long
 set fuzz_good(stream) {FUZZ_S FUZZ_S FUZZ_S FUZZ_T FUZZ_T FUZZ_NONE}
 set fuzz_good(consumer) {pulled pulled pulled pushed made none}
 set fuzz_good(js_subject) {fs.a fs.b fs.c ft.a fs.nobody}
 set fuzz_good(js_filter) {fs.a fs.> fs.* > {fs.a fs.b} {fs.* ft.*}}
+set fuzz_good(own_consumer) $fuzz_good(consumer)
 set fuzz_good(sequence) {0 1 2 3 100 1000000}
 set fuzz_good(js_message) {}
 set fuzz_good(js_messages) {}
@@ -18,6 +22,12 @@ set fuzz_good(reason) {{} poison "two words"}
 set fuzz_good(until) {2030-01-01T00:00:00Z 2020-01-01T00:00:00Z soon}
 set fuzz_good(object) {}
 
+# A word of a call: a value of this kind, now and then one that is too long; an option is itself.
+proc fuzz_word {kind} {
+    if {[string index $kind 0] eq "-"} { return $kind }
+    if {$kind in {stream consumer js_subject js_filter queue} && [often 0.02]} { return [good long] }
+    return [good $kind]
+}
 # What an option of this name could take.
 set fuzz_kinds {
     callback                                        callback
@@ -37,7 +47,7 @@ set fuzz_good(word) {all new last explicit none memory file limits workqueue int
 proc fuzz_value {option} {
     foreach {patterns kind} $::fuzz_kinds {
         foreach pattern $patterns {
-            if {[string match $pattern $option]} { return [good $kind] }
+            if {[string match $pattern $option]} { return [fuzz_word $kind] }
         }
     }
     return [good word]
@@ -86,7 +96,9 @@ set fuzz_js_methods {
     js unpin_consumer {stream consumer queue} js reset_consumer {stream consumer}   js consumer_stepdown {stream consumer}
     js counter_add {stream js_subject sequence}  js counter_get {stream js_filter}
     js account_info {}                        js events {}
-    js pull {stream consumer}                 js push {stream consumer}             js ordered_consumer stream
+    js pull {stream consumer}                 js push {stream consumer -callback callback}
+    js push {stream consumer}                 js ordered_consumer stream
+    js ordered_consumer {stream -callback callback}  js ordered_consumer {stream -callback callback -state callback}
     pull next {}                              pull next {}                          pull status {}
     pull pause {}                             pull resume {}                        pull drain {}
     pull stop {}
@@ -114,7 +126,7 @@ proc fuzz_js_call {} {
         if {$method eq "destroy" && [often 0.8]} { set method status }
         return [fuzz_js_bounded [list $object $method {*}[some_values]]]
     }
-    set arguments [lmap kind $kinds {good $kind}]
+    set arguments [lmap kind $kinds {fuzz_word $kind}]
     if {$method eq ""} { return [list $object {*}$arguments {*}[fuzz_options $object "" {*}$arguments]] }
     return [fuzz_js_bounded [list $object $method {*}$arguments {*}[fuzz_options $object $method {*}$arguments]]]
 }
@@ -136,7 +148,11 @@ proc fuzz_js_note {call result} {
         publish_batch { set ::fuzz_js_batch $result }
         pull { set ::fuzz_js_pull $result }
         push { set ::fuzz_js_push $result }
-        ordered_consumer { set ::fuzz_js_ordered $result }
+        ordered_consumer {
+            set ::fuzz_js_ordered $result
+            # Others may do to its consumer what they want.
+            set ::fuzz_good(consumer) [list {*}$::fuzz_good(own_consumer) [$result name]]
+        }
     }
 }
 proc fuzz_js_messages {messages} {
