@@ -57,7 +57,8 @@ fn push(call: &Call<'_>) -> Result<Return> {
             return Err(Error::new(Kind::ConsumerBound, text).into());
         }
         let policy = info.get("config").and_then(|config| config.get("ack_policy"));
-        let acknowledged = policy.and_then(Value::as_str) == Some("explicit");
+        // With `all`, too: what nobody has seen would count as acknowledged with the next message.
+        let acknowledged = matches!(policy.and_then(Value::as_str), Some("explicit" | "all"));
         let wanted = Wanted { stream, name, acknowledged, callback, batch, on_state };
         let object = PushObject::create(interp, &js, js.api()?, wanted, consumer)?;
         Ok(object.command(interp).into())
