@@ -52,7 +52,7 @@ impl Pull {
                 }
                 rest.delivered(&self.lane);
             }
-            PullEvent::Report(report) => self.report(interp, &report),
+            PullEvent::Report(report) => self.report(interp, report, rest),
             PullEvent::Unwanted(_) => {}
         }
     }
@@ -156,9 +156,13 @@ impl Pull {
         }
     }
 
-    fn report(&self, interp: Interp<'_>, report: &Report) {
-        if let Some(prefix) = &self.state {
-            prefix.call(interp, [Obj::new(report.state.word()), report_dict(report)]);
+    fn report(&self, interp: Interp<'_>, report: Report, rest: &Rest<'_, PullEvent>) {
+        let Some(prefix) = &self.state else { return };
+        let event = PullEvent::Report(report);
+        let event = rest.admit(interp, &self.state_lane, prefix.words(), event);
+        if let Some(PullEvent::Report(report)) = event {
+            prefix.call(interp, [Obj::new(report.state.word()), report_dict(&report)]);
+            rest.delivered(&self.state_lane);
         }
     }
 }

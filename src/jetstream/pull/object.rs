@@ -34,6 +34,7 @@ pub struct Pull {
     pub(super) state: Option<Prefix>,
     /// All that comes for its callback.
     pub(super) lane: LanePlace<PullEvent>,
+    pub(super) state_lane: LanePlace<PullEvent>,
     pub(super) delivered: Cell<u64>,
     /// What `next` has handed out and is being dealt with: messages and bytes.
     pub(super) uncredited: Cell<(u64, u64)>,
@@ -131,6 +132,7 @@ impl Pull {
                 nak,
                 state: state.map(Prefix::new),
                 lane: LanePlace::new(),
+                state_lane: LanePlace::new(),
                 delivered: Cell::new(0),
                 uncredited: Cell::new((0, 0)),
                 taken: Cell::default(),
