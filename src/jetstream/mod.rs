@@ -35,7 +35,7 @@ mod counters;
 mod credit;
 mod delivery;
 mod fetch;
-mod messages;
+pub mod messages;
 pub mod metadata;
 mod names;
 pub mod ordered;

@@ -7,8 +7,11 @@
 //! ([`Op::MessageGet`](super::api::Op::MessageGet)), which every message has, handed to the user
 //! from there, and passed.
 
+use super::api::{Api, Op};
 use super::stored::StoredMessage;
-use crate::error::{Error, Kind};
+use crate::error::{self, Error, Kind};
+use crate::transport::How;
+use serde_json::json;
 
 /// Two losses may be bad luck.
 const LOSSES_TOLERATED: u32 = 2;
@@ -61,6 +64,30 @@ impl Unreadable {
     pub fn has_passed(&self) -> bool {
         self.passed
     }
+}
+
+/// The first message from this sequence on that matches any of the filters. The server takes one filter
+/// at a time.
+pub async fn next_message(
+    api: &Api,
+    stream: &str,
+    seq: u64,
+    filters: &[String],
+) -> error::Result<StoredMessage> {
+    let mut first: Option<StoredMessage> = None;
+    for filter in filters {
+        let body = json!({"seq": seq, "next_by_subj": filter}).to_string();
+        let how = How { timeout: api.timeout, quiet: true, ..How::default() };
+        let message = match api.call_as(Op::MessageGet(stream), body, how).await {
+            Ok(reply) => StoredMessage::from_reply(&reply)?,
+            Err(error) if error.kind == Kind::MsgNotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if first.as_ref().is_none_or(|first| message.seq < first.seq) {
+            first = Some(message);
+        }
+    }
+    first.ok_or_else(|| Error::new(Kind::MsgNotFound, "no message found"))
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@ use super::bucket::{Bucket, not_found};
 use super::entry::{Entry, key_not_found};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
+use crate::jetstream::messages::direct;
 use crate::jetstream::publish::ack;
-use crate::transport::{Headers, How, Link, Outgoing, Patience, RequestId, RequestResult, Resend};
+use crate::transport::{
+    Headers, How, Link, Outgoing, Patience, RequestError, RequestId, RequestResult, Resend,
+};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::future::Future;
@@ -267,14 +270,21 @@ fn written(subject: &str, reply: RequestResult) -> Result<u64> {
 
 fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Result<Entry> {
     let absent = || key_not_found(&bucket.name, key);
-    let message = reply.map_err(|error| request_error(subject, error))?;
+    let message = match reply {
+        Ok(message) => message,
+        Err(RequestError::NoResponders(report)) if direct::is_message(&report) => *report,
+        Err(error) => return Err(request_error(subject, error)),
+    };
+    // What was stored may have a status of its own, which says nothing.
+    if direct::is_message(&message) {
+        return Entry::from_direct(bucket, key, &message, message.payload());
+    }
     // Direct answers always have headers, the others never.
-    if message.status().is_some() || message.header("Nats-Sequence").is_some() {
-        return match message.status() {
-            Some(404) => Err(absent()),
-            Some(408) => Err(Error::invalid("Invalid request")),
-            _ => Entry::from_direct(bucket, key, &message, message.payload()),
-        };
+    match message.status() {
+        Some(404) => return Err(absent()),
+        Some(408) => return Err(Error::invalid("Invalid request")),
+        Some(_) => return Entry::from_direct(bucket, key, &message, message.payload()),
+        None => {}
     }
     match reply::parse(message.payload()) {
         Ok(stored) => Entry::from_stored(bucket, key, &stored),

@@ -37,6 +37,14 @@ impl Message {
         rest.max(self.0.length)
     }
 
+    /// Whether a server reports that nobody is there. Old ones also pass on what a publisher has stored
+    /// with such a status; a body, or its place in a stream, tells.
+    pub(super) fn says_nobody(&self) -> bool {
+        self.status() == Some(503)
+            && self.payload().is_empty()
+            && self.header("Nats-Sequence").is_none()
+    }
+
     /// The number of a status message, e.g. 503.
     pub fn status(&self) -> Option<u16> {
         self.0.status.map(|status| status.as_u16())

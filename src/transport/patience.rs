@@ -46,15 +46,9 @@ impl Patience {
 
     /// How long to wait before the request is made again, of which a report says that nobody is
     /// there.
-    pub(super) fn pause(
-        &mut self,
-        report: &Message,
-        remaining: Option<Duration>,
-    ) -> Option<Duration> {
+    pub(super) fn pause(&mut self, remaining: Option<Duration>) -> Option<Duration> {
         match self {
             Patience::Asking { .. } => Some(PAUSE),
-            // One with a body has met somebody.
-            Patience::Times { .. } if !report.payload().is_empty() => None,
             Patience::Times { left, pause } => {
                 *left = left.checked_sub(1)?;
                 Some(*pause).filter(|pause| remaining.is_none_or(|remaining| *pause < remaining))

@@ -305,13 +305,13 @@ impl RequestTable {
     pub fn reply(&self, message: Message) -> Option<RequestId> {
         let token = self.token_of(message.subject())?;
         let mut table = self.table();
-        if message.status() == Some(503)
+        if message.says_nobody()
             && let Some(pending) = table.pending.get_mut(&token)
             && let Some(patient) = &mut pending.patient
             && let now = Instant::now()
             && let remaining =
                 pending.deadline.map(|deadline| deadline.saturating_duration_since(now))
-            && let Some(length) = patient.patience.pause(&message, remaining)
+            && let Some(length) = patient.patience.pause(remaining)
         {
             patient.nobody = true;
             let due = pause(now, length, pending.deadline);

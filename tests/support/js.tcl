@@ -43,6 +43,14 @@ proc close_noisy_js {} {
 proc store {args} {
     foreach body $args { raw::request $::raw $::stream.a $body }
 }
+# Messages that begin as a server's statuses do, with bodies and without.
+proc store_statuses {} {
+    foreach {body status} {a {100 Idle Heartbeat} b {100 FlowControl Request} c {503 No Responders}} {
+        set header [list -raw "NATS/1.0 $status\r\nNats-Last-Consumer: 77\r\n\r\n"]
+        raw::request $::raw $::stream.a $body $header
+        raw::request $::raw $::stream.a {} $header
+    }
+}
 # The bodies of a list of messages.
 proc bodies {messages} {
     set result {}

@@ -63,8 +63,18 @@ impl Api {
         op: Op<'_>,
         body: impl Into<Vec<u8>>,
     ) -> impl Future<Output = Result<Value>> + Send + 'static {
+        self.call_as(op, body, How { timeout: self.timeout, ..How::default() })
+    }
+
+    /// [`Api::call`] with all that there is to say of it.
+    pub fn call_as(
+        &self,
+        op: Op<'_>,
+        body: impl Into<Vec<u8>>,
+        how: How,
+    ) -> impl Future<Output = Result<Value>> + Send + 'static {
         let asked = self.outgoing(op, body.into()).map(|(subject, out)| {
-            let reply = self.link.ask(out, self.timeout);
+            let reply = self.link.ask_as(out, how);
             (subject, self.trace.clone(), reply)
         });
         async move {

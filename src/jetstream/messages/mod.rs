@@ -9,7 +9,7 @@
 //! | `direct` | replies to direct gets: the message itself, or a status |
 
 mod batch;
-mod direct;
+pub mod direct;
 mod get;
 pub mod last;
 pub mod many;

@@ -42,17 +42,17 @@ pub(super) struct Questions {
     pub unlimited: Option<RequestId>,
     pub consumer: Option<RequestId>,
     pub stream: Option<RequestId>,
-    pub message: Option<RequestId>,
+    pub message: Option<Task>,
     pub subjects: Option<Task>,
 }
 
 impl Questions {
     fn cancel(self, link: &Link) {
-        let requests = [self.created, self.unlimited, self.consumer, self.stream, self.message];
+        let requests = [self.created, self.unlimited, self.consumer, self.stream];
         for id in requests.into_iter().flatten() {
             link.cancel(id);
         }
-        if let Some(task) = self.subjects {
+        for task in [self.message, self.subjects].into_iter().flatten() {
             task.abort();
         }
     }
@@ -218,13 +218,14 @@ impl Sink for Inbox {
             return;
         }
         let incarnation = self.incarnation;
-        if message.status().is_some() {
-            driver.control(incarnation, &message);
-        } else if let Some(meta) = message.reply().and_then(Metadata::parse) {
+        // First: old servers deliver what was stored with a status of its own.
+        if let Some(meta) = message.reply().and_then(Metadata::parse) {
             let size = message.payload().len() + OVERHEAD;
             driver.input(Attachment::Message(&message, &meta), |machine, now, out| {
                 machine.message(incarnation, message.subject(), &meta, size, now, out);
             });
+        } else if message.status().is_some() {
+            driver.control(incarnation, &message);
         }
     }
 

@@ -249,6 +249,14 @@ impl Machine {
         &self.spec.config.stream
     }
 
+    /// What is consumed of the stream.
+    fn filters(&self) -> Vec<String> {
+        match self.spec.config.filters.as_slice() {
+            [] => vec![">".to_owned()],
+            filters => filters.to_vec(),
+        }
+    }
+
     /// The server's name of the present consumer; empty while there is none.
     pub fn name(&self) -> &str {
         &self.name

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::create::CreateRequest;
 use super::driver::{Attachment, Driver, Inbox, Questions, SharedDriver, input};
@@ -11,7 +11,7 @@ use super::machine::Action;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Op;
 use crate::jetstream::consumer::config::reply;
-use crate::jetstream::stored::StoredMessage;
+use crate::jetstream::unreadable::next_message;
 use crate::lock::lock;
 use crate::transport::{How, Outgoing, RequestError, RequestId, RequestResult};
 
@@ -63,7 +63,7 @@ impl Driver {
                 }
                 Action::AskConsumer { token, consumer } => self.ask_consumer(token, &consumer),
                 Action::AskStream { token, timeout } => self.ask_stream(token, timeout),
-                Action::AskMessage { token, seq, filter } => self.ask_message(token, seq, &filter),
+                Action::AskMessage { token, seq, filters } => self.ask_message(token, seq, filters),
                 Action::CallRoll { token, filters, report } => {
                     self.call_roll(token, filters, report);
                 }
@@ -262,17 +262,21 @@ impl Driver {
         self.asked(|questions| &mut questions.stream, asked.ok());
     }
 
-    fn ask_message(&mut self, token: u64, seq: u64, filter: &str) {
-        let op = Op::MessageGet(self.machine.stream());
-        let body = json!({"seq": seq, "next_by_subj": filter}).to_string();
-        let asked = self.ask(op, body, self.api.timeout, move |driver, answer| {
-            let stored = answer.and_then(|reply| StoredMessage::from_reply(&reply));
-            let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
-            input(driver, attachment, |machine, now, out| {
-                machine.next_message(token, stored.as_ref(), now, out);
-            });
+    fn ask_message(&mut self, token: u64, seq: u64, filters: Vec<String>) {
+        let (me, api, stream) =
+            (self.me.clone(), self.api.clone(), self.machine.stream().to_owned());
+        let asked = self.api.link.spawn(async move {
+            let stored = next_message(&api, &stream, seq, &filters).await;
+            if let Some(driver) = me.upgrade() {
+                let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
+                input(&driver, attachment, |machine, now, out| {
+                    machine.next_message(token, stored.as_ref(), now, out);
+                });
+            }
         });
-        self.asked(|questions| &mut questions.message, asked.ok());
+        if let Some(old) = self.questions.message.replace(asked) {
+            old.abort();
+        }
     }
 
     fn call_roll(&mut self, token: u64, filters: Vec<String>, report: bool) {

@@ -375,13 +375,18 @@ impl Sink for Inbox {
         if driver.signals.stopped.load(Ordering::Acquire) {
             return;
         }
-        if message.status().is_some() {
-            return driver.control(&message);
-        }
+        let Some(meta) = message.reply().and_then(Metadata::parse) else {
+            // Not before: old servers deliver what was stored with a status of its own.
+            if message.status().is_some() {
+                driver.control(&message);
+            }
+            return;
+        };
         // What somebody else sends to the subject is nothing of the stream's.
-        let meta = message.reply().and_then(Metadata::parse);
-        let ours = meta.filter(|meta| meta.stream == driver.stream && meta.consumer == driver.name);
-        let Some(number) = ours.map(|meta| meta.consumer_seq) else { return };
+        if meta.stream != driver.stream || meta.consumer != driver.name {
+            return;
+        }
+        let number = meta.consumer_seq;
         driver.deliver(|machine, now, out| machine.message(number, now, out), Some(message));
     }
 

@@ -39,11 +39,11 @@ pub enum Action {
         token: u64,
         timeout: Duration,
     },
-    /// Ask for the first message from this sequence on that matches the filter.
+    /// Ask for the first message from this sequence on that matches any of the filters.
     AskMessage {
         token: u64,
         seq: u64,
-        filter: String,
+        filters: Vec<String>,
     },
     /// Ask which subjects of the stream match any of the filters. If the answer is reported to the
     /// user, he remembers from now on what he is told; see [`super::rollcall`].

@@ -73,10 +73,7 @@ impl Machine {
         self.tokens += 1;
         let token = self.tokens;
         self.roll_call = RollCall::Asked { token };
-        let filters = match self.spec.config.filters.as_slice() {
-            [] => vec![">".to_owned()],
-            filters => filters.to_vec(),
-        };
+        let filters = self.filters();
         out.push(Action::CallRoll { token, filters, report: self.report_roll });
     }
 

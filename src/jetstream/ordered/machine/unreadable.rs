@@ -10,10 +10,8 @@ use crate::jetstream::stored::StoredMessage;
 use crate::rfc3339;
 
 impl Machine {
-    /// With several filters nobody can ask for the next message that fits.
     pub(super) fn is_next_unreadable(&self) -> bool {
         self.unreadable.is_next(self.stream_seq)
-            && self.spec.config.filters.len() <= 1
             && !(self.first && self.spec.policy == DeliverPolicy::New)
     }
 
@@ -21,8 +19,8 @@ impl Machine {
         self.tokens += 1;
         let token = self.tokens;
         self.phase = Phase::Passing { token };
-        let filter = self.spec.config.filters.first().map_or(">", String::as_str).to_owned();
-        out.push(Action::AskMessage { token, seq: self.stream_seq + 1, filter });
+        let filters = self.filters();
+        out.push(Action::AskMessage { token, seq: self.stream_seq + 1, filters });
     }
 
     /// The message after the last one delivered, if there is one.
