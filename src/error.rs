@@ -88,6 +88,8 @@ kinds! {
     Permissions: "ErrPermissions";
     PriorityGroup: "ErrPriorityGroup";
     Protocol: "ErrProtocol";
+    /// The bucket was bound for reading alone.
+    ReadOnly: "ErrReadOnly";
     Schedule: "ErrSchedule";
     SecureConnWanted: "ErrSecureConnWanted";
     Server: "ErrServer";

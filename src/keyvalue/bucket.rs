@@ -145,12 +145,12 @@ pub fn mirrored(info: &Value) -> Option<&str> {
     mirror.get("name").and_then(Value::as_str)
 }
 
-fn mirror_of(info: &Value) -> Option<&Value> {
+pub fn mirror_of(info: &Value) -> Option<&Value> {
     info.get("config")?.get("mirror").filter(|mirror| mirror.is_object())
 }
 
 /// The name of a bucket from that of its stream, which `create_kv_mirror` gives no prefix.
-fn bucket_of(stream: &str) -> &str {
+pub fn bucket_of(stream: &str) -> &str {
     stream.strip_prefix("KV_").unwrap_or(stream)
 }
 
@@ -164,7 +164,7 @@ fn destination(mirror: &Value) -> Option<String> {
     }
 }
 
-fn external_api(mirror: &Value) -> Option<&str> {
+pub fn external_api(mirror: &Value) -> Option<&str> {
     let api = mirror.get("external")?.get("api")?.as_str()?;
     (!api.is_empty()).then_some(api)
 }
@@ -175,44 +175,6 @@ fn prefixed(api_prefix: &str, subject: &str) -> String {
         return subject.to_owned();
     }
     format!("{api_prefix}.{subject}")
-}
-
-/// The fields of `status`, in order, from the reply to `STREAM.INFO`, whose times are in ms already.
-pub fn status(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
-    let empty = Value::Null;
-    let config = info.get("config").unwrap_or(&empty);
-    let state = info.get("state").unwrap_or(&empty);
-    let field = |of: &Value, key: &str| of.get(key).cloned().unwrap_or_else(|| 0.into());
-    let compressed =
-        config.get("compression").and_then(Value::as_str).is_some_and(|name| name != "none");
-    let mut fields = vec![
-        ("bucket", name.into()),
-        ("bytes", field(state, "bytes")),
-        ("history", field(config, "max_msgs_per_subject")),
-        ("ttl", field(config, "max_age")),
-        ("values", field(state, "messages")),
-        ("is_compressed", u8::from(compressed).into()),
-    ];
-    if let Some(mirror) = config.get("mirror").filter(|mirror| mirror.is_object()) {
-        if let Some(origin) = mirror.get("name").and_then(Value::as_str) {
-            fields.push(("mirror_name", bucket_of(origin).into()));
-        }
-        if let Some(domain) = external_api(mirror).and_then(domain_of) {
-            fields.push(("mirror_domain", domain.into()));
-        }
-    }
-    fields.push(("stream_config", config.clone()));
-    fields.push(("stream_state", state.clone()));
-    fields
-}
-
-/// `$JS.<domain>.API`
-fn domain_of(api: &str) -> Option<&str> {
-    let mut tokens = api.split('.');
-    match (tokens.next(), tokens.next(), tokens.next(), tokens.next()) {
-        (Some(_), Some(domain), Some("API"), None) => Some(domain),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -281,46 +243,6 @@ mod tests {
         for config in [json!({}), json!({"max_msgs_per_subject": -1})] {
             let error = Bucket::from_infos("B", &[json!({"config": config})], "$JS.API");
             assert_eq!(error, Err(not_found("B")));
-        }
-    }
-
-    #[test]
-    fn status_fields() {
-        let info = json!({
-            "config": {"max_msgs_per_subject": 5, "max_age": 1000, "compression": "s2",
-                "mirror": {"name": "KV_O", "external": {"api": "$JS.hub.API"}}},
-            "state": {"messages": 3, "bytes": 99}});
-        let fields = status("B", &info);
-        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
-        assert_eq!(
-            names,
-            [
-                "bucket",
-                "bytes",
-                "history",
-                "ttl",
-                "values",
-                "is_compressed",
-                "mirror_name",
-                "mirror_domain",
-                "stream_config",
-                "stream_state"
-            ]
-        );
-        let values: Vec<_> = fields[..8].iter().map(|(_, value)| value.clone()).collect();
-        assert_eq!(json!(values), json!(["B", 99, 5, 1000, 3, 1, "O", "hub"]));
-
-        let info = json!({"config": {"max_msgs_per_subject": 1, "mirror": {"name": "M"}}});
-        assert_eq!(status("B", &info)[6], ("mirror_name", json!("M")));
-        let info = json!({"config": {"max_msgs_per_subject": 1, "compression": "none"},
-            "state": {}});
-        let fields = status("B", &info);
-        assert_eq!(fields[3].1, json!(0));
-        assert_eq!(fields[5].1, json!(0));
-        assert_eq!(fields[6].0, "stream_config");
-        for (api, domain) in [("$JS.hub.API", Some("hub")), ("a.API", None), ("$JS.a.b.API", None)]
-        {
-            assert_eq!(domain_of(api), domain);
         }
     }
 }

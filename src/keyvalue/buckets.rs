@@ -1,6 +1,8 @@
 //! The methods of `nats::jet_stream` that manage Key-Value buckets.
 
-use super::bucket::{Bucket, mirrored, not_found};
+use super::abilities::Abilities;
+use super::binding::Binding;
+use super::bucket::{Bucket, mirror_of, mirrored, not_found};
 use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
 use super::names::{check_bucket, check_mirror, stream_of};
 use super::object::create as create_object;
@@ -12,7 +14,7 @@ use crate::jetstream::stream::config::TABLE as STREAM;
 use crate::jetstream::stream::create;
 use crate::json;
 use crate::options;
-use crate::schema::{self, Record};
+use crate::schema::{self, Given, Record};
 use crate::tcl::call::{self, ANY};
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return, oo};
 use serde_json::Value;
@@ -20,7 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// `ErrStreamNotFound` in the words of a bucket.
-fn bucket_missing(bucket: &str) -> impl Fn(Error) -> Error {
+pub(super) fn bucket_missing(bucket: &str) -> impl Fn(Error) -> Error {
     let bucket = bucket.to_owned();
     move |error| match error.kind {
         Kind::StreamNotFound => not_found(&bucket),
@@ -28,19 +30,54 @@ fn bucket_missing(bucket: &str) -> impl Fn(Error) -> Error {
     }
 }
 
-/// The options of everything that creates a bucket.
-fn bucket_options(call: &Call<'_>, js: &JetStream, words: &[Obj]) -> Result<Record> {
-    schema::strict(call.interp, &config::TABLE, words)?.record(call.interp, &|v| js.serves(v))
+/// The options of everything that creates a bucket of this name.
+pub(super) fn bucket_options(
+    call: &Call<'_>,
+    js: &JetStream,
+    bucket: &str,
+    words: &[Obj],
+) -> Result<Record> {
+    bucket_record(call, bucket, words, |given| given.record(call.interp, &|v| js.serves(v)))
 }
 
-fn bucket_object(
+/// The options of a bucket, of which `make` makes a record.
+pub(super) fn bucket_record(
+    call: &Call<'_>,
+    bucket: &str,
+    words: &[Obj],
+    make: impl FnOnce(Given) -> Result<Record>,
+) -> Result<Record> {
+    let given = schema::strict(call.interp, &config::TABLE, words)?;
+    let origins = given.get(config::SOURCES).cloned();
+    let mut record = make(given)?;
+    if let Some(origins) = origins {
+        let origins = read_origins(call.interp, &origins)?;
+        record.set(config::SOURCES, config::sources(bucket, &origins)?);
+    }
+    Ok(record)
+}
+
+pub(super) fn bucket_object(
     interp: Interp<'_>,
     js: &Rc<JetStream>,
     name: &str,
     infos: &[Value],
 ) -> Result<Return> {
+    bound_object(interp, js, name, infos, Binding::default())
+}
+
+fn bound_object(
+    interp: Interp<'_>,
+    js: &Rc<JetStream>,
+    name: &str,
+    infos: &[Value],
+    binding: Binding,
+) -> Result<Return> {
     let bucket = Bucket::from_infos(name, infos, &js.prefix)?;
-    Ok(create_object(interp, js, bucket)?.into())
+    // The stream that is written to, if it was seen.
+    let written = infos.last().filter(|info| mirror_of(info).is_none());
+    let abilities = Abilities::from_info(written);
+    Ok(create_object(interp, js, bucket, abilities, binding)?.into())
 }
 
 /// A mirror of a mirror of a mirror.
@@ -50,7 +87,7 @@ const DEEPEST: usize = 8;
 const ORIGIN_WAIT: Duration = Duration::from_secs(2);
 
 /// The info of a stream and of those that it mirrors, if there are any.
-async fn with_origins(mut api: Api, info: Value) -> Vec<Value> {
+pub(super) async fn with_origins(mut api: Api, info: Value) -> Vec<Value> {
     api.timeout = Some(api.timeout.map_or(ORIGIN_WAIT, |timeout| timeout.min(ORIGIN_WAIT)));
     let mut infos = vec![info];
     while infos.len() < DEEPEST
@@ -67,6 +104,11 @@ async fn with_origins(mut api: Api, info: Value) -> Vec<Value> {
 fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
+    let binding = match &call.args()[1..] {
+        // Before there were options it was one argument too many.
+        [_] => return Err(call.wrong_args(BIND.usage)),
+        words => Binding::parse(call.interp, words)?,
+    };
     let js = call.data::<JetStream>()?;
     let stream = stream_of(&name);
     let infos = |api: Api| async move {
@@ -75,12 +117,12 @@ fn bind_kv_bucket(call: &Call<'_>) -> Result<Return> {
     };
     js.clone().run(call.interp, infos, move |interp, outcome| {
         let infos = outcome.map_err(bucket_missing(&name))?;
-        bucket_object(interp, &js, &name, &infos)
+        bound_object(interp, &js, &name, &infos, binding)
     })
 }
 
 /// Creates the stream of what the program calls `what`.
-async fn create_stream(
+pub(super) async fn create_stream(
     api: &Api,
     stream: &str,
     what: String,
@@ -112,7 +154,7 @@ fn create_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let js = call.data::<JetStream>()?;
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
-    let stream = bucket_stream(&name, bucket_options(call, &js, &call.args()[1..])?)?;
+    let stream = bucket_stream(&name, bucket_options(call, &js, &name, &call.args()[1..])?)?;
     create_bucket(call.interp, js, name, stream)
 }
 
@@ -123,14 +165,11 @@ fn create_kv_aggregate(call: &Call<'_>) -> Result<Return> {
     let writable = call.arg(1)?.text();
     let writable = options::boolean(&writable)
         .ok_or_else(|| Error::invalid(format!("writable = {writable} is not a boolean")))?;
-    let mut origins = Vec::new();
-    for origin in call.arg(2)?.elements(call.interp)? {
-        origins.push(read_origin(call.interp, &origin)?);
-    }
+    let origins = read_origins(call.interp, call.arg(2)?)?;
     if origins.is_empty() {
         return Err(Error::invalid("List of KV origins is required").into());
     }
-    let options = bucket_options(call, &js, &call.args()[3..])?;
+    let options = bucket_options(call, &js, &name, &call.args()[3..])?;
     let stream = aggregate_stream(&name, writable, &origins, options)?;
     create_bucket(call.interp, js, name, stream)
 }
@@ -140,7 +179,7 @@ fn create_kv_mirror(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_mirror(&name)?;
     let origin = read_origin(call.interp, call.arg(1)?)?;
-    let options = bucket_options(call, &js, &call.args()[2..])?;
+    let options = bucket_options(call, &js, &name, &call.args()[2..])?;
     let config = mirror_stream(&name, &origin, options)?;
     let create = |api: Api| async move {
         let what = format!("stream {name}");
@@ -204,8 +243,20 @@ fn read_origin(interp: Interp<'_>, dict: &Obj) -> Result<Record> {
     schema::dict(interp, &origin::TABLE, dict)?.record(interp, &|_| true)
 }
 
+fn read_origins(interp: Interp<'_>, list: &Obj) -> Result<Vec<Record>> {
+    list.elements(interp)?.iter().map(|origin| read_origin(interp, origin)).collect()
+}
+
+const BIND: Method = Method {
+    name: "bind_kv_bucket",
+    usage: "bucket ?arg ...?",
+    min: 1,
+    max: ANY,
+    body: bind_kv_bucket,
+};
+
 const METHODS: &[Method] = &[
-    Method { name: "bind_kv_bucket", usage: "bucket", min: 1, max: 1, body: bind_kv_bucket },
+    BIND,
     Method {
         name: "create_kv_aggregate",
         usage: "bucket writable origins ?arg ...?",

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::bucket::Bucket;
 use super::headers::{EntryHeaders, HeaderSource};
+use super::lifetime::{self, Lifetime};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::stored::StoredMessage;
@@ -59,6 +60,8 @@ pub struct Entry {
     /// Messages still waiting behind this one; 0 in entries that were asked for one by one.
     pub delta: u64,
     pub operation: Operation,
+    /// If it has one of its own.
+    pub lifetime: Option<Lifetime>,
     /// Those of the program, if there are any.
     pub headers: Option<Box<EntryHeaders>>,
 }
@@ -73,6 +76,7 @@ impl Entry {
             created_ms: 0,
             delta: 0,
             operation,
+            lifetime: None,
             headers: None,
         }
     }
@@ -80,7 +84,8 @@ impl Entry {
     /// What the headers of its message say of it.
     fn read(key: &str, value: &[u8], headers: &(impl HeaderSource + ?Sized)) -> Self {
         let entry = Entry::new(key, value, Operation::of(headers));
-        Entry { headers: EntryHeaders::of(headers), ..entry }
+        let lifetime = headers.first(lifetime::HEADER).and_then(Lifetime::of_header);
+        Entry { lifetime, headers: EntryHeaders::of(headers), ..entry }
     }
 
     pub fn key(&self) -> &str {
@@ -240,6 +245,10 @@ mod tests {
             assert_eq!((entry.revision, entry.delta), (9, 4));
             assert_eq!(entry.created_ms, 1_700_000_000_051);
         }
+        let expiring = [("Nats-TTL", "2m"), ("A", "b")];
+        let entry = Entry::from_watch(&bucket(), "$KV.B.a", &META, &expiring[..], b"v");
+        let lifetime = entry.and_then(|entry| entry.lifetime).map(Lifetime::ms);
+        assert_eq!(lifetime, Some(120_000));
         let foreign = Entry::from_watch(&bucket(), "$KV.C.a", &META, NONE, b"v");
         assert_eq!(foreign, None);
     }

@@ -9,6 +9,7 @@ use crate::tcl::Obj;
 pub struct EntryWords {
     bucket: Obj,
     keys: [Obj; 7],
+    ttl: Obj,
     header: Obj,
     operations: [Obj; 3],
 }
@@ -19,6 +20,7 @@ impl EntryWords {
             bucket: Obj::new(bucket),
             keys: ["bucket", "key", "value", "revision", "created", "delta", "operation"]
                 .map(Obj::new),
+            ttl: Obj::new("ttl"),
             header: Obj::new("header"),
             operations: [Operation::Put, Operation::Delete, Operation::Purge]
                 .map(|operation| Obj::new(operation.name())),
@@ -57,13 +59,20 @@ impl EntryWords {
             k_operation,
             operation,
         ];
-        let Some(headers) = &entry.headers else { return Obj::list_of(words) };
-        let header = header_dict(headers);
-        let mut more = [&self.header; 16];
-        more[..words.len()].copy_from_slice(&words);
-        more[15] = &header;
-        Obj::list_of(more)
+        let ttl = entry.lifetime.map(|lifetime| Obj::int(lifetime.ms()));
+        let header = entry.headers.as_deref().map(header_dict);
+        match (&ttl, &header) {
+            (None, None) => Obj::list_of(words),
+            (Some(ttl), None) => longer(words, [&self.ttl, ttl]),
+            (None, Some(header)) => longer(words, [&self.header, header]),
+            (Some(ttl), Some(header)) => longer(words, [&self.ttl, ttl, &self.header, header]),
+        }
     }
+}
+
+fn longer<const N: usize>(words: [&Obj; 14], more: [&Obj; N]) -> Obj {
+    let words: Vec<Obj> = words.into_iter().chain(more).cloned().collect();
+    Obj::list(&words)
 }
 
 /// Name → list of values, as in messages.

@@ -9,13 +9,14 @@ use crate::transport::Outgoing;
 use std::future::Future;
 
 impl Store {
-    /// Reads an entry as [`Store::read`] does.
+    /// Reads an entry as [`Store::reading_as`] does.
     pub fn read_foreign(
         &self,
         key: &str,
         revision: Option<u64>,
-    ) -> impl Future<Output = Result<Entry>> + Send + 'static {
-        let entry = self.reading(key, revision);
+        consistent: bool,
+    ) -> impl Future<Output = Result<Entry>> + Send + use<> {
+        let entry = self.reading_as(key, revision, consistent);
         let (this, key) = (self.clone(), key.to_owned());
         async move {
             match entry.await {
@@ -33,7 +34,7 @@ impl Store {
         &self,
         key: &str,
         out: Outgoing,
-    ) -> impl Future<Output = Result<u64>> + Send + 'static {
+    ) -> impl Future<Output = Result<u64>> + Send + use<> {
         let (this, key) = (self.clone(), key.to_owned());
         async move {
             this.must_exist(&key, false).await?;

@@ -3,7 +3,13 @@
 //! | file | what it is |
 //! |---|---|
 //! | `buckets`, `config` | methods of `nats::jet_stream` that manage buckets; the table of their options |
-//! | `object`, `store`, `bucket`, `names` | `nats::key_value`; its reads and writes on the wire; the bucket; what names may be |
+//! | `update`, `changes` | the methods that change buckets; what becomes of their configuration |
+//! | `statuses`, `status` | the methods `status` and `kv_statuses`; what they tell |
+//! | `binding` | how a handle is bound: the options of `bind_kv_bucket` |
+//! | `object`, `writes` | `nats::key_value`: what it is, and its reads; its writes |
+//! | `store`, `bucket`, `names` | reads and writes on the wire; the bucket; what names may be |
+//! | `abilities`, `lifetime`, `touch` | what the stream allows; the TTL of an entry; the method `touch` |
+//! | `trusted`, `own_writes` | reads from the leader, and that see what the handle has written |
 //! | `foreign` | keys that other clients have made and this package would not |
 //! | `entry`, `entry_dict`, `headers` | one revision of one key; the same in Tcl; the headers of a program |
 //! | `watch`, `watcher` | the method `watch`; `nats::kv_watcher` |
@@ -14,9 +20,12 @@
 //!
 //! Files with methods, `watcher` and `entry_dict` know Tcl; everything else does not.
 
+mod abilities;
 mod activity;
+mod binding;
 pub mod bucket;
 mod buckets;
+mod changes;
 pub mod config;
 mod consumer;
 pub mod entry;
@@ -26,18 +35,30 @@ mod gather;
 mod headers;
 mod known;
 mod last;
+mod lifetime;
 mod names;
 mod object;
+mod own_writes;
+mod status;
+mod statuses;
 mod store;
+mod touch;
+mod trusted;
+mod update;
 mod watch;
 mod watch_observer;
 mod watcher;
+mod writes;
 
 use crate::tcl::{Interp, Result};
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
     buckets::register(interp)?;
+    update::register(interp)?;
+    statuses::register(interp)?;
     object::register(interp)?;
+    writes::register(interp)?;
+    touch::register(interp)?;
     gather::register(interp)?;
     watch::register(interp)?;
     watcher::register(interp)

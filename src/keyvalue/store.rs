@@ -1,8 +1,11 @@
 //! The operations of a bucket on the wire. No Tcl here: results are handed to callbacks on the
 //! connection's runtime thread.
 
+use super::abilities::Abilities;
 use super::bucket::{Bucket, not_found};
 use super::entry::{Entry, key_not_found};
+use super::lifetime;
+use super::own_writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
 use crate::jetstream::messages::direct;
@@ -23,6 +26,9 @@ pub struct Store {
     pub prefix: Arc<str>,
     pub timeout: Option<Duration>,
     pub bucket: Arc<Bucket>,
+    pub abilities: Arc<Abilities>,
+    /// What was written through the same handle, if its reads must not be older.
+    pub own_writes: Option<Arc<OwnWrites>>,
 }
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -33,13 +39,9 @@ pub fn expecting(revision: u64, mut headers: Headers) -> Headers {
     headers
 }
 
-/// The headers of a deletion, with the revision it must meet.
-pub fn deleting(revision: Option<u64>) -> Headers {
-    let headers: Headers = [("KV-Operation", "DEL")].into_iter().collect();
-    match revision {
-        Some(revision) => expecting(revision, headers),
-        None => headers,
-    }
+/// The headers of a deletion.
+pub fn deleting() -> Headers {
+    [("KV-Operation", "DEL")].into_iter().collect()
 }
 
 /// The headers of a purge.
@@ -56,9 +58,9 @@ impl Store {
         out: Outgoing,
         done: impl FnOnce(Result<u64>) + Send + 'static,
     ) -> Result<RequestId> {
-        let subject = out.subject.clone();
+        let (subject, own) = (out.subject.clone(), self.own_writes.clone());
         self.link.request_as(out, self.writing_how(), move |reply| {
-            done(written(&subject, reply));
+            done(written(&subject, own.as_deref(), reply));
         })
     }
 
@@ -66,10 +68,10 @@ impl Store {
     pub(super) fn writing(
         &self,
         out: Outgoing,
-    ) -> impl Future<Output = Result<u64>> + Send + 'static {
-        let subject = out.subject.clone();
+    ) -> impl Future<Output = Result<u64>> + Send + use<> {
+        let (subject, own) = (out.subject.clone(), self.own_writes.clone());
         let reply = self.link.ask_as(out, self.writing_how());
-        async move { written(&subject, reply.await) }
+        async move { written(&subject, own.as_deref(), reply.await) }
     }
 
     /// A write that met nobody was not done, so it can be repeated.
@@ -93,7 +95,7 @@ impl Store {
         &self,
         key: &str,
         out: Outgoing,
-    ) -> impl Future<Output = Result<u64>> + Send + 'static {
+    ) -> impl Future<Output = Result<u64>> + Send + use<> {
         let first = self.writing(out.clone());
         let (this, key) = (self.clone(), key.to_owned());
         async move {
@@ -103,7 +105,11 @@ impl Store {
             };
             match this.reading_at_least(&key, revision_in(&conflict)).await {
                 Ok(entry) if entry.operation.deletes() => {
-                    let headers = expecting(entry.revision, out.headers);
+                    let mut headers = expecting(entry.revision, out.headers);
+                    if lifetime::expires(&headers) {
+                        // The deletion would be the last word again, and nobody would hear of it.
+                        lifetime::roll_up(&mut headers);
+                    }
                     this.writing(Outgoing { headers, ..out }).await
                 }
                 Ok(_) => Err(conflict),
@@ -173,7 +179,7 @@ impl Store {
         &self,
         key: &str,
         revision: Option<u64>,
-    ) -> impl Future<Output = Result<Entry>> + Send + 'static {
+    ) -> impl Future<Output = Result<Entry>> + Send + use<> {
         let out = self.question(key, revision);
         let how = self.reading_how(key, revision);
         let (bucket, key, subject) = (self.bucket.clone(), key.to_owned(), out.subject.clone());
@@ -183,7 +189,7 @@ impl Store {
 
     /// Reads the last entry of a key that is known to have this revision. A direct get may be answered
     /// by a replica or a mirror that does not have it yet.
-    async fn reading_at_least(&self, key: &str, revision: u64) -> Result<Entry> {
+    pub(super) async fn reading_at_least(&self, key: &str, revision: u64) -> Result<Entry> {
         let entry = self.reading(key, None).await;
         let stale = match &entry {
             Ok(entry) => entry.revision < revision,
@@ -245,7 +251,7 @@ fn stored_question(prefix: &str, bucket: &Bucket, key: &str, revision: Option<u6
 }
 
 /// The error for a stream that the server does not know.
-fn gone(bucket: &Bucket, info: Result<Value>) -> Option<Error> {
+pub(super) fn gone(bucket: &Bucket, info: Result<Value>) -> Option<Error> {
     let error = info.err().filter(|error| error.kind == Kind::StreamNotFound);
     error.map(|_| not_found(&bucket.name))
 }
@@ -257,18 +263,27 @@ fn has_subjects(info: &Value) -> bool {
 }
 
 /// The revision that a write has met in the place of the one it expected; 0 if that is not said.
-fn revision_in(conflict: &Error) -> u64 {
+pub(super) fn revision_in(conflict: &Error) -> u64 {
     let number = conflict.message.rsplit(' ').next();
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// The revision in a publish acknowledgement.
-fn written(subject: &str, reply: RequestResult) -> Result<u64> {
+/// The revision in a publish acknowledgement, which is remembered.
+fn written(subject: &str, own: Option<&OwnWrites>, reply: RequestResult) -> Result<u64> {
     let message = reply.map_err(|error| request_error(subject, error))?;
-    ack::sequence(message.payload())
+    let revision = ack::sequence(message.payload())?;
+    if let Some(own) = own {
+        own.note(subject, revision);
+    }
+    Ok(revision)
 }
 
-fn found(bucket: &Bucket, key: &str, subject: &str, reply: RequestResult) -> Result<Entry> {
+pub(super) fn found(
+    bucket: &Bucket,
+    key: &str,
+    subject: &str,
+    reply: RequestResult,
+) -> Result<Entry> {
     let absent = || key_not_found(&bucket.name, key);
     let message = match reply {
         Ok(message) => message,

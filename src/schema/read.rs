@@ -95,12 +95,30 @@ impl Given {
         if self.nothing {
             return Ok(Record::empty(self.table));
         }
+        self.check_required()?;
+        let record = Record::new(self.table);
+        self.fill(interp, server, record)
+    }
+
+    /// Makes a record of what was given and nothing else: for a change of what there is.
+    ///
+    /// # Errors
+    /// As [`Given::record`], but that something is required.
+    pub fn changes(self, interp: Interp<'_>, server: Server<'_>) -> Result<Record> {
+        let record = Record::empty(self.table);
+        self.fill(interp, server, record)
+    }
+
+    fn check_required(&self) -> Result<()> {
         for (field, value) in self.table.0.iter().zip(&self.values) {
             if let (true, None, Some(name)) = (field.required, value, field.option) {
                 return Err(Error::invalid(format!("Option {name} is required")).into());
             }
         }
-        let mut record = Record::new(self.table);
+        Ok(())
+    }
+
+    fn fill(self, interp: Interp<'_>, server: Server<'_>, mut record: Record) -> Result<Record> {
         let fields = self.table.0.iter().zip(self.values);
         for ((field, value), slot) in fields.zip(&mut record.values) {
             let (Some(name), Some(value)) = (field.option, value) else { continue };

@@ -7,7 +7,7 @@ use crate::jetstream::api::{Api, Op};
 use crate::schema::Table;
 use serde_json::Value;
 
-const NAME_IN_USE: (u64, u64) = (400, 10058);
+pub const NAME_IN_USE: (u64, u64) = (400, 10058);
 
 /// Creates a stream; `what` it is for the program, which knows its fields by these tables.
 pub async fn create(

@@ -1,0 +1,96 @@
+//! What the stream behind a bucket allows. It is known from the time when the bucket was bound; a stream
+//! that did not allow something then is asked again before that is refused.
+
+use super::store::Store;
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::{reply, request_error};
+use crate::transport::Outgoing;
+use serde_json::Value;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The answer to a message with a lifetime where the stream allows none.
+const TTL_DISABLED: (u64, u64) = (400, 10166);
+
+/// Shared by all that works with one handle.
+#[derive(Default)]
+pub struct Abilities {
+    /// Messages may have a lifetime of their own.
+    lifetimes: AtomicBool,
+}
+
+impl Abilities {
+    /// From the info of the stream that is written to. Nothing is taken for granted without it.
+    pub fn from_info(info: Option<&Value>) -> Abilities {
+        let abilities = Abilities::default();
+        if let Some(info) = info {
+            abilities.learn(info);
+        }
+        abilities
+    }
+
+    fn learn(&self, info: &Value) {
+        let config = info.get("config");
+        let flag = |name: &str| config.and_then(|config| config.get(name)) == Some(&true.into());
+        self.lifetimes.store(flag("allow_msg_ttl"), Ordering::Relaxed);
+    }
+}
+
+fn no_lifetimes() -> Error {
+    Error::new(Kind::NotSupported, "ttl needs a bucket with -limit_marker_ttl")
+}
+
+impl Store {
+    /// Does what gives a message a lifetime, if it is `wanted`: before this returns if the stream is
+    /// known to allow it.
+    ///
+    /// # Errors
+    /// `ErrNotSupported`, before anything is written.
+    pub fn with_lifetime<T, F>(
+        &self,
+        wanted: bool,
+        work: impl FnOnce(&Store) -> F + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send + 'static
+    where
+        T: Send,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let known = !wanted || self.abilities.lifetimes.load(Ordering::Relaxed);
+        let begun = if known { Ok(work(self)) } else { Err(work) };
+        let this = self.clone();
+        async move {
+            let outcome = match begun {
+                Ok(begun) => begun.await,
+                Err(work) => {
+                    this.ask_abilities().await?;
+                    if !this.abilities.lifetimes.load(Ordering::Relaxed) {
+                        return Err(no_lifetimes());
+                    }
+                    work(&this).await
+                }
+            };
+            match outcome {
+                // It is another stream by now.
+                Err(error) if error.api == Some(TTL_DISABLED) => {
+                    this.abilities.lifetimes.store(false, Ordering::Relaxed);
+                    Err(no_lifetimes())
+                }
+                outcome => outcome,
+            }
+        }
+    }
+
+    async fn ask_abilities(&self) -> Result<()> {
+        let question = &self.bucket.write_info;
+        let reply = self.link.ask(Outgoing::new(question.clone(), ""), self.timeout).await;
+        let reply = reply.map_err(|error| request_error(question, error))?;
+        match reply::parse(reply.payload()) {
+            Ok(info) => self.abilities.learn(&info),
+            Err(error) if error.kind == Kind::StreamNotFound => {
+                return Err(super::bucket::not_found(&self.bucket.name));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
