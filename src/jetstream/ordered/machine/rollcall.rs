@@ -55,10 +55,14 @@ impl Machine {
         }
     }
 
-    /// Whether the stream has removed messages that were never delivered.
+    /// Whether the stream has removed messages that were never delivered. Where each has a lifetime of
+    /// its own, it may be any of them, and not only the first ones.
     pub(super) fn has_holes(&self, stream_info: &Value) -> bool {
-        let first_seq = stream_info.get("state").and_then(|state| state.get("first_seq"));
-        first_seq.and_then(Value::as_u64).is_some_and(|first| first > self.stream_seq + 1)
+        let field = |of: &str, name: &str| stream_info.get(of).and_then(|of| of.get(name));
+        let number = |name: &str| field("state", name).and_then(Value::as_u64).unwrap_or(0);
+        let lifetimes = field("config", "allow_msg_ttl") == Some(&true.into());
+        number("first_seq") > self.stream_seq + 1
+            || lifetimes && number("last_seq") > self.stream_seq
     }
 
     /// When to ask.

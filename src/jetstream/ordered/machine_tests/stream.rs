@@ -194,6 +194,20 @@ fn removed_messages_want_a_roll_call_if_they_were_not_delivered() {
 }
 
 #[test]
+fn where_messages_have_lifetimes_any_of_them_may_have_been_removed() {
+    for (last_seq, called) in [(3, false), (4, true)] {
+        let mut rig = Rig::live(watch_with_roll_call(), 3);
+        rig.pass(1500);
+        rig.answer(Ok(json!({"created": OLD, "config": {"allow_msg_ttl": true},
+            "state": {"first_seq": 1, "last_seq": last_seq}})));
+        rig.created(3, 0);
+        rig.pass(0);
+        let log = rig.take();
+        assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{last_seq} {log:?}");
+    }
+}
+
+#[test]
 fn a_roll_call_that_fails_is_made_again() {
     let mut rig = Rig::live(watch_with_roll_call(), 3);
     rig.lose_consumer(6, 9);
