@@ -1,0 +1,86 @@
+# Random calls of everything that has to do with buckets, for kv_fuzz.test. On top of fuzz.tcl and fuzz_js.tcl.
+#
+#   fuzz_kv_setup         the objects that the calls use exist, whatever the last calls did
+#   fuzz_kv_call          the next call, a list
+#   fuzz_kv_note call result, fuzz_kv_sweep
+#
+# Handles are $fuzz_kv_bound, $fuzz_kv_own (-read_your_writes), $fuzz_kv_reader (-read_only): of buckets that allow a TTL, or
+# do not. A new command is a line in the table.
+
+set fuzz_good(kv_bucket) {FUZZ_K FUZZ_K FUZZ_L FUZZ_L FUZZ_M FUZZ_NONE}
+set fuzz_good(kv_key) {a a a a b b b c.d c.d c.e of:others gone nobody {} {a b} a.* > _kv.x}
+set fuzz_good(kv_revision) {0 1 2 5 100 {} 18446744073709551615}
+lappend fuzz_good(word) async default {bucket FUZZ_K} {{bucket FUZZ_K keys {a c.>}}} {src > dest fk.>} {tags x} {A b} *
+set fuzz_good(kv_ttl) {1000 1500 60000 never never 999 0 {}}
+set fuzz_good(kv_marker) {1000 60000 999}
+set fuzz_kinds [concat {
+    ttl                                             kv_ttl
+    limit_marker_ttl                                kv_marker
+    {consistent read_only read_your_writes atomic}  bool
+} $fuzz_kinds]
+
+set fuzz_kv_methods {
+    bound put {kv_key data}             own put {kv_key data}               bound put {kv_key data}
+    bound create {kv_key data}          own create {kv_key data}            reader create {kv_key data}
+    bound update {kv_key data kv_revision}   own update {kv_key data kv_revision}
+    bound delete kv_key                 bound delete {kv_key kv_revision}   own delete kv_key
+    bound purge kv_key                  own purge kv_key                    reader purge kv_key
+    bound touch kv_key                  own touch kv_key                    bound touch kv_key
+    bound revert {kv_key kv_revision}   bound get kv_key                    own get kv_key
+    own get_value kv_key                reader get kv_key                   bound get_value kv_key
+    bound history kv_key                bound keys {}                       bound status {}
+    js create_kv_bucket kv_bucket       js update_kv_bucket kv_bucket       js create_or_update_kv_bucket kv_bucket
+    js bind_kv_bucket kv_bucket         js kv_statuses {}                   js kv_buckets {}
+    js delete_kv_bucket kv_bucket       js empty_kv_bucket kv_bucket
+}
+
+proc fuzz_kv_call {} {
+    set draw [expr {rand()}]
+    if {$draw < 0.02} { return update }
+    set at [expr {3 * int(rand() * [llength $::fuzz_kv_methods] / 3)}]
+    lassign [lrange $::fuzz_kv_methods $at $at+2] kind method kinds
+    set object [set ::fuzz_kv_$kind]
+    if {$method in {delete_kv_bucket empty_kv_bucket} && [often 0.8]} { return [list $object kv_buckets] }
+    if {$draw < 0.08} {
+        # Any method with any arguments.
+        set method [pick [concat [info object methods $object -all] ::nosuch]]
+        if {$method in {destroy events} && [often 0.8]} { set method status }
+        set call [list $object $method {*}[some_values]]
+    } else {
+        set arguments [lmap kind $kinds {good $kind}]
+        set call [list $object $method {*}$arguments]
+        if {$method ni {delete revert}} { lappend call {*}[fuzz_options $object $method {*}$arguments] }
+    }
+    return $call
+}
+proc fuzz_kv_note {call result} {}
+proc fuzz_kv_setup {} {
+    fuzz_setup
+    set there [expr {[info exists ::fuzz_kv_js] && [info commands $::fuzz_kv_js] ne ""}]
+    if {!$there} { set ::fuzz_kv_js [$::fuzz_conn jet_stream -timeout 300] }
+    set marker [expr {[testConstraint serverVersion2.11] ? {-limit_marker_ttl 1000} : {}}]
+    foreach {bucket options} [list FUZZ_K $marker FUZZ_L {}] {
+        # With another configuration by now, perhaps.
+        catch {$::js create_kv_bucket $bucket -storage memory -history 3 {*}$options}
+        raw::publish $::raw \$KV.$bucket.of:others x
+    }
+    foreach {handle bucket options} {bound FUZZ_K {} own FUZZ_L {-read_your_writes true} reader FUZZ_K {-read_only true}} {
+        upvar #0 fuzz_kv_$handle object
+        if {![info exists object] || [info commands $object] eq ""} {
+            set object [$::fuzz_kv_js bind_kv_bucket $bucket {*}$options]
+        }
+    }
+    raw::flush $::raw
+}
+proc fuzz_kv_sweep {} {
+    set kept [list $::kv $::fuzz_kv $::fuzz_kv_bound $::fuzz_kv_own $::fuzz_kv_reader]
+    foreach class {kv_watcher key_value} {
+        foreach object [info class instances nats::$class] {
+            if {$object ni [list {*}$kept $::w $::fuzz_w]} { catch {$object destroy} }
+        }
+    }
+    # What random options have made of them.
+    foreach name [$::js kv_buckets] {
+        if {$name ni [list FUZZ $::bucket]} { $::js delete_kv_bucket $name }
+    }
+}
