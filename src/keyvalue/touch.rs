@@ -32,7 +32,7 @@ impl Store {
             let mut found = found.await;
             let mut attempts = 1;
             loop {
-                let entry = found?.not_deleted()?;
+                let entry = this.surely(&key, found).await?.not_deleted()?;
                 match this.writing(again(&entry, &out, lifetime)).await {
                     Err(error) if error.kind == Kind::WrongLastSequence && attempts < ATTEMPTS => {
                         attempts += 1;
@@ -41,6 +41,21 @@ impl Store {
                     outcome => return outcome,
                 }
             }
+        }
+    }
+
+    /// What was found, unless it is that there is nothing: a replica or a mirror may not have it yet.
+    async fn surely(&self, key: &str, found: Result<Entry>) -> Result<Entry> {
+        let absent = match &found {
+            Ok(entry) => entry.operation.deletes(),
+            Err(error) => error.kind == Kind::KeyNotFound,
+        };
+        if !absent {
+            return found;
+        }
+        match self.reading_written(key).await {
+            Err(error) if error.kind != Kind::KeyNotFound => found,
+            last => last,
         }
     }
 }
