@@ -46,6 +46,8 @@ kinds! {
     BucketNotFound: "ErrBucketNotFound";
     /// `BucketNotFound`, without `Err`: status, watch, keys and history, as the contract fixes it.
     BucketNotFoundBare: "BucketNotFound";
+    /// What is stored was not stored by the codec of the handle.
+    Codec: "ErrCodec";
     ConnectionClosed: "ErrConnectionClosed";
     ConnectionDraining: "ErrConnectionDraining";
     ConnectionRefused: "ErrConnectionRefused";

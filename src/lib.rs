@@ -25,10 +25,11 @@ use tcl::load::Package;
 use tcl::{Interp, Result};
 
 /// The Tcl half. Each file stands for itself; classes come first.
-const SCRIPTS: [&str; 4] = [
+const SCRIPTS: [&str; 5] = [
     include_str!("../tcl/nats.tcl"),
     include_str!("../tcl/messages.tcl"),
     include_str!("../tcl/helpers.tcl"),
+    include_str!("../tcl/format.tcl"),
     include_str!("../tcl/tcllib.tcl"),
 ];
 

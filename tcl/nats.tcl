@@ -101,3 +101,10 @@ oo::class create ::nats::kv_watcher {
             "Use the method watch of a nats::key_value"
     }
 }
+
+oo::class create ::nats::kv_lister {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the methods keys and history of a nats::key_value with -callback"
+    }
+}

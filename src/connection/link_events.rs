@@ -20,10 +20,7 @@ impl Connection {
                 self.variables.write_server_info(&info.fields, false);
             }
             Event::AttemptFailed { server, error } => self.attempt_failed(&server, error),
-            Event::AsyncError(error) => {
-                self.events.report("async_error", &[], Some(&error));
-                self.report_error(error);
-            }
+            Event::AsyncError(error) => self.async_error(error),
             Event::Connected { server, info } => {
                 let _waiting = self.lifecycle.connect_ended();
                 self.connected(&server, &info);
@@ -54,6 +51,12 @@ impl Connection {
                 self.logger.log(Level::Warn, &format!("Invalid URL {}", masked(&url)));
             }
         }
+    }
+
+    /// An error that nobody waits for, and that is an event as well.
+    pub fn async_error(&self, error: Error) {
+        self.events.report("async_error", &[], Some(&error));
+        self.report_error(error);
     }
 
     /// An error that nobody waits for.

@@ -1,24 +1,33 @@
 //! The ordered consumer of a watch, of `keys` or of `history`.
 
 use super::object::KeyValue;
+use super::patterns::without_covered;
+use crate::error::Result;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
 use crate::jetstream::ordered::{OrderedConfig, Resume};
 use std::time::Duration;
 
 /// What to consume of a bucket.
+///
+/// # Errors
+/// `ErrNotSupported`: servers before 2.10 know only one pattern.
 pub fn ordered_config(
     kv: &KeyValue,
-    pattern: &str,
+    patterns: Vec<String>,
     policy: DeliverPolicy,
     headers_only: bool,
     idle_heartbeat: Duration,
-) -> OrderedConfig {
+) -> Result<OrderedConfig> {
+    let patterns = without_covered(patterns);
+    if patterns.len() > 1 {
+        kv.js.needs("a list of patterns", (2, 10, 0))?;
+    }
     let action = kv.js.serves((2, 10, 0));
     let named = kv.js.serves((2, 9, 0));
-    OrderedConfig {
+    Ok(OrderedConfig {
         config: ConsumerConfig {
             stream: kv.bucket.stream.clone(),
-            filters: vec![kv.bucket.read_subject(pattern)],
+            filters: patterns.iter().map(|pattern| kv.bucket.read_subject(pattern)).collect(),
             description: Some("KV watcher".into()),
             headers_only: Some(headers_only),
             idle_heartbeat,
@@ -31,6 +40,7 @@ pub fn ordered_config(
         seeks_end: true,
         end_before_news: false,
         roll_call: false,
+        never_waits: false,
         stream_created: Some(kv.bucket.created.clone()).filter(|time| !time.is_empty()),
-    }
+    })
 }

@@ -38,10 +38,15 @@ impl EntryWords {
 
     /// The dict of an entry.
     pub fn dict(&self, entry: &Entry, key: &Obj, value: &Obj) -> Obj {
+        self.dict_with(entry, key, value, entry.delta)
+    }
+
+    /// The same with another number of entries behind it.
+    pub fn dict_with(&self, entry: &Entry, key: &Obj, value: &Obj, delta: u64) -> Obj {
         let [k_bucket, k_key, k_value, k_revision, k_created, k_delta, k_operation] = &self.keys;
         let revision = Obj::uint(entry.revision);
         let created = Obj::int(entry.created_ms);
-        let delta = Obj::uint(entry.delta);
+        let delta = Obj::uint(delta);
         let operation = self.operation(entry.operation);
         let words = [
             k_bucket,

@@ -12,13 +12,17 @@
 //! | `trusted`, `own_writes` | reads from the leader, and that see what the handle has written |
 //! | `foreign` | keys that other clients have made and this package would not |
 //! | `entry`, `entry_dict`, `headers` | one revision of one key; the same in Tcl; the headers of a program |
-//! | `watch`, `watcher` | the method `watch`; `nats::kv_watcher` |
-//! | `gather`, `activity` | the methods `keys` and `history`; the silence that they tolerate |
-//! | `consumer`, `watch_observer` | what watches and gatherings consume; a watch's part on the runtime thread |
+//! | `codec`, `key_codec` | the codecs of a handle: what it shows, and what is stored instead |
+//! | `patterns` | arguments that are lists of patterns |
+//! | `watch`, `watcher`, `watch_target` | the method `watch`; `nats::kv_watcher`; its callback and its array |
+//! | `watch_observer`, `health`, `latest` | a watch's part on the runtime thread; how it is; what a slow program has not taken |
+//! | `lists`, `gather`, `lister` | the methods `keys` and `history`; as one list; `nats::kv_lister`, as many |
+//! | `gather_observer`, `activity` | their part on the runtime thread; the silence that they tolerate |
+//! | `consumer`, `unfinished` | what watches and gatherings consume; objects whose creation is not complete |
 //! | `last` | which entry of the initial data is the last |
 //! | `known` | the keys that a watch has reported, to find those that vanish |
 //!
-//! Files with methods, `watcher` and `entry_dict` know Tcl; everything else does not.
+//! Files with methods, `codec`, `watcher` and `entry_dict` know Tcl; everything else does not.
 
 mod abilities;
 mod activity;
@@ -26,27 +30,37 @@ mod binding;
 pub mod bucket;
 mod buckets;
 mod changes;
+mod codec;
 pub mod config;
 mod consumer;
 pub mod entry;
 mod entry_dict;
 mod foreign;
 mod gather;
+mod gather_observer;
 mod headers;
+mod health;
+mod key_codec;
 mod known;
 mod last;
+mod latest;
 mod lifetime;
+mod lister;
+mod lists;
 mod names;
 mod object;
 mod own_writes;
+mod patterns;
 mod status;
 mod statuses;
 mod store;
 mod touch;
 mod trusted;
+mod unfinished;
 mod update;
 mod watch;
 mod watch_observer;
+mod watch_target;
 mod watcher;
 mod writes;
 
@@ -59,7 +73,8 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     object::register(interp)?;
     writes::register(interp)?;
     touch::register(interp)?;
-    gather::register(interp)?;
+    lists::register(interp)?;
+    lister::register(interp)?;
     watch::register(interp)?;
     watcher::register(interp)
 }

@@ -3,8 +3,9 @@
 use super::abilities::Abilities;
 use super::binding::Binding;
 use super::bucket::Bucket;
+use super::codec::{Codecs, Encoded};
 use super::entry::Entry;
-use super::entry_dict::{EntryWords, value_obj};
+use super::entry_dict::EntryWords;
 use super::names::{KeyOrigin, origin_of};
 use super::store::Store;
 use crate::bridge::Promise;
@@ -24,6 +25,7 @@ pub struct KeyValue {
     pub bucket: Arc<Bucket>,
     binding: Binding,
     abilities: Arc<Abilities>,
+    pub codecs: Rc<Codecs>,
 }
 
 impl KeyValue {
@@ -54,7 +56,12 @@ impl KeyValue {
         self.check_writable()?;
         let store = self.store()?;
         let subject = self.bucket.write_subject(key);
-        Ok((store, self.js.connection.outgoing_to(&subject, headers, value)?))
+        let out = |value: &Obj| self.js.connection.outgoing_to(&subject, headers, value);
+        let out = match self.codecs.value_in(&self.js, value)? {
+            Encoded::Value(value) => out(&value)?,
+            Encoded::Bytes(bytes) => Outgoing { payload: bytes.into(), ..out(&Obj::empty())? },
+        };
+        Ok((store, out))
     }
 }
 
@@ -70,11 +77,12 @@ pub fn create(
     js: &Rc<JetStream>,
     bucket: Bucket,
     abilities: Abilities,
-    binding: Binding,
+    mut binding: Binding,
 ) -> Result<Obj> {
+    let codecs = binding.codecs.take().unwrap_or_else(|| Rc::new(Codecs::none(interp)));
     let (bucket, abilities) = (Arc::new(bucket), Arc::new(abilities));
     let kv = oo::instantiate(interp, "::nats::key_value", |handle| {
-        Rc::new(KeyValue { handle, js: js.clone(), bucket, binding, abilities })
+        Rc::new(KeyValue { handle, js: js.clone(), bucket, binding, abilities, codecs })
     })?;
     js.adopt(interp, &kv.handle)?;
     Ok(kv.handle.command(interp))
@@ -90,11 +98,11 @@ pub fn revision_of(word: &Obj) -> Result<u64> {
 /// Reads one entry that is not a deletion.
 fn read(
     call: &Call<'_>,
-    show: impl FnOnce(&KeyValue, &Obj, &Entry) -> Obj + 'static,
+    show: impl FnOnce(&KeyValue, &Obj, &Entry) -> Result<Obj> + 'static,
 ) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let word = call.arg(0)?.clone();
-    let key = word.text();
+    let key = this.codecs.key_in(&word)?;
     let origin = origin_of(&key)?;
     const OPTIONS: &[options::Spec] = &[("revision", Type::PosInt), ("consistent", Type::Bool)];
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;
@@ -105,7 +113,7 @@ fn read(
     let (js, shown) = (this.js.clone(), word.clone());
     let finish = move |_: Interp<'_>, entry: crate::error::Result<Entry>| {
         let entry = entry?.not_deleted()?;
-        Ok(show(&this, &shown, &entry).into())
+        Ok(show(&this, &shown, &entry)?.into())
     };
     if origin == KeyOrigin::Foreign {
         let entry = store.read_foreign(&key, revision, consistent);
@@ -121,13 +129,18 @@ fn read(
 }
 
 fn get(call: &Call<'_>) -> Result<Return> {
-    read(call, |this, key, entry| {
-        EntryWords::new(&this.bucket.name).dict(entry, key, &value_obj(&this.js, entry))
+    read(call, |this, word, entry| {
+        let key = match this.codecs.keeps_keys() {
+            true => word.clone(),
+            false => this.codecs.key_out(&this.js, entry.key()),
+        };
+        let value = this.codecs.value_out(&this.js, entry)?;
+        Ok(EntryWords::new(&this.bucket.name).dict(entry, &key, &value))
     })
 }
 
 fn get_value(call: &Call<'_>) -> Result<Return> {
-    read(call, |this, _, entry| value_obj(&this.js, entry))
+    read(call, |this, _, entry| Ok(this.codecs.value_out(&this.js, entry)?))
 }
 
 const METHODS: &[Method] = &[

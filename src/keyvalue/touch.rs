@@ -76,7 +76,7 @@ fn again(entry: &Entry, out: &Outgoing, lifetime: Option<Lifetime>) -> Outgoing 
 fn touch(call: &Call<'_>) -> tcl::Result<Return> {
     const OPTIONS: &[options::Spec] = &[TTL];
     let this = call.data::<KeyValue>()?;
-    let key = call.arg(0)?.string();
+    let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
     let origin = origin_of(&key)?;
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;
     let lifetime = lifetime_of(&this.js, &given)?;

@@ -4,25 +4,37 @@ use super::bucket::bucket_gone;
 use super::consumer::ordered_config;
 use super::names::check_pattern;
 use super::object::KeyValue;
-use super::watcher::Watcher;
+use super::patterns::patterns_of;
+use super::unfinished::Unfinished;
+use super::watcher::{Watcher, Wishes};
 use crate::bridge;
 use crate::error::Error;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What a watch is asked for.
 struct Wanted {
-    callback: Option<Vec<Obj>>,
+    wishes: Wishes,
     /// The name of the array that is to follow the bucket.
     array: Option<Obj>,
     policy: DeliverPolicy,
     meta_only: bool,
-    ignore_deletes: bool,
     heartbeat: Duration,
+}
+
+/// The revision that `-from_revision` names.
+pub fn start_of(given: &options::Options) -> Result<Option<u64>> {
+    let Some(word) = given.get("from_revision") else { return Ok(None) };
+    match options::unsigned(word).filter(|revision| *revision > 0) {
+        Some(revision) => Ok(Some(revision)),
+        None => Err(options::refused("from_revision", Type::Int, word)
+            .with_hint("an integer, 1 or more")
+            .into()),
+    }
 }
 
 impl Wanted {
@@ -35,84 +47,78 @@ impl Wanted {
             ("ignore_deletes", Type::Bool),
             ("updates_only", Type::Bool),
             ("idle_heartbeat", Type::Ms),
+            ("from_revision", Type::Int),
+            ("batch", Type::Bool),
+            ("overflow", Type::Enum(&["wait", "latest"])),
+            ("state", Type::Str),
         ];
         let given = options::parse(interp, OPTIONS, args)?;
-        let policy = match (given.flag("include_history"), given.flag("updates_only")) {
-            (true, true) => {
-                return Err(Error::invalid("-include_history conflicts with -updates_only").into());
-            }
-            (true, false) => DeliverPolicy::All,
-            (false, true) => DeliverPolicy::New,
-            (false, false) => DeliverPolicy::LastPerSubject,
+        let conflict = |one: &str, other: &str| {
+            Err(Error::invalid(format!("-{one} conflicts with -{other}")).into())
+        };
+        let (history, updates) = (given.flag("include_history"), given.flag("updates_only"));
+        let policy = match (start_of(&given)?, history, updates) {
+            (_, true, true) => return conflict("include_history", "updates_only"),
+            (Some(_), true, _) => return conflict("from_revision", "include_history"),
+            (Some(_), _, true) => return conflict("from_revision", "updates_only"),
+            (Some(revision), ..) => DeliverPolicy::ByStartSequence(revision),
+            (None, true, false) => DeliverPolicy::All,
+            (None, false, true) => DeliverPolicy::New,
+            (None, false, false) => DeliverPolicy::LastPerSubject,
         };
         let heartbeat = match given.get("idle_heartbeat").and_then(options::milliseconds) {
             Some(ns) => Duration::from_nanos(ns.max(0) as u64),
             None => Duration::from_secs(5),
         };
-        let callback = given.non_empty("callback").map(|prefix| prefix.elements(interp));
+        let prefix =
+            |name| given.non_empty(name).map(|prefix: &Obj| prefix.elements(interp)).transpose();
+        let wishes = Wishes {
+            callback: prefix("callback")?,
+            on_state: prefix("state")?,
+            to_array: given.non_empty("values_array").is_some(),
+            ignore_deletes: given.flag("ignore_deletes"),
+            batch: given.flag("batch"),
+            latest: given.get("overflow").is_some_and(|word| word.tcl_bytes() == b"latest"),
+        };
         Ok(Wanted {
-            callback: callback.transpose()?,
+            wishes,
             array: given.non_empty("values_array").cloned(),
             policy,
             meta_only: given.flag("meta_only"),
-            ignore_deletes: given.flag("ignore_deletes"),
             heartbeat,
         })
-    }
-}
-
-/// A watcher whose creation is not complete: it goes if nobody finishes it.
-struct Unfinished(Weak<Watcher>);
-
-impl Unfinished {
-    /// The creation is complete: the watcher stays.
-    fn finish(&mut self) {
-        self.0 = Weak::new();
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(watcher) = self.0.upgrade() {
-            watcher.destroy();
-        }
     }
 }
 
 fn watch(call: &Call<'_>) -> Result<Return> {
     let interp = call.interp;
     let kv = call.data::<KeyValue>()?;
-    let pattern = call.arg(0)?.string();
-    check_pattern(&pattern)?;
-    let wanted = Wanted::parse(interp, &call.args()[1..])?;
+    let patterns = kv.codecs.patterns_in(patterns_of(interp, call.arg(0)?)?)?;
+    patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
+    let Wanted { wishes, array, policy, meta_only, heartbeat } =
+        Wanted::parse(interp, &call.args()[1..])?;
     let api = kv.js.api()?;
-    let delivers = wanted.callback.is_some() || wanted.array.is_some();
-    let mut config =
-        ordered_config(&kv, &pattern, wanted.policy, wanted.meta_only, wanted.heartbeat);
+    let delivers = wishes.callback.is_some() || array.is_some();
+    let mut config = ordered_config(&kv, patterns, policy, meta_only, heartbeat)?;
     // Nothing has to be known of vanished keys by a watch that is not interested in deletions.
-    config.roll_call = !wanted.ignore_deletes;
+    config.roll_call = !wishes.ignore_deletes;
     config.end_before_news = true;
+    config.never_waits = wishes.latest;
 
-    let watcher = Watcher::create(
-        interp,
-        &kv,
-        wanted.callback,
-        wanted.array.is_some(),
-        wanted.ignore_deletes,
-    )?;
-    let mut unfinished = Unfinished(Rc::downgrade(&watcher));
-    if let (Some(name), Some(array)) = (&wanted.array, watcher.array()) {
+    let watcher = Watcher::create(interp, &kv, wishes)?;
+    let unfinished = Unfinished::new(interp, watcher.handle());
+    if let (Some(name), Some(array)) = (&array, watcher.array()) {
         link_array(interp, name, array)?;
     }
     let (promise, pending) = bridge::promise(interp);
     let done = Box::new(move |created| promise.complete(created));
-    watcher.start(interp, api, config, wanted.meta_only, done)?;
-    drop(watcher);
+    watcher.start(interp, api, config, meta_only, done)?;
+    let watcher = Rc::downgrade(&watcher);
 
     let bucket = kv.bucket.clone();
     kv.js.wait(interp, pending, move |interp, created| {
         created.map_err(|error| bucket_gone(&bucket.name, error))?;
-        let Some(watcher) = unfinished.0.upgrade() else {
+        let Some(watcher) = watcher.upgrade() else {
             return Err(Error::invalid("The watcher was destroyed").into());
         };
         if !delivers {

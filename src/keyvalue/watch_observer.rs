@@ -2,8 +2,9 @@
 
 use super::bucket::Bucket;
 use super::entry::Entry;
+use super::health::{Health, Healths};
 use super::last::Last;
-use crate::bridge::Sender;
+use super::latest::Outlet;
 use crate::error::Kind;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
@@ -11,7 +12,10 @@ use crate::jetstream::ordered::consumer::Observer;
 use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
 use crate::transport::Message;
+use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What happens to a watch, in order.
 pub enum WatchEvent {
@@ -23,36 +27,77 @@ pub enum WatchEvent {
     /// The subjects that are there.
     RollCall(Arc<Roll>),
     LastError(Kind, String),
+    /// With the time, in ms since the epoch.
+    State(Health, i64),
+    /// What comes next is to be taken where the latest entries wait.
+    Next,
+}
+
+impl WatchEvent {
+    /// An entry, or the end of the initial data.
+    pub fn is_data(&self) -> bool {
+        matches!(self, WatchEvent::Entry(_) | WatchEvent::EndOfData)
+    }
+}
+
+/// What the runtime thread counts.
+#[derive(Default)]
+pub struct Counts {
+    /// Entries that were sent to the watcher.
+    pub sent: AtomicU64,
+    /// Consumers that were made.
+    pub created: AtomicU64,
+}
+
+/// The present time in ms since the epoch.
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// What the consumer reports, on the runtime thread.
 pub struct WatchObserver {
-    events: Sender<WatchEvent>,
+    events: Outlet,
+    counts: Arc<Counts>,
     bucket: Arc<Bucket>,
     meta_only: bool,
     ignore_deletes: bool,
     last: Last,
+    healths: Healths,
     /// What is before this one had gone when the roll was called, though it may have been on its way.
     first_seq: u64,
     /// A roll call has begun behind the entry that is kept back.
     roll_begun: bool,
+    /// What is before this one is not wanted.
+    from: u64,
 }
 
 impl WatchObserver {
     pub fn new(
-        events: Sender<WatchEvent>,
+        events: Outlet,
+        counts: Arc<Counts>,
         bucket: Arc<Bucket>,
         meta_only: bool,
         ignore_deletes: bool,
+        from: u64,
     ) -> Self {
-        let last = Last::default();
-        let (first_seq, roll_begun) = (0, false);
-        WatchObserver { events, bucket, meta_only, ignore_deletes, last, first_seq, roll_begun }
+        WatchObserver {
+            events,
+            counts,
+            bucket,
+            meta_only,
+            ignore_deletes,
+            last: Last::default(),
+            healths: Healths::default(),
+            first_seq: 0,
+            roll_begun: false,
+            from,
+        }
     }
 
     fn send(&mut self, entry: Option<Entry>) {
         let wanted = |entry: &Entry| {
-            entry.revision >= self.first_seq && !(self.ignore_deletes && entry.operation.deletes())
+            entry.revision >= self.first_seq.max(self.from)
+                && !(self.ignore_deletes && entry.operation.deletes())
         };
         match entry.filter(wanted) {
             Some(entry) => {
@@ -66,6 +111,9 @@ impl WatchObserver {
 
     /// Sends the entry that was kept back, and what came behind it.
     fn send_kept(&mut self, entry: Entry) {
+        // Only this thread writes it.
+        let sent = self.counts.sent.load(Ordering::Relaxed) + 1;
+        self.counts.sent.store(sent, Ordering::Relaxed);
         self.events.send(WatchEvent::Entry(entry));
         self.tell_roll_begun();
     }
@@ -118,7 +166,12 @@ impl Observer for WatchObserver {
         self.events.send(WatchEvent::RollCall(roll));
     }
 
+    fn created(&mut self, _info: &Value) {
+        self.counts.created.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn last_error(&mut self, kind: Kind, text: String) {
+        self.healths.error(kind);
         self.events.send(WatchEvent::LastError(kind, text));
     }
 
@@ -126,7 +179,7 @@ impl Observer for WatchObserver {
         match state {
             // Revisions begin again, and what is kept back is of the stream that has gone.
             ConsumerState::Recreated => {
-                self.first_seq = 0;
+                (self.first_seq, self.from) = (0, 0);
                 self.roll_begun = false;
                 if self.last.forget() {
                     self.events.send(WatchEvent::Foreign);
@@ -138,6 +191,9 @@ impl Observer for WatchObserver {
                 }
             }
             _ => {}
+        }
+        for health in self.healths.state(state).into_iter().flatten() {
+            self.events.send(WatchEvent::State(health, now_ms()));
         }
     }
 }

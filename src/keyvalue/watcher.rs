@@ -1,42 +1,64 @@
 //! `nats::kv_watcher`: entries of a bucket delivered to a callback, to an array, or to both.
 
 use super::bucket::Bucket;
+use super::codec::Codecs;
 use super::entry::Entry;
-use super::entry_dict::{EntryWords, value_obj};
+use super::health::Health;
 use super::known::Known;
+use super::latest::{Latest, Outlet};
 use super::object::KeyValue;
-use super::watch_observer::{WatchEvent, WatchObserver};
+use super::watch_observer::{Counts, WatchEvent, WatchObserver, now_ms};
+use super::watch_target::Target;
 use crate::bridge::{self, LanePlace, Receiver, Rest};
 use crate::jetstream::api::Api;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::OrderedConfig;
 use crate::jetstream::ordered::consumer::{Done, OrderedConsumer};
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::ordered::object::ConsumerObject;
 use crate::jetstream::roll::Roll;
+use crate::message::Batch;
 use crate::tcl::{
-    Call, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
+    Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
 
 /// The variable in the watcher's namespace that stands for the user's array.
 const ARRAY: &str = "ValuesArray";
+
+/// What a watch delivers to, and how.
+pub struct Wishes {
+    pub callback: Option<Vec<Obj>>,
+    pub on_state: Option<Vec<Obj>>,
+    pub to_array: bool,
+    pub ignore_deletes: bool,
+    pub batch: bool,
+    /// Of each key only the newest entry that has not been delivered.
+    pub latest: bool,
+}
 
 pub struct Watcher {
     interp_handle: InterpHandle,
     handle: ObjectHandle,
     js: Rc<JetStream>,
     bucket: Arc<Bucket>,
-    words: EntryWords,
-    callback: Option<Prefix>,
-    array: Option<Obj>,
+    codecs: Rc<Codecs>,
+    target: Target,
+    on_state: Option<Prefix>,
     /// Nothing to remember for a watch that is not interested in deletions.
     known: Option<RefCell<Known>>,
     running: OnceCell<Running>,
-    /// All that comes for it.
+    /// All that comes for it, and what goes to `on_state`.
     lane: LanePlace<WatchEvent>,
+    state_lane: LanePlace<WatchEvent>,
+    health: Cell<(Health, i64)>,
+    /// Entries that have come here.
+    came: Cell<u64>,
+    counts: Arc<Counts>,
+    latest: Option<Arc<Latest>>,
 }
 
 /// What a watcher has once its consumer is being made.
@@ -49,26 +71,26 @@ struct Running {
 impl Watcher {
     /// Makes the object of a watch that has not begun. With `to_array` its array is
     /// [`Watcher::array`].
-    pub fn create(
-        interp: Interp<'_>,
-        kv: &KeyValue,
-        callback: Option<Vec<Obj>>,
-        to_array: bool,
-        ignore_deletes: bool,
-    ) -> Result<Rc<Watcher>> {
+    pub fn create(interp: Interp<'_>, kv: &KeyValue, wishes: Wishes) -> Result<Rc<Watcher>> {
+        let Wishes { callback, on_state, to_array, ignore_deletes, batch, latest } = wishes;
         let watcher = oo::instantiate(interp, "::nats::kv_watcher", |handle| {
             let array = to_array.then(|| Obj::new(&format!("{}::{ARRAY}", handle.namespace())));
             Rc::new(Watcher {
                 interp_handle: interp.handle(),
+                target: Target::new(handle.clone(), kv, callback, array, batch),
                 handle,
                 js: kv.js.clone(),
                 bucket: kv.bucket.clone(),
-                words: EntryWords::new(&kv.bucket.name),
-                callback: callback.map(Prefix::new),
-                array,
+                codecs: kv.codecs.clone(),
+                on_state: on_state.map(Prefix::new),
                 known: (!ignore_deletes).then(|| RefCell::new(Known::new(to_array))),
                 running: OnceCell::new(),
                 lane: LanePlace::new(),
+                state_lane: LanePlace::new(),
+                health: Cell::new((Health::Initial, now_ms())),
+                came: Cell::new(0),
+                counts: Arc::default(),
+                latest: latest.then(Arc::default),
             })
         })?;
         kv.js.adopt(interp, &watcher.handle)?;
@@ -92,7 +114,13 @@ impl Watcher {
             }
         });
         let ignore_deletes = self.known.is_none();
-        let observer = WatchObserver::new(sender, self.bucket.clone(), meta_only, ignore_deletes);
+        let (outlet, counts) = (Outlet::new(sender, self.latest.clone()), self.counts.clone());
+        let from = match config.policy {
+            DeliverPolicy::ByStartSequence(revision) => revision,
+            _ => 0,
+        };
+        let bucket = self.bucket.clone();
+        let observer = WatchObserver::new(outlet, counts, bucket, meta_only, ignore_deletes, from);
         let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(observer), done));
         let object = ConsumerObject::of_watcher(interp, &self.js, consumer.clone())?;
         consumer.follow(&self.js);
@@ -108,17 +136,15 @@ impl Watcher {
     }
 
     pub fn array(&self) -> Option<&Obj> {
-        self.array.as_ref()
+        self.target.array.as_ref()
+    }
+
+    pub fn handle(&self) -> &ObjectHandle {
+        &self.handle
     }
 
     pub fn command(&self, interp: Interp<'_>) -> Obj {
         self.handle.command(interp)
-    }
-
-    pub fn destroy(&self) {
-        if let Some(guard) = self.interp_handle.enter() {
-            self.handle.destroy(guard.interp());
-        }
     }
 
     fn event(&self, event: WatchEvent, rest: &Rest<'_, WatchEvent>) {
@@ -128,15 +154,21 @@ impl Watcher {
         }
         let Some(guard) = self.interp_handle.enter() else { return };
         let interp = guard.interp();
-        let callback = self.callback.as_ref().map_or(&[][..], Prefix::words);
+        let callback = self.target.callback();
         let Some(event) = rest.admit(interp, &self.lane, callback, event) else { return };
+        let Some(event) = self.present(event) else { return };
         match event {
-            WatchEvent::Entry(entry) => {
-                self.entry(interp, &entry);
-                self.consumed();
+            WatchEvent::State(health, since) => {
+                self.state(interp, health, since, rest);
             }
-            WatchEvent::Foreign => self.consumed(),
-            WatchEvent::EndOfData => self.call_back(interp, Obj::empty()),
+            event if self.target.batch && is_counted(&event) => self.list(interp, event, rest),
+            WatchEvent::Entry(entry) => {
+                self.entry_came(&entry);
+                self.target.entry(interp, &entry);
+                self.consumed(1);
+            }
+            WatchEvent::Foreign => self.consumed(1),
+            WatchEvent::EndOfData => self.target.end_of_data(interp),
             WatchEvent::RollCallBegins => {
                 if let Some(known) = &self.known {
                     known.borrow_mut().roll_call_begins();
@@ -148,62 +180,130 @@ impl Watcher {
                     running.object.last_error(kind, text);
                 }
             }
+            WatchEvent::Next => {}
         }
         rest.delivered(&self.lane);
     }
 
-    fn consumed(&self) {
-        if let Some(running) = self.running.get() {
-            running.consumer.consumed(1);
+    /// What is to be delivered now, if it waits elsewhere.
+    fn present(&self, event: WatchEvent) -> Option<WatchEvent> {
+        match (&self.latest, event) {
+            (Some(latest), WatchEvent::Next) => latest.take(),
+            (_, event) => Some(event),
         }
     }
 
-    fn entry(&self, interp: Interp<'_>, entry: &Entry) {
-        let deletes = entry.operation.deletes();
+    fn consumed(&self, count: u64) {
+        if let Some(running) = self.running.get() {
+            running.consumer.consumed(count);
+        }
+    }
+
+    fn entry_came(&self, entry: &Entry) {
+        self.came.set(self.came.get() + 1);
+        self.remember(entry);
+    }
+
+    fn remember(&self, entry: &Entry) {
         if let Some(known) = &self.known {
             let mut known = known.borrow_mut();
-            match deletes {
+            match entry.operation.deletes() {
                 true => known.delete(entry.key()),
                 false => known.put(entry.key(), entry.revision),
             }
         }
-        let key = Obj::new(entry.key());
-        let value = value_obj(&self.js, entry);
-        if let Some(array) = &self.array {
-            if deletes {
-                interp.unset_element(array, &key);
-            } else if let Err(failure) = interp.set_var(array, Some(&key), &value) {
-                // A trace of the user threw, or the variable is no array any more.
-                interp.background(&failure);
+    }
+
+    /// Delivers this and what is behind it in one list.
+    fn list(&self, interp: Interp<'_>, first: WatchEvent, rest: &Rest<'_, WatchEvent>) {
+        let (mut items, mut count, mut batch) = (Vec::new(), 0, Batch::begin());
+        let mut add = |event: WatchEvent| {
+            match event {
+                WatchEvent::Entry(entry) => {
+                    self.entry_came(&entry);
+                    count += 1;
+                    items.push(Some(entry));
+                }
+                WatchEvent::EndOfData => items.push(None),
+                _ => count += 1,
             }
+            batch.add()
+        };
+        let wanted = |event: &WatchEvent| match (event, &self.latest) {
+            (WatchEvent::Next, Some(latest)) => latest.begins_with_data(),
+            (event, _) => is_counted(event),
+        };
+        if add(first) {
+            rest.go_on(wanted, |event| self.present(event).is_none_or(&mut add));
         }
-        if self.callback.is_some() {
-            let dict = self.words.dict(entry, &key, &value);
-            self.call_back(interp, dict);
-        }
+        self.target.list(interp, items);
+        self.consumed(count);
     }
 
     /// Reports the keys that are neither present nor were ever reported as deleted.
     fn roll_call(&self, interp: Interp<'_>, roll: &Roll) {
         let Some(known) = &self.known else { return };
         // Traces may run here, and anything in them.
-        let names = self.array.as_ref().map_or_else(Vec::new, |array| interp.array_names(array));
+        let names = self.array().map_or_else(Vec::new, |array| interp.array_names(array));
+        let names = self.codecs.names_in(names);
         let present = |key: &str| roll.has(&self.bucket.read_subject(key));
         let gone = known.borrow_mut().vanished(present, roll.first_seq, names);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        for key in gone {
+        let now = now_ms();
+        let gone = gone.into_iter().map(|key| Entry::vanished(&key, now));
+        if self.target.batch {
+            return self.target.list(interp, gone.map(Some).collect());
+        }
+        for entry in gone {
             if !self.handle.is_alive() {
                 return;
             }
-            self.entry(interp, &Entry::vanished(&key, now.as_millis() as i64));
+            self.remember(&entry);
+            self.target.entry(interp, &entry);
         }
     }
 
-    fn call_back(&self, interp: Interp<'_>, argument: Obj) {
-        if let Some(callback) = &self.callback {
-            callback.call(interp, [argument]);
+    fn state(&self, interp: Interp<'_>, health: Health, since: i64, rest: &Rest<'_, WatchEvent>) {
+        self.health.set((health, since));
+        let Some(on_state) = &self.on_state else { return };
+        let event = WatchEvent::State(health, since);
+        if rest.admit(interp, &self.state_lane, on_state.words(), event).is_none() {
+            return;
         }
+        on_state.call(interp, [Obj::new(health.word()), self.progress().into()]);
+        rest.delivered(&self.state_lane);
     }
+
+    /// How far it has come.
+    fn progress(&self) -> Dict {
+        let mut dict = Dict::new();
+        let resets = self.counts.created.load(Ordering::Relaxed).saturating_sub(1);
+        let error = self.running.get().map(|running| running.object.shown_error());
+        dict.put("revision", &Obj::uint(self.target.revision.get()));
+        dict.put("delivered", &Obj::uint(self.target.delivered.get()));
+        dict.put("resets", &Obj::uint(resets));
+        dict.put("error", &error.unwrap_or_else(Obj::empty));
+        dict
+    }
+
+    fn status(&self) -> Dict {
+        let (health, since) = self.health.get();
+        let sent = self.counts.sent.load(Ordering::Relaxed);
+        let (pending, skipped) = match &self.latest {
+            Some(latest) => latest.counts(),
+            None => (sent.saturating_sub(self.came.get()), 0),
+        };
+        let mut dict = self.progress();
+        dict.put("state", &Obj::new(health.word()));
+        dict.put("pending", &Obj::uint(pending));
+        dict.put("skipped", &Obj::uint(skipped));
+        dict.put("since", &Obj::int(since));
+        dict
+    }
+}
+
+/// Whether it is an entry, the end of the initial data, or what only has to be counted.
+fn is_counted(event: &WatchEvent) -> bool {
+    event.is_data() || matches!(event, WatchEvent::Foreign)
 }
 
 impl Native for Watcher {
@@ -223,8 +323,14 @@ fn consumer(call: &Call<'_>) -> Result<Return> {
     Ok(this.running.get().map_or_else(Obj::empty, |r| r.object.command(call.interp)).into())
 }
 
-const METHODS: &[Method] =
-    &[Method { name: "consumer", usage: "", min: 0, max: 0, body: consumer }];
+fn status(call: &Call<'_>) -> Result<Return> {
+    Ok(call.data::<Watcher>()?.status().into())
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "consumer", usage: "", min: 0, max: 0, body: consumer },
+    Method { name: "status", usage: "", min: 0, max: 0, body: status },
+];
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
     oo::define(interp, "::nats::kv_watcher", None, None, METHODS)

@@ -87,13 +87,15 @@ fn write(call: &Call<'_>, key: &str, extras: Extras, value: &Obj) -> Result<Retu
 }
 
 fn put(call: &Call<'_>) -> Result<Return> {
-    let key = call.arg(0)?.text();
+    let codecs = call.data::<KeyValue>()?.codecs.clone();
+    let key = codecs.key_in(call.arg(0)?)?;
     check_key(&key)?;
     write(call, &key, extras(call, &PUT)?, call.arg(1)?)
 }
 
 fn update(call: &Call<'_>) -> Result<Return> {
-    let key = call.arg(0)?.text();
+    let codecs = call.data::<KeyValue>()?.codecs.clone();
+    let key = codecs.key_in(call.arg(0)?)?;
     let origin = origin_of(&key)?;
     let mut extras = extras(call, &UPDATE)?;
     let word = call.arg(2)?;
@@ -110,7 +112,7 @@ fn update(call: &Call<'_>) -> Result<Return> {
 
 fn create_key(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
-    let key = call.arg(0)?.string();
+    let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
     check_key(&key)?;
     let Extras { headers, expires } = extras(call, &CREATE)?;
     let (store, out) = this.writing(&key, store::expecting(0, headers), call.arg(1)?)?;
@@ -126,7 +128,7 @@ fn write_marker(
     lifetime: Option<Lifetime>,
 ) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
-    let key = call.arg(0)?.string();
+    let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
     let origin = origin_of(&key)?;
     if let Some(revision) = expected {
         headers = store::expecting(revision, headers);
@@ -171,7 +173,7 @@ fn purge(call: &Call<'_>) -> Result<Return> {
 
 fn revert(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
-    let key = call.arg(0)?.text();
+    let key = this.codecs.key_in(call.arg(0)?)?;
     let origin = origin_of(&key)?;
     let revision = revision_of(call.arg(1)?)?;
     let (store, out) = this.writing(&key, Headers::new(), &Obj::empty())?;

@@ -18,7 +18,8 @@ set fuzz_values [list {} a b.c > * a.* .a a. a..b "k ey" "\0" "a\0b" "\U1F600" "
     -include_history -meta_only -ignore_deletes -updates_only -idle_heartbeat -timeout -domain -api_prefix -trace -revision \
     -storage -history -ttl -name -echo -secure -utf8_convert -dictmsg -ping_interval -tls_opts -user -token -password \
     -connect_timeout -custom_reconnect_delay -randomize -metadata -description -compression -mirror_name -num_replicas \
-    -max_value_size -max_bucket_size -header {Content-Type text/plain} {Nats-TTL 1s} -bogus]
+    -max_value_size -max_bucket_size -header {Content-Type text/plain} {Nats-TTL 1s} -from_revision -batch -overflow latest wait \
+    -state -entries -key_codec -value_codec base64 path percent zlib utf8 {list list} {{string toupper} {fuzz_error}} {a.> b} -bogus]
 proc pick {list} { return [lindex $list [expr {int(rand() * [llength $list])}]] }
 proc often {probability} { return [expr {rand() < $probability}] }
 # One of these values, or now and then any value.

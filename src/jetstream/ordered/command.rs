@@ -140,6 +140,7 @@ fn ordered_config(
         seeks_end: false,
         end_before_news: false,
         roll_call: false,
+        never_waits: false,
     }
 }
 

@@ -189,6 +189,7 @@ impl Machine {
             // A list of latest values is followed to its end in any case: see `renewal`.
             catching_up: spec.seeks_end || spec.policy == DeliverPolicy::LastPerSubject,
             end_sent: !spec.seeks_end,
+            credit: if spec.never_waits { Credit::unlimited() } else { Credit::default() },
             spec,
             around,
             phase: Phase::Stopped,
@@ -219,7 +220,6 @@ impl Machine {
             list_end: None,
             initial: Initial::default(),
             standstill: Standstill::default(),
-            credit: Credit::default(),
             windows: Windows::default(),
             last_traffic: now,
             last_message: now,
@@ -273,7 +273,11 @@ impl Machine {
     }
 
     pub fn start(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.create(now, out);
+        if self.may_begin_too_far() {
+            self.ask_stream(out);
+        } else {
+            self.create(now, out);
+        }
         self.settle(now, out);
     }
 

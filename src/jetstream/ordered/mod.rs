@@ -62,6 +62,8 @@ pub struct OrderedConfig {
     /// Whether the user wants to know which subjects there are when some may have vanished without
     /// a message that says so.
     pub roll_call: bool,
+    /// The user keeps of what has come only what he wants, so the server need not wait for him.
+    pub never_waits: bool,
 }
 
 /// How far what has been delivered can be trusted to be all there is.

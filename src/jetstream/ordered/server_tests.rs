@@ -276,6 +276,7 @@ fn spec(policy: DeliverPolicy, idle_heartbeat: u64) -> OrderedConfig {
         seeks_end: true,
         end_before_news: true,
         roll_call: false,
+        never_waits: false,
     }
 }
 
@@ -636,6 +637,7 @@ fn the_initial_values_of_a_large_bucket() {
             resume: Resume::SnapshotThenSequence,
             stream_created: Some(bucket.created.clone()),
             roll_call: false,
+            never_waits: false,
             ..spec(DeliverPolicy::LastPerSubject, 5000)
         };
         let start = Instant::now();

@@ -340,7 +340,11 @@ impl Machine {
                     let filters = &self.spec.config.filters;
                     let whole = filters.iter().all(|filter| filter.ends_with('>'));
                     let lag = if whole { LONGEST_LAG } else { LAG };
-                    let marks: Marks = roll.marks.difference(&seen).copied().collect();
+                    // What begins in the middle need not bring every subject, only all revisions.
+                    let marks: Marks = match self.spec.policy {
+                        DeliverPolicy::ByStartSequence(_) => Marks::default(),
+                        _ => roll.marks.difference(&seen).copied().collect(),
+                    };
                     self.list_end = Some(roll.last_seq);
                     self.initial.missing = Some(Missing {
                         before: marks.len(),

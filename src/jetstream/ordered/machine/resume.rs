@@ -40,7 +40,10 @@ impl Machine {
     pub(super) fn attempt(&mut self, now: Instant, out: &mut Vec<Action>) {
         if !self.connected {
             self.go_offline(now);
-        } else if self.check_stream && self.may_ask_stream && !self.first {
+        } else if self.check_stream
+            && self.may_ask_stream
+            && (!self.first || self.may_begin_too_far())
+        {
             self.ask_stream(out);
         } else {
             self.go_on(now, out);

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
+use crate::jetstream::ordered::Resume;
+use crate::jetstream::ordered::create::DeliverPolicy;
 
 /// Two servers of a cluster may disagree on the time.
 const CLOCK_SKEW_NS: i128 = 1_000_000_000;
@@ -38,6 +40,9 @@ impl Machine {
         if !matches!(self.phase, Phase::Checking { token: t } if t == token) {
             return self.standstill_info(token, answer, now, out);
         }
+        if self.first {
+            return self.found_stream(answer, now, out);
+        }
         match answer {
             Ok(info) => {
                 self.stream_seen = now;
@@ -64,6 +69,41 @@ impl Machine {
         }
         self.unanswered = 0;
         self.go_on(now, out);
+        self.settle(now, out);
+    }
+
+    /// Whether the start may be behind the end of the stream. Some servers wait for that sequence then,
+    /// and others begin at the end; and either way what the consumer says of where it is would look
+    /// like a stream that has become shorter.
+    pub(super) fn may_begin_too_far(&self) -> bool {
+        self.connected
+            && self.spec.resume == Resume::SnapshotThenSequence
+            && matches!(self.spec.policy, DeliverPolicy::ByStartSequence(_))
+    }
+
+    /// Where the stream ends is known before the first consumer is made, which begins there at the
+    /// latest.
+    fn found_stream(
+        &mut self,
+        answer: Result<&Value, &Error>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        match answer {
+            Ok(info) => {
+                let last_seq = info.get("state").and_then(|state| state.get("last_seq"));
+                if let DeliverPolicy::ByStartSequence(start) = &mut self.spec.policy
+                    && let Some(last_seq) = last_seq.and_then(Value::as_u64)
+                {
+                    *start = (*start).min(last_seq + 1);
+                }
+            }
+            Err(error) if error.kind == Kind::StreamNotFound => {
+                return self.attempt_failed(error.clone(), now, out);
+            }
+            Err(error) => self.may_ask_stream = error.kind != Kind::Permissions,
+        }
+        self.create(now, out);
         self.settle(now, out);
     }
 

@@ -4,6 +4,7 @@ mod creation;
 mod initial;
 mod leaving;
 mod outage;
+mod start;
 mod stream;
 mod traffic;
 mod unreadable;
@@ -41,6 +42,7 @@ pub(super) fn spec(policy: DeliverPolicy, resume: Resume) -> OrderedConfig {
         seeks_end: true,
         end_before_news: true,
         roll_call: false,
+        never_waits: false,
     }
 }
 

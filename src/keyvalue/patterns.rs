@@ -1,0 +1,77 @@
+//! Arguments that are patterns: a Tcl list of one or more. Keys hold no blanks, so one pattern without
+//! any is what it says, however a list would write it.
+
+use super::names::check_filter;
+use crate::error::Result;
+use crate::tcl::{Interp, Obj};
+use std::collections::HashSet;
+
+/// The patterns of an argument, as they stand there. None at all is an empty one, which is refused
+/// as such.
+pub fn patterns_of(interp: Interp<'_>, word: &Obj) -> Result<Vec<String>> {
+    let text = word.string();
+    if !text.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c']) {
+        return Ok(vec![text]);
+    }
+    let Ok(elements) = interp.aside(|| word.elements(interp)) else {
+        // No list, so it is one pattern that has a blank.
+        check_filter(&text)?;
+        return Ok(vec![text]);
+    };
+    match elements.is_empty() {
+        true => Ok(vec![String::new()]),
+        false => Ok(elements.iter().map(Obj::string).collect()),
+    }
+}
+
+/// Leaves out what others match as well: servers refuse filters that overlap.
+pub fn without_covered(mut patterns: Vec<String>) -> Vec<String> {
+    let mut known = HashSet::new();
+    patterns.retain(|pattern| known.insert(pattern.clone()));
+    let wide: Vec<String> = patterns.iter().filter(|pattern| is_wide(pattern)).cloned().collect();
+    patterns.retain(|pattern| !wide.iter().any(|wide| wide != pattern && covers(wide, pattern)));
+    patterns
+}
+
+/// Whether it has a wildcard.
+pub fn is_wide(pattern: &str) -> bool {
+    pattern.split('.').any(|token| matches!(token, "*" | ">"))
+}
+
+/// Whether everything that `narrow` matches is matched by `wide`.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_match_is_left_out() {
+        for (patterns, left) in [
+            (&["a", "b"][..], &["a", "b"][..]),
+            (&["a", "b", "a"], &["a", "b"]),
+            (&["a.b", "a.>", "b"], &["a.>", "b"]),
+            (&["a.*", "a.b", "a.b.c", "a"], &["a.*", "a.b.c", "a"]),
+            (&["*", ">", "x.y"], &[">"]),
+            (&["*.b", "a.*"], &["*.b", "a.*"]),
+            (&["a.*", "a.>"], &["a.>"]),
+            (&["*.*", "a.*", "*.>"], &["*.>"]),
+            (&["a.>", "a"], &["a.>", "a"]),
+            (&["*.>", "a.>"], &["*.>"]),
+            (&["a.*.>", "a.>"], &["a.>"]),
+        ] {
+            let given = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+            assert_eq!(without_covered(given), left, "{patterns:?}");
+        }
+    }
+}
