@@ -207,6 +207,11 @@ impl Codecs {
 
     // --------------------------------------------------------------------------------- the way out
 
+    /// Whether there are none.
+    pub fn are_plain(&self) -> bool {
+        matches!((&self.key, &self.value), (Codec::None, Codec::None))
+    }
+
     /// Whether keys are shown as they are stored.
     pub fn keeps_keys(&self) -> bool {
         matches!(self.key, Codec::None)

@@ -2,10 +2,10 @@
 
 use super::codec::Codecs;
 use super::entry::Entry;
-use super::entry_dict::EntryWords;
+use super::entry_dict::{EntryWords, value_obj};
 use super::object::KeyValue;
 use crate::jetstream::context::JetStream;
-use crate::tcl::{Interp, Obj, ObjectHandle, Prefix};
+use crate::tcl::{Interp, List, Obj, ObjectHandle, Prefix};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -24,6 +24,33 @@ pub struct Target {
     /// The last revision that was delivered, and how many entries were.
     pub revision: Cell<u64>,
     pub delivered: Cell<u64>,
+}
+
+/// A list of entries as it grows, where neither an array nor a codec has a part in it.
+pub struct PlainList<'t> {
+    target: &'t Target,
+    list: List,
+    count: u64,
+    revision: u64,
+}
+
+impl PlainList<'_> {
+    pub fn push(&mut self, item: Option<&Entry>) {
+        let Some(entry) = item else { return self.list.push(&Obj::empty()) };
+        let (key, value) = (Obj::new(entry.key()), value_obj(&self.target.js, entry));
+        self.list.push(&self.target.words.dict(entry, &key, &value));
+        self.count += 1;
+        self.revision = entry.revision;
+    }
+
+    pub fn call(self, interp: Interp<'_>) {
+        let target = self.target;
+        target.delivered.set(target.delivered.get() + self.count);
+        if self.revision > 0 {
+            target.revision.set(self.revision);
+        }
+        target.call_back(interp, self.list.into());
+    }
 }
 
 /// What is still to be done for lists. Traces of the array run in between and may let the event loop
@@ -97,6 +124,13 @@ impl Target {
                 None => return,
             }
         }
+    }
+
+    /// Delivers the same at once, while nothing of the program can run in between: what there is to
+    /// show is made as it comes, and not kept until all has come.
+    pub fn plain_list(&self) -> Option<PlainList<'_>> {
+        let plain = self.array.is_none() && self.codecs.are_plain();
+        plain.then(|| PlainList { target: self, list: List::new(), count: 0, revision: 0 })
     }
 
     fn call_with_list(&self, interp: Interp<'_>) {

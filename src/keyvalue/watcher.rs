@@ -216,15 +216,21 @@ impl Watcher {
 
     /// Delivers this and what is behind it in one list.
     fn list(&self, interp: Interp<'_>, first: WatchEvent, rest: &Rest<'_, WatchEvent>) {
-        let (mut items, mut count, mut batch) = (Vec::new(), 0, Batch::begin());
+        let (mut count, mut data, mut batch) = (0, false, Batch::begin());
+        let (mut plain, mut items) = (self.target.plain_list(), Vec::new());
+        let mut put = |item: Option<Entry>| match &mut plain {
+            Some(plain) => plain.push(item.as_ref()),
+            None => items.push(item),
+        };
         let mut add = |event: WatchEvent| {
+            data |= event.is_data();
             match event {
                 WatchEvent::Entry(entry) => {
                     self.entry_came(&entry);
                     count += 1;
-                    items.push(Some(entry));
+                    put(Some(entry));
                 }
-                WatchEvent::EndOfData => items.push(None),
+                WatchEvent::EndOfData => put(None),
                 _ => count += 1,
             }
             batch.add()
@@ -236,7 +242,11 @@ impl Watcher {
         if add(first) {
             rest.go_on(wanted, |event| self.present(event).is_none_or(&mut add));
         }
-        self.target.list(interp, items);
+        match plain {
+            Some(plain) if data => plain.call(interp),
+            Some(_) => {}
+            None => self.target.list(interp, items),
+        }
         self.consumed(count);
     }
 
