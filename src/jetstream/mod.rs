@@ -28,7 +28,7 @@ mod account;
 mod acknowledge;
 mod advisories;
 pub mod api;
-mod batch;
+pub mod batch;
 pub mod consumer;
 pub mod context;
 mod counters;

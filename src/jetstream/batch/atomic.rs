@@ -64,11 +64,38 @@ fn explained(error: Error) -> Error {
     }
 }
 
+/// A name that no other batch has: the random part of an inbox.
+pub fn new_id() -> String {
+    new_inbox("").trim_start_matches('.').to_owned()
+}
+
+/// Makes a message the one of this number in a batch.
+pub fn mark(headers: &mut Headers, id: &str, seq: u64) {
+    headers.set("Nats-Batch-Id", id);
+    headers.set("Nats-Batch-Sequence", seq.to_string());
+}
+
+/// Has a batch stored with this message, the last of it, or with those before it.
+pub fn commit(headers: &mut Headers, stored: bool) {
+    headers.set("Nats-Batch-Commit", if stored { "1" } else { "eob" });
+}
+
+/// Reads the reply to a commit: the acknowledgement of so many messages.
+///
+/// # Errors
+/// What the stream has against the batch, of which nothing is stored then; `ErrBatchIncomplete`.
+pub fn committed(asked: &str, reply: RequestResult, id: &str, count: u64) -> Outcome<Value> {
+    let ack = ack::with_body(asked, reply, |body| {
+        let ack = serde_json::from_slice(body).map_err(|_| ack::invalid())?;
+        whole(ack::whole(ack)?, id, count)
+    });
+    ack.map_err(explained)
+}
+
 impl Atomic {
     pub fn new() -> Atomic {
         Atomic {
-            // The random part of a name that nobody else has.
-            id: new_inbox("").trim_start_matches('.').to_owned(),
+            id: new_id(),
             count: Cell::new(0),
             subject: RefCell::default(),
             over: Cell::new(false),
@@ -92,11 +119,6 @@ impl Atomic {
         self.over.set(true);
     }
 
-    fn mark(&self, headers: &mut Headers, seq: u64) {
-        headers.set("Nats-Batch-Id", &*self.id);
-        headers.set("Nats-Batch-Sequence", seq.to_string());
-    }
-
     /// Adds a message; what comes out is how many there are.
     pub fn add(
         self: &Rc<Self>,
@@ -106,7 +128,7 @@ impl Atomic {
     ) -> Result<Return> {
         let link = js.connection.link()?;
         let seq = self.count.get() + 1;
-        self.mark(&mut out.headers, seq);
+        mark(&mut out.headers, &self.id, seq);
         let subject = out.subject.clone();
         let how = How { timeout: js.timeout(), ..How::default() };
         let refused = self.refused.clone();
@@ -158,8 +180,8 @@ impl Atomic {
         let subject = self.subject.borrow().clone();
         let out = last.or_else(|| Some(Outgoing::new(subject?, "")));
         let mut out = out.ok_or_else(|| Error::invalid("There is nothing to commit"))?;
-        self.mark(&mut out.headers, seq);
-        out.headers.set("Nats-Batch-Commit", if stored { "1" } else { "eob" });
+        mark(&mut out.headers, &self.id, seq);
+        commit(&mut out.headers, stored);
         let count = if stored { seq } else { seq - 1 };
         let (id, asked) = (self.id.clone(), out.subject.clone());
         let refused = self.refused.clone();
@@ -169,12 +191,9 @@ impl Atomic {
             &link,
             |promise| {
                 let sent = link.request_as(out, how, move |reply| {
-                    let ack = ack::with_body(&asked, reply, |body| {
-                        let ack = serde_json::from_slice(body).map_err(|_| ack::invalid())?;
-                        whole(ack::whole(ack)?, &id, count)
-                    });
+                    let ack = committed(&asked, reply, &id, count);
                     // What was refused meanwhile is why the server does not know the batch any more.
-                    let why = |error| lock(&refused).clone().unwrap_or_else(|| explained(error));
+                    let why = |error| lock(&refused).clone().unwrap_or(error);
                     promise.complete(ack.map_err(why));
                 })?;
                 self.count.set(count);

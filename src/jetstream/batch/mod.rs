@@ -8,7 +8,7 @@
 //!
 //! `object` and `atomic` know Tcl; `fast` does not.
 
-mod atomic;
+pub mod atomic;
 mod fast;
 mod object;
 

@@ -65,7 +65,8 @@ pub async fn gather(api: Api, stream: String, batch: Batch) -> Result<Vec<Stored
         question.insert("max_bytes".into(), room.into());
         match page(&api, &stream, &question.into(), &mut found).await? {
             End::Whole { pending: 1.., .. } if batch.bytes.is_none() => {}
-            End::Whole { .. } | End::Nothing => return Ok(found),
+            // Of a batch it is said so that there is nothing more.
+            End::Whole { .. } | End::Nothing | End::Torn => return Ok(found),
             End::Interrupted => unreadable.connection_lost(found.last().map_or(0, |last| last.seq)),
         }
     }

@@ -72,8 +72,10 @@ pub enum Part {
         pending: u64,
         up_to: Option<u64>,
     },
-    /// There is no message.
-    Nothing,
+    /// There is no message, or one of them `vanished` before it was its turn.
+    Nothing {
+        vanished: bool,
+    },
 }
 
 /// Reads one of several replies.
@@ -92,7 +94,10 @@ pub fn part(subject: &str, result: RequestResult) -> Result<Part> {
                 .ok_or_else(|| malformed(format!("End of a batch without {PENDING}")))?;
             Ok(Part::End { pending, up_to: number(UP_TO) })
         }
-        Some(404) => Ok(Part::Nothing),
+        Some(404) => {
+            let vanished = reply.description().map(str::trim) == Some("Message Not Found");
+            Ok(Part::Nothing { vanished })
+        }
         _ => Err(refusal(&reply)
             .unwrap_or_else(|| malformed(format!("Direct get reply without {SEQUENCE}")))),
     }

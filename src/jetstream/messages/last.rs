@@ -15,6 +15,8 @@ const SUBJECTS: usize = 1024;
 const LENGTH: usize = 256 << 10;
 /// What the server says to wildcards that stand for more.
 const TOO_MANY: (u64, u64) = (413, 0);
+/// How often a page may end because a message of it has just expired.
+const TORN: u32 = 20;
 
 /// The end of the snapshot.
 #[derive(Clone, Debug)]
@@ -25,23 +27,44 @@ pub enum UpTo {
     Time(String),
 }
 
+/// What was gathered.
+#[derive(Default)]
+pub struct Gathered {
+    /// In the order of the stream.
+    pub messages: Vec<StoredMessage>,
+    /// It took more than one request. A message of the snapshot that was replaced between two of them
+    /// may be missing then.
+    pub in_steps: bool,
+}
+
 /// Gathers the last message of each of these subjects, wildcards included, in the order of the stream.
 pub async fn gather(
     api: Api,
     stream: String,
     subjects: Vec<String>,
-    mut up_to: UpTo,
+    up_to: UpTo,
 ) -> Result<Vec<StoredMessage>> {
+    Ok(gather_in_steps(&api, &stream, &subjects, up_to).await?.messages)
+}
+
+/// [`gather`], which tells how it went.
+pub async fn gather_in_steps(
+    api: &Api,
+    stream: &str,
+    subjects: &[String],
+    mut up_to: UpTo,
+) -> Result<Gathered> {
     let mut found = Vec::new();
     if matches!(up_to, UpTo::Seq(0)) {
         // Before anything was; a server would take it for no limit.
-        return Ok(found);
+        return Ok(Gathered::default());
     }
-    let parts = parts(&subjects);
+    let mut requests = 0;
+    let parts = parts(subjects);
     let mut early = Vec::new();
     for part in &parts {
         let open = matches!(up_to, UpTo::Now);
-        gather_split(&api, &stream, part, &mut up_to, &mut found).await?;
+        requests += gather_split(api, stream, part, &mut up_to, &mut found).await?;
         if open && found.is_empty() {
             early.push(part);
         }
@@ -49,12 +72,12 @@ pub async fn gather(
     // Nothing was there, and nothing said when.
     if matches!(up_to, UpTo::Seq(_)) {
         for part in early {
-            gather_split(&api, &stream, part, &mut up_to, &mut found).await?;
+            requests += gather_split(api, stream, part, &mut up_to, &mut found).await?;
         }
     }
     found.sort_by_key(|message| message.seq);
     found.dedup_by_key(|message| message.seq);
-    Ok(found)
+    Ok(Gathered { messages: found, in_steps: requests > 1 })
 }
 
 /// What fits one request each.
@@ -80,7 +103,7 @@ async fn gather_split(
     subjects: &[String],
     up_to: &mut UpTo,
     found: &mut Vec<StoredMessage>,
-) -> Result<()> {
+) -> Result<u32> {
     let before = found.len();
     let refused = match gather_part(api, stream, subjects, up_to, found).await {
         Err(error)
@@ -98,16 +121,17 @@ async fn gather_split(
     };
     // The snapshot ends where the stream did before the first of them was told.
     match (&*up_to, last_seq) {
-        (UpTo::Now, Some(0)) => return Ok(()),
+        (UpTo::Now, Some(0)) => return Ok(1),
         (UpTo::Now, Some(last)) => *up_to = UpTo::Seq(last),
         _ => {}
     }
     let names: Vec<String> = names.into_iter().collect();
     // None if they have gone meanwhile; nothing at all the server does not take.
+    let mut requests = 1;
     for part in parts(&names).into_iter().filter(|part| !part.is_empty()) {
-        gather_part(api, stream, part, up_to, found).await?;
+        requests += gather_part(api, stream, part, up_to, found).await?;
     }
-    Ok(())
+    Ok(requests)
 }
 
 async fn gather_part(
@@ -116,19 +140,35 @@ async fn gather_part(
     subjects: &[String],
     up_to: &mut UpTo,
     found: &mut Vec<StoredMessage>,
-) -> Result<()> {
+) -> Result<u32> {
     let before = found.len();
     let mut unreadable = Unreadable::default();
-    let mut next = None;
+    let (mut next, mut requests, mut torn) = (None, 0, 0);
     loop {
+        requests += 1;
         match page(api, stream, &question(subjects, next, up_to), found).await? {
-            End::Nothing => return Ok(()),
+            End::Nothing => return Ok(requests),
+            End::Torn => {
+                torn += 1;
+                if torn > TORN {
+                    if found.len() == before {
+                        // Said each time, it is another word for nothing.
+                        return Ok(requests);
+                    }
+                    let text = "Messages vanish faster than they can be read";
+                    return Err(Error::new(Kind::Protocol, text));
+                }
+                if !matches!(up_to, UpTo::Seq(_)) {
+                    // Where the snapshot ended is not known, so it begins anew.
+                    found.truncate(before);
+                }
+            }
             End::Whole { pending, up_to: end } => {
                 if let Some(end) = end {
                     *up_to = UpTo::Seq(end);
                 }
                 if pending == 0 {
-                    return Ok(());
+                    return Ok(requests);
                 }
                 if !matches!(up_to, UpTo::Seq(_)) {
                     let text = "A batch of last messages without the end of its snapshot";
@@ -140,7 +180,8 @@ async fn gather_part(
                 unreadable.connection_lost(position);
                 if unreadable.is_next(position) {
                     found.truncate(before);
-                    return gather_as_json(api, stream, subjects, up_to, found).await;
+                    gather_as_json(api, stream, subjects, up_to, found).await?;
+                    return Ok(requests + 1);
                 }
                 if !matches!(up_to, UpTo::Seq(_)) {
                     // Where the snapshot ended is not known, so it begins anew.

@@ -24,6 +24,8 @@ pub enum End {
     Whole { pending: u64, up_to: Option<u64> },
     /// There was nothing.
     Nothing,
+    /// A message that was to come has gone meanwhile, and with it the rest of the page.
+    Torn,
     /// The connection was lost before the end. What has come is what was asked for first.
     Interrupted,
 }
@@ -50,6 +52,7 @@ pub async fn page(
         Ok(End::Whole { pending: 1.., .. }) if messages.len() == before => {
             Err(Error::new(Kind::Protocol, "A batch without a message that is not the last one"))
         }
+        Ok(End::Nothing) if messages.len() > before => Ok(End::Torn),
         end => end,
     }
 }
@@ -105,7 +108,10 @@ fn take(subject: &str, result: RequestResult, arrived: &Mutex<Arrived>) -> Optio
             None
         }
         Ok(Part::End { pending, up_to }) => Some(Ok(End::Whole { pending, up_to })),
-        Ok(Part::Nothing) => Some(Ok(End::Nothing)),
+        Ok(Part::Nothing { vanished }) => Some(Ok(match vanished {
+            true => End::Torn,
+            false => End::Nothing,
+        })),
         Err(error) => Some(Err(error)),
     }
 }
