@@ -25,12 +25,13 @@ use tcl::load::Package;
 use tcl::{Interp, Result};
 
 /// The Tcl half. Each file stands for itself; classes come first.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("../tcl/nats.tcl"),
     include_str!("../tcl/messages.tcl"),
     include_str!("../tcl/helpers.tcl"),
     include_str!("../tcl/format.tcl"),
     include_str!("../tcl/tcllib.tcl"),
+    include_str!("../tcl/modify.tcl"),
 ];
 
 static PACKAGE: Package =

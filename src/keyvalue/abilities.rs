@@ -11,12 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The answer to a message with a lifetime where the stream allows none.
 const TTL_DISABLED: (u64, u64) = (400, 10166);
+/// That to a batch where the stream takes none.
+const BATCHES_DISABLED: (u64, u64) = (400, 10174);
 
 /// Shared by all that works with one handle.
 #[derive(Default)]
 pub struct Abilities {
     /// Messages may have a lifetime of their own.
     lifetimes: AtomicBool,
+    /// It takes atomic batches.
+    batches: AtomicBool,
 }
 
 impl Abilities {
@@ -33,11 +37,16 @@ impl Abilities {
         let config = info.get("config");
         let flag = |name: &str| config.and_then(|config| config.get(name)) == Some(&true.into());
         self.lifetimes.store(flag("allow_msg_ttl"), Ordering::Relaxed);
+        self.batches.store(flag("allow_atomic"), Ordering::Relaxed);
     }
 }
 
 fn no_lifetimes() -> Error {
     Error::new(Kind::NotSupported, "ttl needs a bucket with -limit_marker_ttl")
+}
+
+fn no_batches() -> Error {
+    Error::new(Kind::NotSupported, "mput -atomic needs a bucket with -atomic true")
 }
 
 impl Store {
@@ -78,6 +87,27 @@ impl Store {
                 outcome => outcome,
             }
         }
+    }
+
+    /// That the stream takes atomic batches.
+    ///
+    /// # Errors
+    /// `ErrNotSupported`, and those of the question.
+    pub async fn check_batches(&self) -> Result<()> {
+        let known = || self.abilities.batches.load(Ordering::Relaxed);
+        if !known() {
+            self.ask_abilities().await?;
+        }
+        if known() { Ok(()) } else { Err(no_batches()) }
+    }
+
+    /// The error of a batch; a stream that takes none any more is another one by now.
+    pub fn batch_error(&self, error: Error) -> Error {
+        if error.api != Some(BATCHES_DISABLED) {
+            return error;
+        }
+        self.abilities.batches.store(false, Ordering::Relaxed);
+        no_batches()
     }
 
     async fn ask_abilities(&self) -> Result<()> {

@@ -217,6 +217,11 @@ impl Codecs {
         matches!(self.key, Codec::None)
     }
 
+    /// Whether values are stored as their bytes, or as text: then they can be looked at without a codec.
+    pub fn keeps_values(&self) -> bool {
+        matches!(self.value, Codec::None | Codec::Form(ValueForm::Utf8))
+    }
+
     /// A key as it is shown. One that cannot be decoded is shown as it is, and the program is told so
     /// once, as an error of the connection.
     pub fn key_out(&self, js: &JetStream, stored: &str) -> Obj {

@@ -20,15 +20,18 @@
 //! | `gather_observer`, `activity` | their part on the runtime thread; the silence that they tolerate |
 //! | `consumer`, `unfinished` | what watches and gatherings consume; objects whose creation is not complete |
 //! | `last` | which entry of the initial data is the last |
+//! | `many` | many keys in one call: `mget`, `mput`, `mdelete`, `purge_deletes` |
+//! | `change` | changes that lose no other change: `modify`, `incr`, `append`, `getset` |
 //! | `known` | the keys that a watch has reported, to find those that vanish |
 //!
-//! Files with methods, `codec`, `watcher` and `entry_dict` know Tcl; everything else does not.
+//! Files with methods, `many/failure`, `codec`, `watcher` and `entry_dict` know Tcl; everything else does not.
 
 mod abilities;
 mod activity;
 mod binding;
 pub mod bucket;
 mod buckets;
+mod change;
 mod changes;
 mod codec;
 pub mod config;
@@ -47,6 +50,7 @@ mod latest;
 mod lifetime;
 mod lister;
 mod lists;
+mod many;
 mod names;
 mod object;
 mod own_writes;
@@ -76,5 +80,7 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     lists::register(interp)?;
     lister::register(interp)?;
     watch::register(interp)?;
-    watcher::register(interp)
+    watcher::register(interp)?;
+    many::register(interp)?;
+    change::register(interp)
 }

@@ -75,7 +75,7 @@ impl Store {
     }
 
     /// A write that met nobody was not done, so it can be repeated.
-    fn writing_how(&self) -> How {
+    pub(super) fn writing_how(&self) -> How {
         let bucket = self.bucket.clone();
         let patience = Patience::Asking {
             question: self.bucket.write_info.clone(),

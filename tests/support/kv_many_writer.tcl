@@ -1,0 +1,43 @@
+# A process that writes; see kv_many.tcl. It ends with its input.
+lappend auto_path [file dirname [file dirname [file dirname [file normalize [info script]]]]]
+package require nats
+
+lassign $argv what url bucket
+set conn [nats::connection new writer]
+$conn configure -servers $url
+$conn connect
+set kv [[$conn jet_stream] bind_kv_bucket $bucket]
+set done 0
+
+fconfigure stdin -blocking 0 -buffering line
+fileevent stdin readable {
+    if {[gets stdin line] >= 0} { puts $done; flush stdout } elseif {[eof stdin]} { exit }
+}
+
+proc writer {count} {
+    while 1 {
+        set values {}
+        for {set n 1} {$n <= $count} {incr n} { dict set values k.$n [incr ::done] }
+        $::kv mput $values
+    }
+}
+proc pairs {} {
+    while 1 {
+        incr ::done
+        $::kv mput [dict create x $::done y $::done] -atomic true
+    }
+}
+proc incr_key {key count} {
+    for {set n 0} {$n < $count} {incr n} { $::kv incr $key }
+    puts $count
+    flush stdout
+    vwait forever
+}
+
+puts ready
+flush stdout
+switch $what {
+    writer { writer [lindex $argv 3] }
+    pairs { pairs }
+    incr { incr_key {*}[lrange $argv 3 end] }
+}
