@@ -2,7 +2,8 @@
 #
 #   tclsh benches/run.tcl ?-rows "put get …"? ?-repeat 3? ?-keys 100000?
 #
-# Prints for each row the operations per second of both and the ratio: the median of the
+# Where there is no bare row (mget-or-gets, mput-atomic) it is another way of the package that is compared with: single gets,
+# mput without -atomic. Prints for each row the operations per second of both and the ratio: the median of the
 # repetitions, and their spread. Absolute figures mean little on shared machines; ratios hold.
 
 set here [file dirname [file normalize [info script]]]
@@ -31,6 +32,8 @@ set conn [connect]
 set js [$conn jet_stream -timeout 60000]
 set small [$js create_kv_bucket small -storage memory]
 set large [$js create_kv_bucket large -storage memory]
+set batches [expr {[package vsatisfies [server::version] 2.12-]
+    ? [$js create_kv_bucket batches -storage memory -atomic true] : ""}]
 # Each update has its own key there: revisions that are superseded at once would not all be delivered.
 set live [$js create_kv_bucket live -storage memory]
 for {set i 0} {$i < 1000} {incr i} { $small put key$i $value }
@@ -66,6 +69,48 @@ proc ours_pipeline {n} {
         }
     }} $n]
 }
+# A thousand keys in each call.
+proc thousand {{value ""}} {
+    set result {}
+    for {set i 0} {$i < 1000} {incr i} { lappend result key$i {*}$value }
+    return $result
+}
+proc ours_mget {n} {
+    set keys [thousand]
+    seconds [list apply {{n keys kv} {
+        for {set done 0} {$done < $n} {incr done 1000} {
+            if {[dict size [$kv mget $keys]] != 1000} { error "keys are missing" }
+        }
+    }} $n $keys $::small]
+}
+proc ours_mput {n {kv ""} args} {
+    if {$kv eq ""} { set kv $::small }
+    seconds [list apply {{n values kv args} {
+        for {set done 0} {$done < $n} {incr done 1000} { $kv mput $values {*}$args }
+    }} $n [thousand [list $::value]] $kv {*}$args]
+}
+proc ours_mput_atomic {n} { ours_mput $n $::batches -atomic true }
+# Ten processes that add 1 to one key: until the last one is done.
+proc incr_storm {n command} {
+    $::small put counter 0
+    set pipes {}
+    for {set i 0} {$i < 10} {incr i} {
+        set pipe [open |[concat $command 2>@stderr] r+]
+        if {[gets $pipe] ne "ready"} { error "it has ended" }
+        lappend pipes $pipe
+    }
+    set seconds [seconds [list apply {pipes {
+        foreach pipe $pipes { puts $pipe go; flush $pipe }
+        foreach pipe $pipes { gets $pipe }
+    }} $pipes]]
+    foreach pipe $pipes { close $pipe }
+    if {[$::small get_value counter] != $n} { error "the sum is not exact" }
+    return $seconds
+}
+proc ours_incr {n} {
+    incr_storm $n [list [info nameofexecutable] [file join $::here incr.tcl] $::port small [expr {$n / 10}]]
+}
+proc bare_incr {n} { incr_storm $n [list $::bare $::port incr small [expr {$n / 10}] 0] }
 proc initial {n args} {
     set ::count 0
     set ::ready 0
@@ -198,6 +243,11 @@ set rows [subst {
     put-coroutine  10000 ours_put_co         put      small 0.75
     get-coroutine  10000 ours_get_co         get      small 0.75
     put-1000       50000 ours_pipeline       pipeline small 0.5
+    mget-1000      100000 ours_mget          mget     small 0.8
+    mget-or-gets   20000 ours_mget           -        small 15
+    mput-1000      50000 ours_mput           pipeline small 0.8
+    mput-atomic    50000 ours_mput_atomic    -        small 1.0
+    incr-10        5000  ours_incr           incr     small 0.5
     watch-callback $keys ours_watch_callback watch    large 0.8
     watch-array    $keys ours_watch_array    watch    large 0.8
     watch-both     $keys ours_watch_both     watch    large 0.6
@@ -220,6 +270,8 @@ responder
 puts "Tcl [info patchlevel], nats-server [server::version], $keys keys, values of $size bytes"
 puts [format "%-16s %8s %12s %12s %7s  %-13s %s" row n ours/s bare/s ratio spread target]
 foreach {name n ours row bucket target} $rows {
+    # What such a server cannot do.
+    if {$batches eq "" && $name eq "mput-atomic"} continue
     if {[dict get $options -rows] ne "all" && $name ni [dict get $options -rows]} continue
     set ratios {}
     set mine {}
@@ -227,6 +279,9 @@ foreach {name n ours row bucket target} $rows {
     for {set i 0} {$i < [dict get $options -repeat]} {incr i} {
         switch -glob $name {
             live { set b [bare_live $n] }
+            incr-10 { set b [bare_incr $n] }
+            mget-or-gets { set b [ours_get $n] }
+            mput-atomic { set b [ours_mput $n $batches] }
             *-1MiB { set b [exec $bare $port $row $bucket $n 1048576] }
             default { set b [bare $row $bucket $n] }
         }

@@ -1,7 +1,7 @@
 //! The same work as `run.tcl` and `jetstream.tcl`, by a loop on bare async-nats: what the engine alone can do.
 //!
 //! `bare PORT load BUCKET N SIZE` fills a bucket; `bare PORT ROW BUCKET N SIZE` does a row and
-//! prints its seconds. Rows: put get pipeline watch keys history live publish; without a bucket
+//! prints its seconds. Rows: put get pipeline mget incr watch keys history live publish; without a bucket
 //! (any word) core-publish core-self core-headers core-request core-requests, and core-respond,
 //! which answers requests until its input ends. `bare PORT js-ROW STREAM/CONSUMER N SIZE` does one
 //! of `streams` and prints its seconds, and the seconds of the processor.
@@ -101,6 +101,8 @@ async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Resu
                 }
             }
         }
+        "mget" => mget(&client, bucket, n).await?,
+        "incr" => return incr(&store, n).await,
         "watch" => initial(&store, n).await?,
         "keys" => {
             let mut keys = store.keys().await?;
@@ -134,6 +136,49 @@ async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Resu
             }
         }
         other => return Err(format!("unknown row {other}").into()),
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// A thousand keys at a time, by one direct get with many replies.
+async fn mget(client: &async_nats::Client, bucket: &str, n: usize) -> Result<(), Failure> {
+    let subjects: Vec<String> = (0..1000).map(|i| format!("\"$KV.{bucket}.key{i}\"")).collect();
+    let question = Bytes::from(format!("{{\"multi_last\":[{}]}}", subjects.join(",")));
+    let (mut done, subject) = (0, format!("$JS.API.DIRECT.GET.KV_{bucket}"));
+    while done < n {
+        let inbox = client.new_inbox();
+        let mut replies = client.subscribe(inbox.clone()).await?;
+        client.publish_with_reply(subject.clone(), inbox, question.clone()).await?;
+        let before = done;
+        while let Some(reply) = replies.next().await {
+            match reply.status.map(|status| status.as_u16()) {
+                None => done += 1,
+                Some(204) => break,
+                Some(status) => return Err(format!("status {status}").into()),
+            }
+        }
+        assert_eq!(done - before, 1000);
+    }
+    Ok(())
+}
+
+/// Adds 1 to a key so many times, beside others who do the same: the loop that everybody writes. A line
+/// on stdin starts it.
+async fn incr(store: &kv::Store, n: usize) -> Result<f64, Failure> {
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+    let start = Instant::now();
+    for _ in 0..n {
+        loop {
+            let entry = store.entry("counter").await?.ok_or("no such key")?;
+            let value: u64 = std::str::from_utf8(&entry.value)?.parse()?;
+            let next = (value + 1).to_string().into();
+            match store.update("counter", next, entry.revision).await {
+                Ok(_) => break,
+                Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
     Ok(start.elapsed().as_secs_f64())
 }
