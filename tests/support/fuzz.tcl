@@ -19,6 +19,7 @@ set fuzz_values [list {} a b.c > * a.* .a a. a..b "k ey" "\0" "a\0b" "\U1F600" "
     -storage -history -ttl -name -echo -secure -utf8_convert -dictmsg -ping_interval -tls_opts -user -token -password \
     -connect_timeout -custom_reconnect_delay -randomize -metadata -description -compression -mirror_name -num_replicas \
     -max_value_size -max_bucket_size -header {Content-Type text/plain} {Nats-TTL 1s} -from_revision -batch -overflow latest wait \
+    -atomic -expect -purge -older_than -separator -default -attempts -time -consistent {existing 1} {existing gone a.*} \
     -state -entries -key_codec -value_codec base64 path percent zlib utf8 {list list} {{string toupper} {fuzz_error}} {a.> b} -bogus]
 proc pick {list} { return [lindex $list [expr {int(rand() * [llength $list])}]] }
 proc often {probability} { return [expr {rand() < $probability}] }
