@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 pub enum End {
     /// All that was asked for has come.
     Complete,
+    /// Exactly as many bytes have come as were allowed, of which the server says nothing.
+    Full,
     /// The server has ended it, and says why.
     Status(Box<PackedMessage>),
     /// Nobody serves such a consumer.
@@ -57,7 +59,7 @@ impl End {
     /// and gets nothing.
     pub fn log(&self, logger: &Logger, request: &str, in_vain: bool) {
         match self {
-            End::Complete | End::Closed => {}
+            End::Complete | End::Full | End::Closed => {}
             End::Status(message) => {
                 let code = message.status().unwrap_or(0);
                 let why = message.description().unwrap_or("").trim();

@@ -175,7 +175,7 @@ impl Table {
                 match end {
                     End::Complete | End::Closed => {}
                     End::Status(message) => fetch.call(interp, 1, fetch.dicts.of_message(&message)),
-                    End::Nobody | End::Timeout(_) | End::Denied(_) | End::Lost => {
+                    End::Full | End::Nobody | End::Timeout(_) | End::Denied(_) | End::Lost => {
                         fetch.call(interp, 1, Obj::empty());
                     }
                 }

@@ -51,13 +51,22 @@ fn fetch(call: &Call<'_>) -> Result<Return> {
     let fetches = Fetches::of(&js.connection);
     let pin = plan.group().map(|group| fetches.pins.of(source.clone(), group));
     plan.set_pin(pin.as_ref().and_then(Pin::id));
+    let bytes = plan.max_bytes();
     let body = Value::from(plan.request).to_string().into_bytes();
     api.trace_request(&subject, &body);
     js.log_trace();
     let Plan { batch, timeout, silence, .. } = plan;
     let subject_asked = subject.clone();
-    let ask =
-        Ask { source: source.clone(), subject: subject_asked, body, pin, batch, timeout, silence };
+    let ask = Ask {
+        source: source.clone(),
+        subject: subject_asked,
+        body,
+        pin,
+        batch,
+        bytes,
+        timeout,
+        silence,
+    };
     if let Some(callback) = callback {
         let id = fetches.start(&js.connection, &api, ask, callback)?;
         return Ok(Obj::new(&id).into());

@@ -87,6 +87,10 @@ impl Plan {
         self.request.text(GROUP).map(str::to_owned)
     }
 
+    pub fn max_bytes(&self) -> Option<u64> {
+        self.request.get(MAX_BYTES).and_then(Value::as_u64)
+    }
+
     /// What the request says of a pin.
     pub fn set_pin(&mut self, id: Option<String>) {
         if let Some(id) = id {

@@ -43,6 +43,8 @@ pub struct Ask {
     pub pin: Option<Pin>,
     /// How many messages are wanted.
     pub batch: u64,
+    /// And how many bytes at most, as the server counts.
+    pub bytes: Option<u64>,
     pub timeout: Option<Duration>,
     pub silence: Option<Duration>,
 }
@@ -60,6 +62,7 @@ pub struct Pull {
 
 struct State {
     left: u64,
+    bytes_left: Option<u64>,
     /// `None` when it is over.
     taker: Option<Box<dyn Taker>>,
     subscription: Option<SubId>,
@@ -90,6 +93,7 @@ impl Pull {
             wanted: Arc::new(AtomicBool::new(true)),
             state: Mutex::new(State {
                 left: ask.batch,
+                bytes_left: ask.bytes,
                 taker: Some(taker),
                 subscription: None,
                 supervision: None,
@@ -210,7 +214,10 @@ impl Pull {
         {
             pin.seen(id);
         }
-        taker.message(Delivered::Message(PackedMessage::new(message)));
+        let message = Delivered::Message(PackedMessage::new(message));
+        let size = message.size() as u64;
+        taker.message(message);
+        state.bytes_left = state.bytes_left.and_then(|left| left.checked_sub(size));
         self.count(&mut state);
     }
 
@@ -218,6 +225,8 @@ impl Pull {
         state.left = state.left.saturating_sub(1);
         if state.left == 0 {
             self.end(state, End::Complete);
+        } else if state.bytes_left == Some(0) {
+            self.end(state, End::Full);
         }
     }
 

@@ -126,9 +126,11 @@ impl Books {
         self.asked_bytes = 0;
     }
 
-    /// Requests that got all their messages end without a word.
+    /// Requests that got all their messages end without a word, and so do those that got exactly their
+    /// bytes.
     fn clear_when_served(&mut self) {
-        if self.asked == 0 {
+        let in_bytes = self.pulls.iter().any(|pull| pull.bytes > 0);
+        if self.asked == 0 || (in_bytes && self.asked_bytes == 0) {
             self.forget();
         }
     }

@@ -138,6 +138,16 @@ fn no_pin_is_sent_to_a_consumer_that_has_none() {
 }
 
 #[test]
+fn exactly_its_bytes_are_the_end_of_a_request_of_which_nothing_is_said() {
+    let mut rig = Rig::running(PullConfig { max_bytes: Some(1000), ..config() });
+    rig.message(600);
+    rig.message(400);
+    rig.consumed(2, 1000);
+    assert_eq!(rig.batches(), [10, 10]);
+    assert_eq!(rig.pulls[1].1["max_bytes"], 1000);
+}
+
+#[test]
 fn bytes() {
     let mut rig = Rig::running(PullConfig { max_bytes: Some(1000), ..config() });
     assert_eq!(rig.pulls[0].1["max_bytes"], 1000);

@@ -91,7 +91,7 @@ impl World {
             self.wire.push_back(Packet::Message { seq, count: count + 1, size });
             request.batch -= 1;
             request.bytes = request.bytes.map(|room| room - size);
-            if request.batch > 0 {
+            if request.batch > 0 && request.bytes != Some(0) {
                 self.requests.push_back(request);
             } else if let Some(left) = request.bytes.filter(|left| *left > 0) {
                 self.wire.push_back(status("Batch Completed", Some((0, left))));
