@@ -74,6 +74,8 @@ kinds! {
     /// An API error without a kind of its own; `Error::api` holds its two numbers.
     JsResponse: "ErrJSResponse";
     KeyNotFound: "ErrKeyNotFound";
+    /// The key of a lease is not ours any more.
+    LeaseLost: "ErrLeaseLost";
     MaxPayload: "ErrMaxPayload";
     MsgNotFound: "ErrMsgNotFound";
     /// The time to live of a message.

@@ -108,3 +108,17 @@ oo::class create ::nats::kv_lister {
             "Use the methods keys and history of a nats::key_value with -callback"
     }
 }
+
+oo::class create ::nats::kv_lease {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the methods lease and lock of a nats::key_value"
+    }
+}
+
+oo::class create ::nats::kv_election {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method elect of a nats::key_value"
+    }
+}

@@ -21,6 +21,8 @@ pub struct Abilities {
     lifetimes: AtomicBool,
     /// It takes atomic batches.
     batches: AtomicBool,
+    /// What expires leaves a marker behind.
+    markers: AtomicBool,
 }
 
 impl Abilities {
@@ -38,6 +40,20 @@ impl Abilities {
         let flag = |name: &str| config.and_then(|config| config.get(name)) == Some(&true.into());
         self.lifetimes.store(flag("allow_msg_ttl"), Ordering::Relaxed);
         self.batches.store(flag("allow_atomic"), Ordering::Relaxed);
+        let markers = config.and_then(|config| config.get("subject_delete_marker_ttl"));
+        let lasts = markers.and_then(Value::as_i64).is_some_and(|ttl| ttl > 0);
+        self.markers.store(lasts && flag("allow_msg_ttl"), Ordering::Relaxed);
+    }
+
+    /// The error of a write with a lifetime in the words of a bucket.
+    pub fn explain(&self, error: Error) -> Error {
+        if error.api != Some(TTL_DISABLED) {
+            return error;
+        }
+        // It is another stream by now.
+        self.lifetimes.store(false, Ordering::Relaxed);
+        self.markers.store(false, Ordering::Relaxed);
+        no_lifetimes()
     }
 }
 
@@ -78,13 +94,23 @@ impl Store {
                     work(&this).await
                 }
             };
-            match outcome {
-                // It is another stream by now.
-                Err(error) if error.api == Some(TTL_DISABLED) => {
-                    this.abilities.lifetimes.store(false, Ordering::Relaxed);
-                    Err(no_lifetimes())
-                }
-                outcome => outcome,
+            outcome.map_err(|error| this.abilities.explain(error))
+        }
+    }
+
+    /// That what expires in the bucket leaves a marker behind, for what is called `what`.
+    ///
+    /// # Errors
+    /// `ErrNotSupported`.
+    pub async fn check_markers(&self, what: &str) -> Result<()> {
+        if !self.abilities.markers.load(Ordering::Relaxed) {
+            self.ask_abilities().await?;
+        }
+        match self.abilities.markers.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => {
+                let text = format!("{what} needs a bucket with -limit_marker_ttl");
+                Err(Error::new(Kind::NotSupported, text))
             }
         }
     }

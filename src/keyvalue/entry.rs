@@ -34,7 +34,7 @@ impl Operation {
 
     /// Reads the headers of an entry. The server's own markers, left behind by limits and by TTLs,
     /// have a reason in place of an operation.
-    fn of(headers: &(impl HeaderSource + ?Sized)) -> Self {
+    pub fn of(headers: &(impl HeaderSource + ?Sized)) -> Self {
         match headers.first("KV-Operation") {
             Some("DEL") => Operation::Delete,
             Some("PURGE") => Operation::Purge,

@@ -10,6 +10,7 @@
 //! | `store`, `bucket`, `names` | reads and writes on the wire; the bucket; what names may be |
 //! | `abilities`, `lifetime`, `touch` | what the stream allows; the TTL of an entry; the method `touch` |
 //! | `trusted`, `own_writes` | reads from the leader, and that see what the handle has written |
+//! | `lease` | leases, locks, leaders |
 //! | `foreign` | keys that other clients have made and this package would not |
 //! | `entry`, `entry_dict`, `headers` | one revision of one key; the same in Tcl; the headers of a program |
 //! | `codec`, `key_codec` | the codecs of a handle: what it shows, and what is stored instead |
@@ -47,6 +48,7 @@ mod key_codec;
 mod known;
 mod last;
 mod latest;
+mod lease;
 mod lifetime;
 mod lister;
 mod lists;
@@ -77,6 +79,7 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     object::register(interp)?;
     writes::register(interp)?;
     touch::register(interp)?;
+    lease::register(interp)?;
     lists::register(interp)?;
     lister::register(interp)?;
     watch::register(interp)?;

@@ -1,0 +1,635 @@
+//! The state machine of a key that somebody wants: no I/O and no clock. Inputs come with the time, what is to be done
+//! goes out as a list of actions.
+//!
+//! ```text
+//!                    written              lost, or resigned (a candidate)
+//!       Claiming ───────────────▶ Holding ───────────────────────────────▶ Claiming
+//!          │ refused, given up       │ lost, released
+//!          ▼                         ▼
+//!        Leaving ────────────────▶ Over
+//! ```
+//! What is written is numbered, and so is each reading and each watch: answers that name an older one are ignored.
+
+use super::claim::{Claim, Known, Outcome, is_temporary};
+use super::hold::{End, Hold};
+use super::seen::{Content, Holder, Seen};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::transport::ConnState;
+use std::time::{Duration, Instant};
+
+/// What to do when somebody has the key, and when it was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A lease: it is refused. And that is the end.
+    Once,
+    /// A lock: wait until nobody has it. And that is the end.
+    Wait,
+    /// A candidate: wait, again and again.
+    Forever,
+}
+
+/// Why a key is not ours any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Somebody else has written it.
+    Conflict,
+    Deleted,
+    /// It was not renewed in time.
+    Expired,
+    BucketDeleted,
+    /// The connection was closed.
+    Closed,
+    Resigned,
+}
+
+impl Reason {
+    /// As the program is told.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Conflict => "conflict",
+            Reason::Deleted => "deleted",
+            Reason::Expired => "expired",
+            Reason::BucketDeleted => "bucket_deleted",
+            Reason::Closed => "closed",
+            Reason::Resigned => "resigned",
+        }
+    }
+}
+
+/// What the driver does, in this order.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Write the value, under this revision.
+    Write { number: u64, expected: u64 },
+    /// Delete the key, under this revision.
+    Delete { number: u64, expected: u64 },
+    /// Read what the key has, from who knows best.
+    Look { number: u64 },
+    Watch { number: u64 },
+    Unwatch,
+    Tell(Event),
+}
+
+/// What the program hears of.
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    /// A candidate knows who leads, or will.
+    Watching,
+    /// The key is ours; the token.
+    Acquired(u64),
+    /// It will not be.
+    Refused(Error),
+    Lost(Reason),
+    /// Whether it was ours until then.
+    Released(Result<bool>),
+    /// The value of this version is stored.
+    Stored(u64),
+    /// Somebody else has it; his value.
+    Led(Vec<u8>),
+}
+
+/// A write on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub number: u64,
+    pub sent: Instant,
+    /// Of the value.
+    pub version: u64,
+}
+
+/// One input: what is so, and what is to be done about it.
+pub struct Turn<'a> {
+    pub now: Instant,
+    pub connected: bool,
+    pub version: u64,
+    pub(super) numbers: &'a mut u64,
+    pub(super) watch: &'a mut Option<u64>,
+    pub(super) out: &'a mut Vec<Action>,
+}
+
+impl Turn<'_> {
+    fn number(&mut self) -> u64 {
+        *self.numbers += 1;
+        *self.numbers
+    }
+
+    pub fn write(&mut self, expected: u64) -> u64 {
+        let number = self.number();
+        self.out.push(Action::Write { number, expected });
+        number
+    }
+
+    pub fn delete(&mut self, expected: u64) -> u64 {
+        let number = self.number();
+        self.out.push(Action::Delete { number, expected });
+        number
+    }
+
+    pub fn look(&mut self) -> u64 {
+        let number = self.number();
+        self.out.push(Action::Look { number });
+        number
+    }
+
+    pub fn watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub fn watch(&mut self) {
+        let number = self.number();
+        *self.watch = Some(number);
+        self.out.push(Action::Watch { number });
+    }
+
+    fn unwatch(&mut self) {
+        if self.watch.take().is_some() {
+            self.out.push(Action::Unwatch);
+        }
+    }
+
+    pub fn stored(&mut self, version: u64) {
+        self.tell(Event::Stored(version));
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.out.push(Action::Tell(event));
+    }
+}
+
+enum Phase {
+    Claiming(Claim),
+    Holding(Hold),
+    /// Given up while this write was on its way: what it takes is given back.
+    LeavingClaim(u64),
+    /// The deletion of this number is on its way, and nobody waits for it.
+    Leaving(u64),
+    Over,
+}
+
+pub struct Machine {
+    kind: Kind,
+    ttl: Duration,
+    deadline: Option<Instant>,
+    phase: Phase,
+    known: Known,
+    watch: Option<u64>,
+    connected: bool,
+    generation: u64,
+    numbers: u64,
+    version: u64,
+    /// The watch of a candidate has begun once.
+    begun: bool,
+    /// Nobody wants the key any more.
+    leaving: bool,
+    /// Who leads, as the program was told.
+    told: Option<Holder>,
+    token: u64,
+}
+
+/// How long a bucket that has gone is left alone.
+const BUCKET_PAUSE: Duration = Duration::from_secs(2);
+
+/// The parts of a machine that an input needs, each by itself.
+macro_rules! turn {
+    ($machine:ident, $now:ident, $out:ident) => {
+        Turn {
+            now: $now,
+            connected: $machine.connected,
+            version: $machine.version,
+            numbers: &mut $machine.numbers,
+            watch: &mut $machine.watch,
+            out: $out,
+        }
+    };
+}
+
+impl Machine {
+    /// `deadline`: when who waits for the key gives up.
+    pub fn new(kind: Kind, ttl: Duration, deadline: Option<Instant>) -> Machine {
+        Machine {
+            kind,
+            ttl,
+            deadline,
+            phase: Phase::Claiming(Claim::new(kind, ttl, None)),
+            // Most likely nobody has it, and nothing is lost by trying. A candidate watches first.
+            known: if kind == Kind::Forever { Known::Nothing } else { Known::Free(0) },
+            watch: None,
+            connected: false,
+            generation: 0,
+            numbers: 0,
+            version: 0,
+            begun: false,
+            leaving: false,
+            told: None,
+            token: 0,
+        }
+    }
+
+    // ------------------------------------------------------------------------------ what is so
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    pub fn hold(&self) -> Option<&Hold> {
+        match &self.phase {
+            Phase::Holding(hold) => Some(hold),
+            _ => None,
+        }
+    }
+
+    pub fn is_valid(&self, now: Instant) -> bool {
+        self.hold().is_some_and(|hold| hold.is_valid(now))
+    }
+
+    /// Of the key that is ours, or was last.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// That of the value.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The value of somebody else who has the key.
+    pub fn other(&self) -> Option<&[u8]> {
+        self.known.holder().map(|holder| holder.value.as_slice())
+    }
+
+    /// When to call `tick`.
+    pub fn due(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Claiming(claim) => {
+                let due = claim.due(&self.known).filter(|_| self.connected);
+                due.into_iter().chain(self.deadline).min()
+            }
+            Phase::Holding(hold) => hold.due(self.connected),
+            _ => None,
+        }
+    }
+
+    pub fn is_watch(&self, number: u64) -> bool {
+        self.watch == Some(number)
+    }
+
+    // ---------------------------------------------------------------------------------- inputs
+
+    pub fn connection(&mut self, state: ConnState, now: Instant, out: &mut Vec<Action>) {
+        let generation = match state {
+            ConnState::Connected(generation) => generation,
+            ConnState::Disconnected => {
+                self.connected = false;
+                return;
+            }
+            ConnState::Closed => return self.closed(now, out),
+        };
+        if self.connected && generation == self.generation {
+            return;
+        }
+        (self.connected, self.generation) = (true, generation);
+        let mut turn = turn!(self, now, out);
+        match &mut self.phase {
+            Phase::Claiming(claim) => {
+                let outcome = claim.connected(&mut self.known, &mut turn);
+                self.claimed(outcome, now, out);
+            }
+            Phase::Holding(hold) => {
+                let end = hold.connected(&mut turn);
+                self.ended(end, now, out);
+            }
+            // The answer has gone with the old connection.
+            Phase::LeavingClaim(_) | Phase::Leaving(_) => self.over(now, out),
+            Phase::Over => {}
+        }
+    }
+
+    pub fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let mut turn = turn!(self, now, out);
+        match &mut self.phase {
+            Phase::Claiming(_) if self.deadline.is_some_and(|deadline| now >= deadline) => {
+                let late = Error::new(ErrorKind::Timeout, "The key was not free in time");
+                turn.tell(Event::Refused(late));
+                self.leave_claim(now, out);
+            }
+            Phase::Claiming(claim) => {
+                let outcome = claim.consider(&self.known, &mut turn);
+                self.claimed(outcome, now, out);
+            }
+            Phase::Holding(hold) => {
+                let end = hold.tick(&mut turn);
+                self.ended(end, now, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// What became of `Write` or `Delete`.
+    pub fn written(
+        &mut self,
+        number: u64,
+        outcome: Result<u64>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let mut turn = turn!(self, now, out);
+        match &mut self.phase {
+            Phase::Claiming(claim) => {
+                let outcome = claim.written(number, outcome, &mut self.known, &mut turn);
+                self.claimed(outcome, now, out);
+            }
+            Phase::Holding(hold) => {
+                let end = hold.written(number, outcome, &mut turn);
+                self.ended(end, now, out);
+            }
+            Phase::LeavingClaim(last) if *last == number => match outcome {
+                Ok(revision) => self.phase = Phase::Leaving(turn.delete(revision)),
+                Err(_) => self.over(now, out),
+            },
+            Phase::Leaving(last) if *last == number => self.over(now, out),
+            _ => {}
+        }
+    }
+
+    /// The answer to `Look`.
+    pub fn looked(
+        &mut self,
+        number: u64,
+        seen: Result<Seen>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let mut turn = turn!(self, now, out);
+        match &mut self.phase {
+            Phase::Claiming(claim) => {
+                let outcome = claim.looked(number, seen, &mut self.known, &mut turn);
+                self.claimed(outcome, now, out);
+                self.announce(now, out);
+            }
+            Phase::Holding(hold) => {
+                if let Ok(seen) = &seen {
+                    self.known.learn(seen, now);
+                }
+                let end = hold.looked(number, seen, &mut turn);
+                self.ended(end, now, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// The watch has begun, or never will.
+    pub fn watch_started(
+        &mut self,
+        number: u64,
+        outcome: Result<()>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.is_watch(number) {
+            return;
+        }
+        match outcome {
+            Ok(()) if self.kind == Kind::Forever && !self.begun => {
+                self.begun = true;
+                turn!(self, now, out).tell(Event::Watching);
+            }
+            Ok(()) => {}
+            Err(error) => self.watch_ended(number, error, now, out),
+        }
+    }
+
+    /// The watch has ended, for good.
+    pub fn watch_ended(
+        &mut self,
+        number: u64,
+        error: Error,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.is_watch(number) {
+            return;
+        }
+        let mut turn = turn!(self, now, out);
+        turn.unwatch();
+        self.known = Known::Nothing;
+        let goes_on = match self.kind {
+            Kind::Forever => self.begun,
+            _ => is_temporary(&error),
+        };
+        if goes_on {
+            if let Phase::Claiming(claim) = &mut self.phase {
+                *claim = Claim::new(self.kind, self.ttl, Some(now + BUCKET_PAUSE));
+            }
+            return;
+        }
+        if let Phase::Claiming(_) = self.phase {
+            turn.tell(Event::Refused(error));
+            self.leave_claim(now, out);
+        }
+    }
+
+    /// What the watch of the key tells.
+    pub fn seen(&mut self, seen: &Seen, now: Instant, out: &mut Vec<Action>) {
+        // A reading was quicker.
+        if seen.revision != 0 && seen.revision < self.known.revision() {
+            return;
+        }
+        self.known.learn(seen, now);
+        let mut turn = turn!(self, now, out);
+        match &mut self.phase {
+            Phase::Claiming(claim) => {
+                if matches!(seen.content, Content::Others(_)) {
+                    claim.taken_over();
+                }
+                let outcome = claim.told(&self.known, &mut turn);
+                self.claimed(outcome, now, out);
+            }
+            Phase::Holding(hold) => {
+                let end = hold.seen(seen, &mut turn);
+                self.ended(end, now, out);
+            }
+            _ => {}
+        }
+        self.announce(now, out);
+    }
+
+    /// All that there was has been told, and there was nothing; or it has vanished without a word.
+    pub fn nothing(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.hold().is_none() {
+            self.seen(&Seen::NOTHING, now, out);
+        }
+    }
+
+    /// There was nothing, if nothing was told.
+    pub fn end_of_data(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if matches!(self.known, Known::Nothing) {
+            self.nothing(now, out);
+        }
+    }
+
+    /// So it was when the stream ended with this revision.
+    pub fn vanished(&mut self, last: u64, now: Instant, out: &mut Vec<Action>) {
+        if self.known.revision() <= last {
+            self.nothing(now, out);
+        }
+    }
+
+    /// The bucket was made again: revisions begin anew.
+    pub fn recreated(&mut self) {
+        self.known = Known::Nothing;
+    }
+
+    /// The value is another one.
+    pub fn change(&mut self, version: u64, now: Instant, out: &mut Vec<Action>) {
+        self.version = version;
+        let mut turn = turn!(self, now, out);
+        if let Phase::Holding(hold) = &mut self.phase {
+            hold.change(version, &mut turn);
+        }
+    }
+
+    /// Gives the key back. A candidate stays one.
+    pub fn release(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let mut turn = turn!(self, now, out);
+        if let Phase::Holding(hold) = &mut self.phase {
+            let end = hold.release(&mut turn);
+            self.ended(end, now, out);
+        }
+    }
+
+    /// The same, and that is the end.
+    pub fn destroy(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.leaving = true;
+        match self.phase {
+            Phase::Claiming(_) => self.leave_claim(now, out),
+            _ => self.release(now, out),
+        }
+    }
+
+    /// It cannot be done.
+    pub fn refuse(&mut self, error: Error, now: Instant, out: &mut Vec<Action>) {
+        if let Phase::Claiming(_) = self.phase {
+            turn!(self, now, out).tell(Event::Refused(error));
+            self.over(now, out);
+        }
+    }
+
+    /// The connection is about to be closed by the program.
+    pub fn leave(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let mut turn = turn!(self, now, out);
+        turn.unwatch();
+        if let Phase::Holding(hold) = &mut self.phase {
+            let end = hold.leave(&mut turn);
+            self.connected = false;
+            self.ended(Some(end), now, out);
+        }
+        self.closed(now, out);
+    }
+
+    /// There is no connection any more. A candidate waits for another one.
+    fn closed(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.connected = false;
+        turn!(self, now, out).unwatch();
+        self.known = Known::Nothing;
+        if let Phase::Holding(hold) = &self.phase {
+            let end = hold.closed();
+            return self.ended(Some(end), now, out);
+        }
+        match self.kind == Kind::Forever && self.begun && !self.leaving {
+            true => self.phase = Phase::Claiming(Claim::new(self.kind, self.ttl, None)),
+            false => self.over(now, out),
+        }
+    }
+
+    // -------------------------------------------------------------------------------- outcomes
+
+    fn claimed(&mut self, outcome: Option<Outcome>, now: Instant, out: &mut Vec<Action>) {
+        let mut turn = turn!(self, now, out);
+        match outcome {
+            None => {}
+            Some(Outcome::Refused(error)) => {
+                turn.tell(Event::Refused(error));
+                self.over(now, out);
+            }
+            Some(Outcome::Taken(attempt, revision)) => {
+                let mut hold = Hold::new(self.ttl, &attempt, revision);
+                self.token = revision;
+                self.told = None;
+                if self.kind != Kind::Forever {
+                    turn.unwatch();
+                }
+                turn.tell(Event::Acquired(revision));
+                if self.version > attempt.version {
+                    hold.change(self.version, &mut turn);
+                }
+                self.phase = Phase::Holding(hold);
+            }
+        }
+    }
+
+    fn ended(&mut self, end: Option<End>, now: Instant, out: &mut Vec<Action>) {
+        let Some(end) = end else { return };
+        let again = self.kind == Kind::Forever && !self.leaving;
+        let mut turn = turn!(self, now, out);
+        let mut not_before = None;
+        match end {
+            End::Lost(reason) => turn.tell(Event::Lost(reason)),
+            End::Released(outcome) => {
+                if again {
+                    turn.tell(Event::Lost(Reason::Resigned));
+                    // Others have their turn, if there are any.
+                    not_before = Some(now + self.ttl);
+                }
+                turn.tell(Event::Released(outcome));
+            }
+        }
+        if !again {
+            return self.over(now, out);
+        }
+        let mut claim = Claim::new(self.kind, self.ttl, not_before);
+        let outcome = claim.consider(&self.known, &mut turn);
+        self.phase = Phase::Claiming(claim);
+        self.claimed(outcome, now, out);
+        self.announce(now, out);
+    }
+
+    fn leave_claim(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let under_way = match &self.phase {
+            Phase::Claiming(claim) => claim.under_way(),
+            _ => None,
+        };
+        match under_way {
+            Some(number) if self.connected => {
+                turn!(self, now, out).unwatch();
+                self.phase = Phase::LeavingClaim(number);
+            }
+            _ => self.over(now, out),
+        }
+    }
+
+    fn over(&mut self, now: Instant, out: &mut Vec<Action>) {
+        turn!(self, now, out).unwatch();
+        self.phase = Phase::Over;
+    }
+
+    /// Tells who leads, if somebody else does whom the program does not know.
+    fn announce(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.kind != Kind::Forever || !matches!(self.phase, Phase::Claiming(_)) {
+            return;
+        }
+        let holder = self.known.holder();
+        match (holder, &self.told) {
+            (Some(holder), Some(told)) if holder.is(told) && holder.value == told.value => {}
+            (Some(holder), _) => {
+                let (value, holder) = (holder.value.clone(), holder.clone());
+                self.told = Some(holder);
+                turn!(self, now, out).tell(Event::Led(value));
+            }
+            (None, _) => {
+                if matches!(self.known, Known::Free(_)) {
+                    self.told = None;
+                }
+            }
+        }
+    }
+}
