@@ -60,12 +60,22 @@ impl Reason {
 #[derive(Debug, PartialEq)]
 pub enum Action {
     /// Write the value, under this revision.
-    Write { number: u64, expected: u64 },
+    Write {
+        number: u64,
+        expected: u64,
+    },
     /// Delete the key, under this revision.
-    Delete { number: u64, expected: u64 },
+    Delete {
+        number: u64,
+        expected: u64,
+    },
     /// Read what the key has, from who knows best.
-    Look { number: u64 },
-    Watch { number: u64 },
+    Look {
+        number: u64,
+    },
+    Watch {
+        number: u64,
+    },
     Unwatch,
     Tell(Event),
 }
@@ -352,13 +362,7 @@ impl Machine {
     }
 
     /// The answer to `Look`.
-    pub fn looked(
-        &mut self,
-        number: u64,
-        seen: Result<Seen>,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
+    pub fn looked(&mut self, number: u64, seen: Result<Seen>, now: Instant, out: &mut Vec<Action>) {
         let mut turn = turn!(self, now, out);
         match &mut self.phase {
             Phase::Claiming(claim) => {
@@ -399,13 +403,7 @@ impl Machine {
     }
 
     /// The watch has ended, for good.
-    pub fn watch_ended(
-        &mut self,
-        number: u64,
-        error: Error,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
+    pub fn watch_ended(&mut self, number: u64, error: Error, now: Instant, out: &mut Vec<Action>) {
         if !self.is_watch(number) {
             return;
         }

@@ -28,6 +28,8 @@ mod seen;
 mod claim_tests;
 #[cfg(test)]
 mod hold_tests;
+#[cfg(test)]
+mod model_tests;
 
 use crate::tcl::{Interp, Result};
 

@@ -50,12 +50,7 @@ impl Driver {
         }
     }
 
-    fn write(
-        &mut self,
-        number: u64,
-        mut headers: Headers,
-        payload: Bytes,
-    ) -> Option<Unsent> {
+    fn write(&mut self, number: u64, mut headers: Headers, payload: Bytes) -> Option<Unsent> {
         self.wanted.lifetime.add_to(&mut headers);
         let subject = self.wanted.out.subject.clone();
         // Not refused for lack of room: there is no more than one of them at a time.
@@ -77,10 +72,8 @@ impl Driver {
         let (store, me) = (&self.wanted.store, self.me.clone());
         let bucket = store.bucket.clone();
         let subject = format!("{}.{}", bucket.written, self.wanted.key);
-        let question = Outgoing::new(
-            bucket.write_get.clone(),
-            json!({"last_by_subj": subject}).to_string(),
-        );
+        let question =
+            Outgoing::new(bucket.write_get.clone(), json!({"last_by_subj": subject}).to_string());
         let patience = Patience::Asking {
             question: bucket.write_info.clone(),
             judge: Arc::new({

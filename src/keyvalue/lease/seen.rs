@@ -43,7 +43,9 @@ pub struct Seen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Nothing, or a deletion. `expired`: the server has removed the value in its time.
-    Gone { expired: bool },
+    Gone {
+        expired: bool,
+    },
     /// Our write of this number.
     Ours(u64),
     Others(Holder),
@@ -90,7 +92,8 @@ impl Seen {
         }
         let ttl = headers.first(lifetime::HEADER).and_then(Lifetime::of_header);
         let holder = Holder {
-            writer: writer.map(|writer| writer.rsplit_once('.').map_or(writer, |(name, _)| name).into()),
+            writer: writer
+                .map(|writer| writer.rsplit_once('.').map_or(writer, |(name, _)| name).into()),
             value: value.to_vec(),
             ttl: ttl.and_then(|ttl| u64::try_from(ttl.ms()).ok()).map(Duration::from_millis),
         };
