@@ -304,6 +304,18 @@ proc rss {} {
     close $file
     return $kb
 }
+# A lease while Tcl computes: each third of its ttl there is a renewal, and none is missed.
+if {[dict get $options -rows] eq "all" || "lease" in [dict get $options -rows]} {
+    set leases [$js create_kv_bucket leases -storage memory -limit_marker_ttl 1000]
+    set lease [$leases lease held v -ttl 1000]
+    set end [expr {[clock milliseconds] + 30000}]
+    set invalid 0
+    for {set looks 0} {[clock milliseconds] < $end} {incr looks} { if {![$lease valid]} { incr invalid } }
+    set status [$lease status]
+    puts [format "lease of 1000 ms while Tcl computes for 30 s: %d renewals of %d, not valid in %d of %d looks (target: none missed)" \
+        [dict get $status renewals] [expr {30000 * 3 / 1000}] $invalid $looks]
+    $lease destroy
+}
 if {[dict get $options -rows] eq "all"} {
     set late {}
     proc tick {expected} {

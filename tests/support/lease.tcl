@@ -12,7 +12,7 @@ proc open_other {name {url ""}} {
 }
 proc close_other {name} {
     upvar #0 $name other
-    if {[info exists other(conn)]} { $other(conn) destroy }
+    if {[info exists other(conn)]} { catch {$other(conn) destroy} }
     unset -nocomplain other
 }
 proc leases {} { return [llength [info class instances nats::kv_lease]] }
@@ -51,6 +51,6 @@ proc background {name script} {
     }} $name $script
 }
 proc wait_ended {name {ms 5000}} {
-    wait_until [list info exists ::ended($name)] $ms
+    wait_until "\[info exists ::ended($name)\]" $ms
     return $::ended($name)
 }

@@ -64,14 +64,22 @@ impl Known {
 pub struct Claim {
     kind: Kind,
     ttl: Duration,
-    /// A write and what it expects to meet.
-    attempt: Option<(Attempt, u64)>,
+    attempt: Option<Try>,
     look: Option<u64>,
     /// Nothing is tried before.
     not_before: Option<Instant>,
     /// When the key is read, whatever the watch tells or does not tell.
     look_at: Option<Instant>,
     pause: Duration,
+}
+
+/// A write on its way.
+struct Try {
+    attempt: Attempt,
+    /// What it expects to meet.
+    expected: u64,
+    /// It is made because the watch has been silent for too long.
+    overdue: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -89,7 +97,7 @@ impl Claim {
 
     /// The number of a write that is on its way.
     pub fn under_way(&self) -> Option<u64> {
-        self.attempt.as_ref().map(|(attempt, _)| attempt.number)
+        self.attempt.as_ref().map(|one| one.attempt.number)
     }
 
     /// When `consider` has something to do, unless something happens before.
@@ -124,23 +132,23 @@ impl Claim {
             Known::Nothing if turn.watching() => {}
             Known::Nothing if self.kind == Kind::Forever => turn.watch(),
             Known::Nothing => return self.look(turn),
-            Known::Free(revision) => self.write(*revision, turn),
+            Known::Free(revision) => self.write(*revision, false, turn),
             Known::Taken { revision, .. } if self.kind == Kind::Once => {
                 return Some(Outcome::Refused(taken(*revision)));
             }
             Known::Taken { .. } if !turn.watching() => turn.watch(),
             Known::Taken { revision, until: Some(until), .. } if turn.now >= *until => {
-                self.write(*revision, turn);
+                self.write(*revision, true, turn);
             }
             Known::Taken { .. } => {}
         }
         None
     }
 
-    fn write(&mut self, expected: u64, turn: &mut Turn<'_>) {
+    fn write(&mut self, expected: u64, overdue: bool, turn: &mut Turn<'_>) {
         let number = turn.write(expected);
         let attempt = Attempt { number, sent: turn.now, version: turn.version };
-        self.attempt = Some((attempt, expected));
+        self.attempt = Some(Try { attempt, expected, overdue });
     }
 
     fn look(&mut self, turn: &mut Turn<'_>) -> Option<Outcome> {
@@ -156,7 +164,8 @@ impl Claim {
         known: &mut Known,
         turn: &mut Turn<'_>,
     ) -> Option<Outcome> {
-        let (attempt, expected) = self.attempt.take_if(|(attempt, _)| attempt.number == number)?;
+        let one = self.attempt.take_if(|one| one.attempt.number == number)?;
+        let Try { attempt, expected, overdue } = one;
         match outcome {
             Ok(revision) if turn.now < attempt.sent + self.ttl / 2 => {
                 return Some(Outcome::Taken(attempt, revision));
@@ -171,7 +180,7 @@ impl Claim {
                         self.pause(turn.now);
                     }
                     *known = Known::Free(0);
-                } else if !turn.watching() {
+                } else if !turn.watching() || overdue && known.revision() == expected {
                     return self.look(turn);
                 } else if known.revision() == expected {
                     // The watch will tell.

@@ -136,6 +136,9 @@ fn a_deletion_that_nobody_tells() {
     assert!(run.take().is_empty());
     run.at(4750).tick();
     assert_eq!(run.take(), [Action::Write { number: 4, expected: 11 }]);
+    // The watch has missed something, and is not waited for.
+    run.written(4, conflict(12));
+    assert_eq!(run.take(), [Action::Look { number: 5 }]);
     // He who has it for ever is waited for.
     let mut run = waiting();
     run.seen(other(11, 0));

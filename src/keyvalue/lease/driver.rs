@@ -162,6 +162,9 @@ impl Keeper {
     /// Gives the key back, and wants it no more.
     pub fn destroy(&self) {
         let mut driver = lock(&self.0);
+        if let Some(done) = driver.done.take() {
+            done.complete(Err(Error::invalid("The object was destroyed")));
+        }
         if driver.wanted.store.link.check_process().is_ok() {
             driver.input(|machine, now, out| machine.destroy(now, out));
         }
@@ -270,7 +273,19 @@ impl Driver {
                 }
             }
         }
+        if self.machine.is_over() {
+            self.end();
+        }
         self.wake.notify_one();
+    }
+
+    /// Nobody waits for anything any more.
+    fn end(&mut self) {
+        if let Some(done) = self.done.take() {
+            done.complete(Err(Error::connection_closed()));
+        }
+        self.changes.drain(..).for_each(|(_, promise)| promise.complete(Err(lost())));
+        self.releases.drain(..).for_each(|promise| promise.complete(Ok(false)));
     }
 
     /// What became of a write. Conflicts are no faults.
