@@ -6,7 +6,7 @@
 //! its revision. Whoever has written it cannot believe in it any more, and if he has written it again the
 //! write meets a conflict.
 
-use super::machine::{Attempt, Kind, Turn};
+use super::action::{Attempt, Kind, Turn};
 use super::seen::{Content, Holder, Seen};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::keyvalue::store::revision_in;

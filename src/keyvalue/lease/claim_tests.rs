@@ -1,5 +1,6 @@
+use super::action::{Action, Event, Kind, Reason};
 use super::hold_tests::{Run, conflict, failed, gone, other, ours};
-use super::machine::{Action, Event, Kind, Machine, Reason};
+use super::machine::Machine;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::transport::ConnState;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! Drives the machine: a task on the runtime thread, and the handle to it. What is to be done is done under the lock,
 //! so that it goes over the wire in the order of the calls of the program.
 
-use super::machine::{Action, Event, Kind, Machine};
+use super::action::{Action, Event, Kind};
+use super::machine::Machine;
 use super::seen::Identity;
 use crate::bridge::{Promise, Sender};
 use crate::connection::Follower;
@@ -12,8 +13,9 @@ use crate::jetstream::ordered::consumer::OrderedConsumer;
 use crate::keyvalue::lifetime::Lifetime;
 use crate::keyvalue::store::Store;
 use crate::lock::lock;
+use crate::runtime::Process;
 use crate::transport::{ConnState, Link, Outgoing};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -63,7 +65,11 @@ pub enum Unsent {
 }
 
 /// The handle.
-pub struct Keeper(Arc<Mutex<Driver>>);
+pub struct Keeper {
+    driver: Arc<Mutex<Driver>>,
+    /// In a fork of it nothing is renewed, and the lock may be held for ever by nobody.
+    process: Process,
+}
 
 /// What is to be known of a key.
 pub struct Status {
@@ -104,41 +110,50 @@ impl Keeper {
             })
         });
         link.spawn(run(driver.clone(), 0, link.connected()));
-        Keeper(driver)
+        Keeper { driver, process: Process::current() }
+    }
+
+    fn driver(&self) -> Result<MutexGuard<'_, Driver>> {
+        self.process.check()?;
+        Ok(lock(&self.driver))
     }
 
     pub fn is_valid(&self) -> bool {
-        lock(&self.0).machine.is_valid(Instant::now())
+        self.driver().is_ok_and(|driver| driver.machine.is_valid(Instant::now()))
     }
 
-    pub fn token(&self) -> u64 {
-        lock(&self.0).machine.token()
+    pub fn token(&self) -> Result<u64> {
+        Ok(self.driver()?.machine.token())
     }
 
-    pub fn status(&self) -> Status {
-        let (driver, now) = (lock(&self.0), Instant::now());
+    pub fn status(&self) -> Result<Status> {
+        let (driver, now) = (self.driver()?, Instant::now());
         let hold = driver.machine.hold();
-        Status {
+        Ok(Status {
             valid: driver.machine.is_valid(now),
             token: driver.machine.token(),
             revision: hold.map_or(0, |hold| hold.revision()),
             renewals: hold.map_or(0, |hold| hold.renewals()),
             remaining: hold.map_or(Duration::ZERO, |hold| hold.remaining(now)),
             last_error: driver.last_error.clone(),
-        }
+        })
     }
 
-    pub fn leader(&self) -> Leader {
-        let driver = lock(&self.0);
+    pub fn leader(&self) -> Result<Leader> {
+        let driver = self.driver()?;
         if driver.machine.is_valid(Instant::now()) {
-            return Leader::Us;
+            return Ok(Leader::Us);
         }
-        driver.machine.other().map_or(Leader::Nobody, |value| Leader::Other(value.to_vec()))
+        let other = driver.machine.other();
+        Ok(other.map_or(Leader::Nobody, |value| Leader::Other(value.to_vec())))
     }
 
     /// Has the key have another value.
     pub fn change(&self, out: Outgoing, stored: Promise<()>) {
-        let mut driver = lock(&self.0);
+        let mut driver = match self.driver() {
+            Ok(driver) => driver,
+            Err(error) => return stored.complete(Err(error)),
+        };
         if !driver.machine.is_valid(Instant::now()) {
             return stored.complete(Err(lost()));
         }
@@ -151,7 +166,10 @@ impl Keeper {
 
     /// Gives the key back; whether it was ours until then.
     pub fn release(&self, done: Promise<bool>) {
-        let mut driver = lock(&self.0);
+        let mut driver = match self.driver() {
+            Ok(driver) => driver,
+            Err(error) => return done.complete(Err(error)),
+        };
         if driver.machine.hold().is_none() {
             return done.complete(Ok(false));
         }
@@ -161,33 +179,30 @@ impl Keeper {
 
     /// Gives the key back, and wants it no more.
     pub fn destroy(&self) {
-        let mut driver = lock(&self.0);
+        let Ok(mut driver) = self.driver() else { return };
         if let Some(done) = driver.done.take() {
             done.complete(Err(Error::invalid("The object was destroyed")));
         }
-        if driver.wanted.store.link.check_process().is_ok() {
-            driver.input(|machine, now, out| machine.destroy(now, out));
-        }
+        driver.input(|machine, now, out| machine.destroy(now, out));
     }
 }
 
 impl Follower for Keeper {
     fn leave(&self, _link: &Link) {
-        let mut driver = lock(&self.0);
-        if driver.wanted.store.link.check_process().is_ok() {
+        if let Ok(mut driver) = self.driver() {
             driver.input(|machine, now, out| machine.leave(now, out));
         }
     }
 
     fn resume(&self, link: &Link) {
-        let mut driver = lock(&self.0);
+        let Ok(mut driver) = self.driver() else { return };
         if driver.machine.is_over() {
             return;
         }
         driver.wanted.store.link = link.clone();
         driver.wanted.api.link = link.clone();
         driver.runs += 1;
-        link.spawn(run(self.0.clone(), driver.runs, link.connected()));
+        link.spawn(run(self.driver.clone(), driver.runs, link.connected()));
     }
 }
 

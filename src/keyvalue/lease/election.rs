@@ -1,7 +1,7 @@
 //! `$kv elect` and `nats::kv_election`: one of several programs leads.
 
+use super::action::{Event, Kind};
 use super::driver::{Keeper, Leader};
-use super::machine::{Event, Kind};
 use super::options::{TTL, prefix, put_status, usual_value, wanted};
 use crate::bridge::{self, LanePlace, Promise, Receiver, Rest};
 use crate::connection::Follower;
@@ -146,7 +146,7 @@ fn elect(call: &Call<'_>) -> Result<Return> {
 
 fn leader(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Election>()?;
-    Ok(match this.keeper()?.leader() {
+    Ok(match this.keeper()?.leader()? {
         Leader::Us => this.id.clone(),
         Leader::Other(value) => this.value_obj(&value),
         Leader::Nobody => Obj::empty(),
@@ -160,7 +160,7 @@ fn is_leader(call: &Call<'_>) -> Result<Return> {
 }
 
 fn token(call: &Call<'_>) -> Result<Return> {
-    Ok(Obj::uint(call.data::<Election>()?.keeper()?.token()).into())
+    Ok(Obj::uint(call.data::<Election>()?.keeper()?.token()?).into())
 }
 
 fn resign(call: &Call<'_>) -> Result<Return> {
@@ -173,7 +173,7 @@ fn resign(call: &Call<'_>) -> Result<Return> {
 
 fn status(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Election>()?;
-    let status = this.keeper()?.status();
+    let status = this.keeper()?.status()?;
     let mut dict = Dict::new();
     dict.put("key", &this.key);
     dict.put("id", &this.id);

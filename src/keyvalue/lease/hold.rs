@@ -5,7 +5,7 @@
 //! of the last write. An answer that got lost is no loss: the next write meets what the last one has stored,
 //! and what the key has tells that it is ours.
 
-use super::machine::{Attempt, Reason, Turn};
+use super::action::{Attempt, Reason, Turn};
 use super::seen::{Content, Seen};
 use crate::error::{Error, Kind, Result};
 use crate::keyvalue::store::revision_in;

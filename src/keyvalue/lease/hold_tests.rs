@@ -1,4 +1,5 @@
-use super::machine::{Action, Event, Kind, Machine, Reason};
+use super::action::{Action, Event, Kind, Reason};
+use super::machine::Machine;
 use super::seen::{Content, Holder, Seen};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::transport::ConnState;

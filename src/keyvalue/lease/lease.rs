@@ -1,7 +1,7 @@
 //! `$kv lease`, `$kv lock`, and `nats::kv_lease`: a key that is ours for a while.
 
+use super::action::{Event, Kind};
 use super::driver::{Keeper, Wanted};
-use super::machine::{Event, Kind};
 use super::options::{TTL, prefix, put_status, usual_value, wanted};
 use crate::bridge::{self, LanePlace, Promise, Receiver, Rest};
 use crate::connection::Follower;
@@ -165,7 +165,7 @@ fn valid(call: &Call<'_>) -> Result<Return> {
 }
 
 fn token(call: &Call<'_>) -> Result<Return> {
-    Ok(Obj::uint(call.data::<Lease>()?.keeper()?.token()).into())
+    Ok(Obj::uint(call.data::<Lease>()?.keeper()?.token()?).into())
 }
 
 fn value(call: &Call<'_>) -> Result<Return> {
@@ -194,7 +194,7 @@ fn release(call: &Call<'_>) -> Result<Return> {
 
 fn status(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Lease>()?;
-    let status = this.keeper()?.status();
+    let status = this.keeper()?.status()?;
     let mut dict = Dict::new();
     dict.put("key", &this.key);
     dict.put("valid", &Obj::int(status.valid.into()));

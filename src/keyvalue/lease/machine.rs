@@ -10,163 +10,15 @@
 //! ```
 //! What is written is numbered, and so is each reading and each watch: answers that name an older one are ignored.
 
-use super::claim::{Claim, Known, Outcome, is_temporary};
-use super::hold::{End, Hold};
+use super::action::{Action, Event, Kind, Turn};
+use super::claim::{Claim, Known, is_temporary};
+use super::hold::Hold;
 use super::seen::{Content, Holder, Seen};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::transport::ConnState;
 use std::time::{Duration, Instant};
 
-/// What to do when somebody has the key, and when it was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A lease: it is refused. And that is the end.
-    Once,
-    /// A lock: wait until nobody has it. And that is the end.
-    Wait,
-    /// A candidate: wait, again and again.
-    Forever,
-}
-
-/// Why a key is not ours any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Somebody else has written it.
-    Conflict,
-    Deleted,
-    /// It was not renewed in time.
-    Expired,
-    BucketDeleted,
-    /// The connection was closed.
-    Closed,
-    Resigned,
-}
-
-impl Reason {
-    /// As the program is told.
-    pub fn word(self) -> &'static str {
-        match self {
-            Reason::Conflict => "conflict",
-            Reason::Deleted => "deleted",
-            Reason::Expired => "expired",
-            Reason::BucketDeleted => "bucket_deleted",
-            Reason::Closed => "closed",
-            Reason::Resigned => "resigned",
-        }
-    }
-}
-
-/// What the driver does, in this order.
-#[derive(Debug, PartialEq)]
-pub enum Action {
-    /// Write the value, under this revision.
-    Write {
-        number: u64,
-        expected: u64,
-    },
-    /// Delete the key, under this revision.
-    Delete {
-        number: u64,
-        expected: u64,
-    },
-    /// Read what the key has, from who knows best.
-    Look {
-        number: u64,
-    },
-    Watch {
-        number: u64,
-    },
-    Unwatch,
-    Tell(Event),
-}
-
-/// What the program hears of.
-#[derive(Debug, PartialEq)]
-pub enum Event {
-    /// A candidate knows who leads, or will.
-    Watching,
-    /// The key is ours; the token.
-    Acquired(u64),
-    /// It will not be.
-    Refused(Error),
-    Lost(Reason),
-    /// Whether it was ours until then.
-    Released(Result<bool>),
-    /// The value of this version is stored.
-    Stored(u64),
-    /// Somebody else has it; his value.
-    Led(Vec<u8>),
-}
-
-/// A write on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    pub number: u64,
-    pub sent: Instant,
-    /// Of the value.
-    pub version: u64,
-}
-
-/// One input: what is so, and what is to be done about it.
-pub struct Turn<'a> {
-    pub now: Instant,
-    pub connected: bool,
-    pub version: u64,
-    pub(super) numbers: &'a mut u64,
-    pub(super) watch: &'a mut Option<u64>,
-    pub(super) out: &'a mut Vec<Action>,
-}
-
-impl Turn<'_> {
-    fn number(&mut self) -> u64 {
-        *self.numbers += 1;
-        *self.numbers
-    }
-
-    pub fn write(&mut self, expected: u64) -> u64 {
-        let number = self.number();
-        self.out.push(Action::Write { number, expected });
-        number
-    }
-
-    pub fn delete(&mut self, expected: u64) -> u64 {
-        let number = self.number();
-        self.out.push(Action::Delete { number, expected });
-        number
-    }
-
-    pub fn look(&mut self) -> u64 {
-        let number = self.number();
-        self.out.push(Action::Look { number });
-        number
-    }
-
-    pub fn watching(&self) -> bool {
-        self.watch.is_some()
-    }
-
-    pub fn watch(&mut self) {
-        let number = self.number();
-        *self.watch = Some(number);
-        self.out.push(Action::Watch { number });
-    }
-
-    fn unwatch(&mut self) {
-        if self.watch.take().is_some() {
-            self.out.push(Action::Unwatch);
-        }
-    }
-
-    pub fn stored(&mut self, version: u64) {
-        self.tell(Event::Stored(version));
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.out.push(Action::Tell(event));
-    }
-}
-
-enum Phase {
+pub(super) enum Phase {
     Claiming(Claim),
     Holding(Hold),
     /// Given up while this write was on its way: what it takes is given back.
@@ -177,23 +29,23 @@ enum Phase {
 }
 
 pub struct Machine {
-    kind: Kind,
-    ttl: Duration,
-    deadline: Option<Instant>,
-    phase: Phase,
-    known: Known,
-    watch: Option<u64>,
-    connected: bool,
-    generation: u64,
-    numbers: u64,
-    version: u64,
+    pub(super) kind: Kind,
+    pub(super) ttl: Duration,
+    pub(super) deadline: Option<Instant>,
+    pub(super) phase: Phase,
+    pub(super) known: Known,
+    pub(super) watch: Option<u64>,
+    pub(super) connected: bool,
+    pub(super) generation: u64,
+    pub(super) numbers: u64,
+    pub(super) version: u64,
     /// The watch of a candidate has begun once.
-    begun: bool,
+    pub(super) begun: bool,
     /// Nobody wants the key any more.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// Who leads, as the program was told.
-    told: Option<Holder>,
-    token: u64,
+    pub(super) told: Option<Holder>,
+    pub(super) token: u64,
 }
 
 /// How long a bucket that has gone is left alone.
@@ -212,6 +64,7 @@ macro_rules! turn {
         }
     };
 }
+pub(super) use turn;
 
 impl Machine {
     /// `deadline`: when who waits for the key gives up.
@@ -536,98 +389,6 @@ impl Machine {
         match self.kind == Kind::Forever && self.begun && !self.leaving {
             true => self.phase = Phase::Claiming(Claim::new(self.kind, self.ttl, None)),
             false => self.over(now, out),
-        }
-    }
-
-    // -------------------------------------------------------------------------------- outcomes
-
-    fn claimed(&mut self, outcome: Option<Outcome>, now: Instant, out: &mut Vec<Action>) {
-        let mut turn = turn!(self, now, out);
-        match outcome {
-            None => {}
-            Some(Outcome::Refused(error)) => {
-                turn.tell(Event::Refused(error));
-                self.over(now, out);
-            }
-            Some(Outcome::Taken(attempt, revision)) => {
-                let mut hold = Hold::new(self.ttl, &attempt, revision);
-                self.token = revision;
-                self.told = None;
-                if self.kind != Kind::Forever {
-                    turn.unwatch();
-                }
-                turn.tell(Event::Acquired(revision));
-                if self.version > attempt.version {
-                    hold.change(self.version, &mut turn);
-                }
-                self.phase = Phase::Holding(hold);
-            }
-        }
-    }
-
-    fn ended(&mut self, end: Option<End>, now: Instant, out: &mut Vec<Action>) {
-        let Some(end) = end else { return };
-        let again = self.kind == Kind::Forever && !self.leaving;
-        let mut turn = turn!(self, now, out);
-        let mut not_before = None;
-        match end {
-            End::Lost(reason) => turn.tell(Event::Lost(reason)),
-            End::Released(outcome) => {
-                if again {
-                    turn.tell(Event::Lost(Reason::Resigned));
-                    // Others have their turn, if there are any.
-                    not_before = Some(now + self.ttl);
-                }
-                turn.tell(Event::Released(outcome));
-            }
-        }
-        if !again {
-            return self.over(now, out);
-        }
-        let mut claim = Claim::new(self.kind, self.ttl, not_before);
-        let outcome = claim.consider(&self.known, &mut turn);
-        self.phase = Phase::Claiming(claim);
-        self.claimed(outcome, now, out);
-        self.announce(now, out);
-    }
-
-    fn leave_claim(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let under_way = match &self.phase {
-            Phase::Claiming(claim) => claim.under_way(),
-            _ => None,
-        };
-        match under_way {
-            Some(number) if self.connected => {
-                turn!(self, now, out).unwatch();
-                self.phase = Phase::LeavingClaim(number);
-            }
-            _ => self.over(now, out),
-        }
-    }
-
-    fn over(&mut self, now: Instant, out: &mut Vec<Action>) {
-        turn!(self, now, out).unwatch();
-        self.phase = Phase::Over;
-    }
-
-    /// Tells who leads, if somebody else does whom the program does not know.
-    fn announce(&mut self, now: Instant, out: &mut Vec<Action>) {
-        if self.kind != Kind::Forever || !matches!(self.phase, Phase::Claiming(_)) {
-            return;
-        }
-        let holder = self.known.holder();
-        match (holder, &self.told) {
-            (Some(holder), Some(told)) if holder.is(told) && holder.value == told.value => {}
-            (Some(holder), _) => {
-                let (value, holder) = (holder.value.clone(), holder.clone());
-                self.told = Some(holder);
-                turn!(self, now, out).tell(Event::Led(value));
-            }
-            (None, _) => {
-                if matches!(self.known, Known::Free(_)) {
-                    self.told = None;
-                }
-            }
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `machine` | decides and does nothing: no I/O, no clock; `claim` until a key is ours, `hold` from then on |
+//! | `machine`, `outcome` | decide and do nothing: no I/O, no clock; inputs, and what follows from an end |
+//! | `claim`, `hold` | their parts: until a key is ours, and from then on |
+//! | `action` | what goes into the machine and out of it |
 //! | `seen` | what a key has, and whose it is |
 //! | `driver`, `perform` | do and decide nothing, on the runtime thread; the handle |
 //! | `observer` | the driver's watch of its key |
@@ -13,6 +15,7 @@
 //! time, under the revision that he has written; whoever wants it writes it under that of a deletion. So the server
 //! decides, one write after the other, and its revisions rise from one owner to the next.
 
+mod action;
 mod claim;
 mod driver;
 mod election;
@@ -21,6 +24,7 @@ mod lease;
 mod machine;
 mod observer;
 mod options;
+mod outcome;
 mod perform;
 mod seen;
 

@@ -2,7 +2,8 @@
 //! way, processes stand still, the server goes away. Never two of them believe that the key is theirs, tokens
 //! rise, and in calm weather somebody has it.
 
-use super::machine::{Action, Event, Kind, Machine};
+use super::action::{Action, Event, Kind};
+use super::machine::Machine;
 use super::seen::{Content, Holder, Seen};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::transport::ConnState;

@@ -1,7 +1,7 @@
 //! What the commands have in common.
 
+use super::action::Kind;
 use super::driver::{Status, Wanted};
-use super::machine::Kind;
 use super::seen::Identity;
 use crate::error::Error;
 use crate::error_code::error_code;

@@ -1,7 +1,7 @@
 //! What becomes of the machine's actions.
 
+use super::action::{Action, Event, Kind};
 use super::driver::{Driver, Unsent, lost};
-use super::machine::{Action, Event, Kind};
 use super::observer::KeyObserver;
 use super::seen::{Seen, WRITER};
 use crate::error::{Kind as ErrorKind, Result};
