@@ -67,7 +67,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(key: &str, value: &[u8], operation: Operation) -> Self {
+    pub fn new(key: &str, value: &[u8], operation: Operation) -> Self {
         let value = if operation == Operation::Put { value } else { &[] };
         Entry {
             text: [key.as_bytes(), value].concat().into_boxed_slice(),

@@ -6,21 +6,24 @@ use super::options::{TTL, prefix, put_status, usual_value, wanted};
 use crate::bridge::{self, LanePlace, Promise, Receiver, Rest};
 use crate::connection::Follower;
 use crate::error::Error;
-use crate::jetstream::context::JetStream;
+use crate::keyvalue::entry::{Entry, Operation};
 use crate::keyvalue::object::KeyValue;
+use crate::keyvalue::unfinished::Unfinished;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{
     Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };
 use std::cell::OnceCell;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 struct Election {
     interp_handle: InterpHandle,
     handle: ObjectHandle,
-    js: Rc<JetStream>,
+    kv: Rc<KeyValue>,
     key: Obj,
+    /// As the bucket has it.
+    stored_key: String,
     /// Who we are.
     id: Obj,
     callback: Prefix,
@@ -31,29 +34,9 @@ struct Election {
 
 impl Native for Election {
     fn gone(&self) {
-        self.js.release(&self.handle);
+        self.kv.js.release(&self.handle);
         if let Some(keeper) = self.keeper.get() {
             keeper.destroy();
-        }
-    }
-}
-
-/// An election that has not begun: it goes if nobody finishes it.
-struct Unfinished(Weak<Election>);
-
-impl Unfinished {
-    /// It stays.
-    fn finish(&mut self) {
-        self.0 = Weak::new();
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(election) = self.0.upgrade()
-            && let Some(guard) = election.interp_handle.enter()
-        {
-            election.handle.destroy(guard.interp());
         }
     }
 }
@@ -78,10 +61,8 @@ impl Election {
     }
 
     fn value_obj(&self, value: &[u8]) -> Obj {
-        match self.js.connection.utf8_convert() {
-            true => Obj::from_encoded(value),
-            false => Obj::from_bytes(value),
-        }
+        let entry = Entry::new(&self.stored_key, value, Operation::Put);
+        self.kv.codecs.value_shown(&self.kv.js, &entry)
     }
 
     fn keeper(&self) -> Result<&Rc<Keeper>> {
@@ -97,7 +78,7 @@ fn elect(call: &Call<'_>) -> Result<Return> {
     let key = call.arg(0)?.clone();
     let given = options::parse(interp, OPTIONS, &call.args()[1..])?;
     let id = given.get("value").cloned().unwrap_or_else(|| usual_value(interp));
-    let wanted = wanted(&kv, "elect", Kind::Forever, &key.text(), &id, &given)?;
+    let wanted = wanted(&kv, "elect", Kind::Forever, &key, &id, &given)?;
     let Some(callback) = prefix(interp, &given, "callback")? else {
         return Err(Error::invalid("Option callback is required").into());
     };
@@ -106,8 +87,9 @@ fn elect(call: &Call<'_>) -> Result<Return> {
         Rc::new(Election {
             interp_handle: interp.handle(),
             handle,
-            js: js.clone(),
+            kv,
             key,
+            stored_key: wanted.key.clone(),
             id,
             callback: Prefix::new(callback),
             keeper: OnceCell::new(),
@@ -115,7 +97,7 @@ fn elect(call: &Call<'_>) -> Result<Return> {
             lane: LanePlace::new(),
         })
     })?;
-    let mut unfinished = Unfinished(Rc::downgrade(&this));
+    let unfinished = Unfinished::new(interp, &this.handle);
     js.adopt(interp, &this.handle)?;
     let weak = Rc::downgrade(&this);
     let (sender, events) = bridge::channel(interp.handle(), move |event, rest| {
@@ -130,10 +112,11 @@ fn elect(call: &Call<'_>) -> Result<Return> {
     // An object is begun once.
     let _ = this.keeper.set(keeper);
     let _ = this.events.set(events);
+    let weak = Rc::downgrade(&this);
     drop(this);
     js.wait(interp, pending, move |interp, outcome| {
         outcome?;
-        let Some(this) = unfinished.0.upgrade() else {
+        let Some(this) = weak.upgrade() else {
             return Err(Error::invalid("The election was destroyed").into());
         };
         unfinished.finish();
@@ -167,7 +150,7 @@ fn resign(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Election>()?;
     let (promise, pending): (Promise<bool>, _) = bridge::promise(call.interp);
     this.keeper()?.release(promise);
-    let js = this.js.clone();
+    let js = this.kv.js.clone();
     js.wait(call.interp, pending, |_, outcome| Ok(Obj::int(outcome?.into()).into()))
 }
 

@@ -7,6 +7,7 @@ use crate::bridge::{self, LanePlace, Promise, Receiver, Rest};
 use crate::connection::Follower;
 use crate::error::{Error, Kind as ErrorKind};
 use crate::keyvalue::object::KeyValue;
+use crate::keyvalue::unfinished::Unfinished;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{
@@ -14,7 +15,7 @@ use crate::tcl::{
 };
 use crate::transport::Headers;
 use std::cell::{OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 struct Lease {
     interp_handle: InterpHandle,
@@ -33,26 +34,6 @@ impl Native for Lease {
         self.kv.js.release(&self.handle);
         if let Some(keeper) = self.keeper.get() {
             keeper.destroy();
-        }
-    }
-}
-
-/// A lease that is not ours yet: it goes if nobody finishes it.
-struct Unfinished(Weak<Lease>);
-
-impl Unfinished {
-    /// It stays.
-    fn finish(&mut self) {
-        self.0 = Weak::new();
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(lease) = self.0.upgrade()
-            && let Some(guard) = lease.interp_handle.enter()
-        {
-            lease.handle.destroy(guard.interp());
         }
     }
 }
@@ -84,7 +65,7 @@ impl Lease {
                 lane: LanePlace::new(),
             })
         })?;
-        let mut unfinished = Unfinished(Rc::downgrade(&this));
+        let unfinished = Unfinished::new(interp, &this.handle);
         js.adopt(interp, &this.handle)?;
         let weak = Rc::downgrade(&this);
         let (sender, events) = bridge::channel(interp.handle(), move |event, rest| {
@@ -99,10 +80,11 @@ impl Lease {
         // An object is begun once.
         let _ = this.keeper.set(keeper);
         let _ = this.events.set(events);
+        let weak = Rc::downgrade(&this);
         drop(this);
         js.wait(interp, pending, move |interp, outcome| {
             outcome?;
-            let Some(this) = unfinished.0.upgrade() else {
+            let Some(this) = weak.upgrade() else {
                 return Err(Error::invalid("The lease was destroyed").into());
             };
             unfinished.finish();
@@ -138,7 +120,7 @@ fn lease(call: &Call<'_>) -> Result<Return> {
     let (key, value) = (call.arg(0)?.clone(), call.arg(1)?.clone());
     let given = options::parse(call.interp, OPTIONS, &call.args()[2..])?;
     let on_lost = prefix(call.interp, &given, "on_lost")?;
-    let mut wanted = wanted(&kv, "lease", Kind::Once, &key.text(), &value, &given)?;
+    let mut wanted = wanted(&kv, "lease", Kind::Once, &key, &value, &given)?;
     wanted.patience = kv.js.timeout();
     Lease::begin(call.interp, Begin { kv, key, value, on_lost, wanted })
 }
@@ -151,7 +133,7 @@ fn lock(call: &Call<'_>) -> Result<Return> {
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;
     let on_lost = prefix(call.interp, &given, "on_lost")?;
     let value = given.get("value").cloned().unwrap_or_else(|| usual_value(call.interp));
-    let mut wanted = wanted(&kv, "lock", Kind::Wait, &key.text(), &value, &given)?;
+    let mut wanted = wanted(&kv, "lock", Kind::Wait, &key, &value, &given)?;
     wanted.patience = match given.duration("timeout") {
         None => kv.js.timeout(),
         Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
@@ -173,7 +155,8 @@ fn value(call: &Call<'_>) -> Result<Return> {
     let Some(new) = call.args().first().cloned() else {
         return Ok(this.value.borrow().clone().into());
     };
-    let (_, out) = this.kv.writing(&this.key.text(), Headers::new(), &new)?;
+    let key = this.kv.codecs.key_in(&this.key)?;
+    let (_, out) = this.kv.writing(&key, Headers::new(), &new)?;
     let (promise, pending) = bridge::promise(call.interp);
     this.keeper()?.change(out, promise);
     let js = this.kv.js.clone();

@@ -39,16 +39,17 @@ pub fn usual_value(interp: Interp<'_>) -> Obj {
     Obj::new(&format!("{host}.{}", std::process::id()))
 }
 
-/// What the options say, for the key of this name.
+/// What the options say, for the key that the program calls `word`.
 pub fn wanted(
     kv: &KeyValue,
     what: &'static str,
     kind: Kind,
-    key: &str,
+    word: &Obj,
     value: &Obj,
     given: &Options,
 ) -> Result<Wanted> {
-    check_key(key)?;
+    let key = kv.codecs.key_in(word)?.into_owned();
+    check_key(&key)?;
     kv.js.needs(what, (2, 11, 0))?;
     let Some(ms) = given.get(TTL.0).and_then(|value| ttl(&value.text())) else {
         return Err(Error::invalid("Option ttl is required").into());
@@ -57,20 +58,18 @@ pub fn wanted(
     // A server counts whole seconds, and drops the rest: what it has removed must not be believed in.
     let seconds = ttl.as_millis().div_ceil(1000) as i64;
     let lifetime = Lifetime::new(seconds * 1000).ok_or_else(|| Error::invalid("ttl"))?;
-    let (store, out) = kv.writing(key, Headers::new(), value)?;
+    let (store, out) = kv.writing(&key, Headers::new(), value)?;
     let timeout = store.timeout.map_or(ttl, |timeout| timeout.min(ttl));
-    let at = out.subject.strip_prefix(&*kv.bucket.write).and_then(|at| at.strip_prefix('.'));
-    let key = at.unwrap_or(key).to_owned();
     let watch = OrderedConfig {
         roll_call: true,
         end_before_news: true,
         ..ordered_config(
             kv,
-            &key,
+            vec![key.clone()],
             DeliverPolicy::LastPerSubject,
             kind != Kind::Forever,
             Duration::from_secs(5),
-        )
+        )?
     };
     Ok(Wanted {
         what,
