@@ -32,6 +32,11 @@ set fuzz_kv_methods {
     js create_kv_bucket kv_bucket       js update_kv_bucket kv_bucket       js create_or_update_kv_bucket kv_bucket
     js bind_kv_bucket kv_bucket         js kv_statuses {}                   js kv_buckets {}
     js delete_kv_bucket kv_bucket       js empty_kv_bucket kv_bucket
+    bound lease {kv_key data}           bound lock kv_key                   bound elect kv_key
+    lease valid {}                      lease token {}                      lease value {}
+    lease value data                    lease release {}                    lease status {}
+    election leader {}                  election is_leader {}               election token {}
+    election resign {}                  election status {}
 }
 
 proc fuzz_kv_call {} {
@@ -40,6 +45,7 @@ proc fuzz_kv_call {} {
     set at [expr {3 * int(rand() * [llength $::fuzz_kv_methods] / 3)}]
     lassign [lrange $::fuzz_kv_methods $at $at+2] kind method kinds
     set object [set ::fuzz_kv_$kind]
+    if {$kind in {lease election} && [info commands $object] eq ""} { set object $::fuzz_kv_bound }
     if {$method in {delete_kv_bucket empty_kv_bucket} && [often 0.8]} { return [list $object kv_buckets] }
     if {$draw < 0.08} {
         # Any method with any arguments.
@@ -49,11 +55,21 @@ proc fuzz_kv_call {} {
     } else {
         set arguments [lmap kind $kinds {good $kind}]
         set call [list $object $method {*}$arguments]
-        if {$method ni {delete revert}} { lappend call {*}[fuzz_options $object $method {*}$arguments] }
+        if {$method in {lease lock elect} && [often 0.8]} { lappend call -ttl [good kv_ttl] }
+        if {$method eq "elect"} { lappend call -callback [good callback] }
+        if {$method ni {delete revert} && $kind ni {lease election}} { lappend call {*}[fuzz_options $object $method {*}$arguments] }
+        # The last one counts: 0 would be for ever.
+        if {$method eq "lock"} { lappend call -timeout [pick {1 5 20}] }
     }
     return $call
 }
-proc fuzz_kv_note {call result} {}
+proc fuzz_kv_note {call result} {
+    # The last ones are used by the calls that follow.
+    switch [lindex $call 1] {
+        lease - lock { set ::fuzz_kv_lease $result }
+        elect { set ::fuzz_kv_election $result }
+    }
+}
 proc fuzz_kv_setup {} {
     fuzz_setup
     set there [expr {[info exists ::fuzz_kv_js] && [info commands $::fuzz_kv_js] ne ""}]
@@ -70,11 +86,15 @@ proc fuzz_kv_setup {} {
             set object [$::fuzz_kv_js bind_kv_bucket $bucket {*}$options]
         }
     }
+    foreach kind {lease election} {
+        # A call of it is an error then.
+        if {![info exists ::fuzz_kv_$kind] || [info commands [set ::fuzz_kv_$kind]] eq ""} { set ::fuzz_kv_$kind $::fuzz_kv_bound }
+    }
     raw::flush $::raw
 }
 proc fuzz_kv_sweep {} {
     set kept [list $::kv $::fuzz_kv $::fuzz_kv_bound $::fuzz_kv_own $::fuzz_kv_reader]
-    foreach class {kv_watcher key_value} {
+    foreach class {kv_lease kv_election kv_watcher key_value} {
         foreach object [info class instances nats::$class] {
             if {$object ni [list {*}$kept $::w $::fuzz_w]} { catch {$object destroy} }
         }

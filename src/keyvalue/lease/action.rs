@@ -80,6 +80,8 @@ pub enum Event {
     Released(Result<bool>),
     /// The value of this version is stored.
     Stored(u64),
+    /// It will not be.
+    Unstored(u64, Error),
     /// Somebody else has it; his value.
     Led(Vec<u8>),
 }
@@ -145,6 +147,10 @@ impl Turn<'_> {
 
     pub fn stored(&mut self, version: u64) {
         self.tell(Event::Stored(version));
+    }
+
+    pub fn unstored(&mut self, version: u64, error: Error) {
+        self.tell(Event::Unstored(version, error));
     }
 
     pub(super) fn tell(&mut self, event: Event) {

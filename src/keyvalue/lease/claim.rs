@@ -251,9 +251,12 @@ impl Claim {
     }
 }
 
+/// "JetStream system temporarily unavailable".
+const UNAVAILABLE: (u64, u64) = (503, 10008);
+
 /// Whether somebody may know better in a moment.
 pub fn is_temporary(error: &Error) -> bool {
-    error.kind == ErrorKind::Timeout || error.api.is_some_and(|(code, _)| code == 503)
+    error.kind == ErrorKind::Timeout || error.api == Some(UNAVAILABLE)
 }
 
 /// In the words of the server.

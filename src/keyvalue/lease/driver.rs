@@ -47,8 +47,10 @@ pub struct Driver {
     pub(super) events: Sender<Event>,
     /// Who waits for the key, or for a candidate to be one.
     pub(super) done: Option<Promise<()>>,
-    /// Who waits for a value to be stored; its version.
-    pub(super) changes: Vec<(u64, Promise<()>)>,
+    /// Who waits for a value to be stored; its version, and the value.
+    pub(super) changes: Vec<(u64, Outgoing, Promise<()>)>,
+    /// The last value that was stored, or the first one.
+    pub(super) stored: Outgoing,
     /// Who waits for the key to be given back.
     pub(super) releases: Vec<Promise<bool>>,
     pub(super) consumer: Option<OrderedConsumer>,
@@ -98,6 +100,7 @@ impl Keeper {
             Mutex::new(Driver {
                 me: me.clone(),
                 machine: Machine::new(wanted.kind, wanted.ttl, deadline),
+                stored: wanted.out.clone(),
                 wanted,
                 events,
                 done: Some(done),
@@ -157,10 +160,10 @@ impl Keeper {
         if !driver.machine.is_valid(Instant::now()) {
             return stored.complete(Err(lost()));
         }
-        driver.wanted.out = out;
+        driver.wanted.out = out.clone();
         // Before it is written, which may be answered at once.
         let version = driver.machine.version() + 1;
-        driver.changes.push((version, stored));
+        driver.changes.push((version, out, stored));
         driver.input(|machine, now, out| machine.change(version, now, out));
     }
 
@@ -299,7 +302,7 @@ impl Driver {
         if let Some(done) = self.done.take() {
             done.complete(Err(Error::connection_closed()));
         }
-        self.changes.drain(..).for_each(|(_, promise)| promise.complete(Err(lost())));
+        self.changes.drain(..).for_each(|(_, _, promise)| promise.complete(Err(lost())));
         self.releases.drain(..).for_each(|promise| promise.complete(Ok(false)));
     }
 

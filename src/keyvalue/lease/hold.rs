@@ -163,8 +163,15 @@ impl Hold {
                     return Some(self.lost(Reason::BucketDeleted));
                 }
                 // The next one is due before long.
-                _ if self.ending == Ending::No => return None,
-                _ => {}
+                kind => {
+                    let refused = attempt.version > self.stored && kind != Kind::Timeout;
+                    if refused {
+                        self.keep(attempt.version, error, turn);
+                    }
+                    if self.ending == Ending::No && !refused {
+                        return None;
+                    }
+                }
             },
         }
         self.proceed(turn)
@@ -178,6 +185,14 @@ impl Hold {
             self.stored = attempt.version;
             turn.stored(attempt.version);
         }
+    }
+
+    /// A value that is refused: the one before it is kept, and with it the key.
+    fn keep(&mut self, refused: u64, error: Error, turn: &mut Turn<'_>) {
+        if self.wanted == refused {
+            self.wanted = self.stored;
+        }
+        turn.unstored(refused, error);
     }
 
     /// Does what has waited for an answer.

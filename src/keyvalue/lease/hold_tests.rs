@@ -339,6 +339,25 @@ fn other_values() {
 }
 
 #[test]
+fn a_value_that_is_refused_does_not_cost_the_key() {
+    let mut run = Run::holding();
+    run.at(100).change(1);
+    run.take();
+    run.written(2, failed(ErrorKind::JsResponse));
+    let refused = run.take();
+    assert!(matches!(refused[..], [Action::Tell(Event::Unstored(1, _))]), "{refused:?}");
+    run.at(1100).tick();
+    assert_eq!(run.take(), [Action::Write { number: 3, expected: 10 }]);
+    run.written(3, Ok(11));
+    assert!(run.take().is_empty() && run.valid());
+    // It may be stored: the next one tells.
+    run.at(1200).change(2);
+    run.take();
+    run.written(4, failed(ErrorKind::Timeout));
+    assert!(run.take().is_empty());
+}
+
+#[test]
 fn disconnected_by_the_program() {
     let mut run = Run::holding();
     run.machine.leave(run.now, &mut run.out);

@@ -4,6 +4,7 @@ use super::action::{Action, Event, Kind};
 use super::driver::{Driver, Unsent, lost};
 use super::observer::KeyObserver;
 use super::seen::{Seen, WRITER};
+use crate::bridge::Promise;
 use crate::error::{Kind as ErrorKind, Result};
 use crate::jetstream::api::{reply, request_error};
 use crate::jetstream::ordered::consumer::OrderedConsumer;
@@ -139,11 +140,19 @@ impl Driver {
             Event::Watching => return self.begun(Ok(())),
             Event::Acquired(_) if !candidate => return self.begun(Ok(())),
             Event::Stored(version) => {
-                let version = *version;
-                let (stored, waiting): (Vec<_>, Vec<_>) =
-                    self.changes.drain(..).partition(|(waits, _)| *waits <= version);
-                self.changes = waiting;
-                stored.into_iter().for_each(|(_, promise)| promise.complete(Ok(())));
+                for (_, out, promise) in self.changed(*version) {
+                    self.stored = out;
+                    promise.complete(Ok(()));
+                }
+                return;
+            }
+            Event::Unstored(version, error) => {
+                for (_, _, promise) in self.changed(*version) {
+                    promise.complete(Err(error.clone()));
+                }
+                if self.changes.is_empty() {
+                    self.wanted.out = self.stored.clone();
+                }
                 return;
             }
             Event::Released(outcome) => {
@@ -165,8 +174,15 @@ impl Driver {
         }
     }
 
+    /// Takes out the changes up to this version.
+    fn changed(&mut self, version: u64) -> Vec<(u64, Outgoing, Promise<()>)> {
+        let (done, waiting) = self.changes.drain(..).partition(|(waits, ..)| *waits <= version);
+        self.changes = waiting;
+        done
+    }
+
     /// Nothing more is stored.
     fn forsake(&mut self) {
-        self.changes.drain(..).for_each(|(_, promise)| promise.complete(Err(lost())));
+        self.changes.drain(..).for_each(|(_, _, promise)| promise.complete(Err(lost())));
     }
 }
