@@ -8,7 +8,7 @@
 //! | `seen` | what a key has, and whose it is |
 //! | `driver`, `perform` | do and decide nothing, on the runtime thread; the handle |
 //! | `observer` | the driver's watch of its key |
-//! | `lease` | `$kv lease`, `$kv lock`, and `nats::kv_lease` |
+//! | `object` | `$kv lease`, `$kv lock`, and `nats::kv_lease` |
 //! | `election` | `$kv elect`, and `nats::kv_election` |
 //!
 //! A key is ours while the last thing written to it is, and that expires by itself. Whoever has it writes it again in
@@ -20,8 +20,8 @@ mod claim;
 mod driver;
 mod election;
 mod hold;
-mod lease;
 mod machine;
+mod object;
 mod observer;
 mod options;
 mod outcome;
@@ -38,6 +38,6 @@ mod model_tests;
 use crate::tcl::{Interp, Result};
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    lease::register(interp)?;
+    object::register(interp)?;
     election::register(interp)
 }

@@ -50,12 +50,17 @@ enum Mail {
     End,
 }
 
+/// To the server, or to a candidate over a connection; who has to do with it.
+type Letter = (Option<(usize, u64)>, u64, Mail);
+
 struct Candidate {
     machine: Machine,
     /// Counts connections; what was sent over an older one is lost.
     connection: u64,
     connected: bool,
     watching: bool,
+    /// The server has gone meanwhile.
+    broken: bool,
     /// The process stands still until then.
     stopped_until: u64,
     waiting: VecDeque<Mail>,
@@ -66,11 +71,12 @@ struct World {
     start: Instant,
     now: u64,
     server_up: bool,
+    calm: bool,
     last: u64,
     key: Option<Stored>,
     candidates: Vec<Candidate>,
-    /// By time and a running number: to the server, or to a candidate over a connection.
-    mail: BTreeMap<(u64, u64), (Option<(usize, u64)>, u64, Mail)>,
+    /// By time and a running number.
+    mail: BTreeMap<(u64, u64), Letter>,
     serial: u64,
     tokens: Vec<u64>,
 }
@@ -81,6 +87,7 @@ impl World {
             machine: Machine::new(Kind::Forever, Duration::from_millis(TTL), None),
             connection: 0,
             connected: false,
+            broken: false,
             watching: false,
             stopped_until: 0,
             waiting: VecDeque::new(),
@@ -90,6 +97,7 @@ impl World {
             start: Instant::now(),
             now: 0,
             server_up: true,
+            calm: false,
             last: 0,
             key: None,
             candidates: (0..CANDIDATES).map(|_| candidate()).collect(),
@@ -105,11 +113,11 @@ impl World {
 
     fn post(&mut self, to: Option<usize>, who: usize, mail: Mail) {
         let delay = match self.random.below(20) {
-            0 => self.random.below(900),
+            0 if !self.calm => self.random.below(900),
             _ => 1 + self.random.below(5),
         };
         // In order, as over one connection.
-        let lane = |entry: &(Option<(usize, u64)>, u64, Mail)| match to {
+        let lane = |entry: &Letter| match to {
             Some(to) => entry.0.is_some_and(|(known, _)| known == to),
             None => entry.0.is_none() && entry.1 == who as u64,
         };
@@ -264,12 +272,13 @@ impl World {
     /// One millisecond, with or without misfortune.
     fn step(&mut self, calm: bool) {
         self.now += 1;
+        self.calm = calm;
         if !calm {
             self.misfortune();
         } else {
             self.server_up = true;
         }
-        if self.now % SWEEP == 0 && self.server_up {
+        if self.now.is_multiple_of(SWEEP) && self.server_up {
             self.sweep();
         }
         while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
@@ -294,7 +303,7 @@ impl World {
             if self.candidates[who].stopped_until > self.now {
                 continue;
             }
-            if !self.server_up {
+            if !self.server_up || std::mem::take(&mut self.candidates[who].broken) {
                 self.disconnect(who);
             } else if !self.candidates[who].connected && (calm || self.random.below(100) == 0) {
                 self.connect(who);
@@ -319,6 +328,7 @@ impl World {
             1 => self.disconnect(who),
             2 => {
                 self.server_up = false;
+                self.candidates.iter_mut().for_each(|candidate| candidate.broken = true);
             }
             3 => self.input(who, |machine, now, out| machine.release(now, out)),
             _ => {}
@@ -344,7 +354,15 @@ fn never_two_and_always_one_in_the_end() {
         }
         let now = world.at(world.now);
         let valid = world.candidates.iter().filter(|one| one.machine.is_valid(now)).count();
-        assert_eq!(valid, 1, "seed {seed}");
+        let state = |one: &Candidate| {
+            (
+                one.connected,
+                one.watching,
+                one.machine.due().map(|due| due.saturating_duration_since(now)),
+            )
+        };
+        let states: Vec<_> = world.candidates.iter().map(state).collect();
+        assert_eq!(valid, 1, "seed {seed}: {:?}, {states:?}", world.key);
         tokens += world.tokens.len();
     }
     assert!(tokens as u64 > 3 * seeds, "{tokens}");
