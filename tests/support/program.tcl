@@ -2,6 +2,7 @@
 #
 #   program::run script ?-limit ms? ?-descriptors n?
 #                  -> dict: end (exit code, or the name of the signal), out, err, ms
+#   program::has_display                               whether a program can open windows: Tk, and a screen
 # The script finds the package loaded. What runs longer than -limit (10000 ms) is killed: end is then SIGKILL. -descriptors is
 # the number of descriptors that it may have.
 
@@ -50,4 +51,9 @@ proc program::Signal {number} {
     set names {4 SIGILL 6 SIGABRT 7 SIGBUS 8 SIGFPE 9 SIGKILL 11 SIGSEGV 15 SIGTERM}
     if {[dict exists $names $number]} { return [dict get $names $number] }
     return signal$number
+}
+
+proc program::has_display {} {
+    if {![info exists ::env(DISPLAY)]} { return 0 }
+    return [expr {![catch {exec [info nameofexecutable] << "package require Tk; exit"}]}]
 }
