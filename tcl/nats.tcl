@@ -122,3 +122,10 @@ oo::class create ::nats::kv_election {
             "Use the method elect of a nats::key_value"
     }
 }
+
+oo::class create ::nats::kv_binding {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method bind of a nats::key_value"
+    }
+}

@@ -20,6 +20,7 @@
 //! | `lists`, `gather`, `lister` | the methods `keys` and `history`; as one list; `nats::kv_lister`, as many |
 //! | `gather_observer`, `activity` | their part on the runtime thread; the silence that they tolerate |
 //! | `consumer`, `unfinished` | what watches and gatherings consume; objects whose creation is not complete |
+//! | `two_way` | a bucket as a Tcl array, both ways |
 //! | `last` | which entry of the initial data is the last |
 //! | `many` | many keys in one call: `mget`, `mput`, `mdelete`, `purge_deletes` |
 //! | `change` | changes that lose no other change: `modify`, `incr`, `append`, `getset` |
@@ -62,6 +63,7 @@ mod statuses;
 mod store;
 mod touch;
 mod trusted;
+mod two_way;
 mod unfinished;
 mod update;
 mod watch;
@@ -85,5 +87,6 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     watch::register(interp)?;
     watcher::register(interp)?;
     many::register(interp)?;
-    change::register(interp)
+    change::register(interp)?;
+    two_way::register(interp)
 }

@@ -153,6 +153,18 @@ impl<'a> Interp<'a> {
         if set.is_null() { Err(Failure::Raised) } else { Ok(()) }
     }
 
+    /// Sets an element of an array by its absolute name, and returns what it has then: traces may have
+    /// made something else of it. `Raised` as for [`Interp::set_var`].
+    pub fn put_element(self, array: &Obj, element: &Obj, value: &Obj) -> Result<Obj> {
+        let flags = stubs::GLOBAL_ONLY | stubs::LEAVE_ERR_MSG;
+        // SAFETY: all live; what comes back is referenced at once.
+        let now = unsafe {
+            let set = stubs::obj_set_var2(self.raw, array.raw(), element.raw(), value.raw(), flags);
+            Obj::from_raw(set)
+        };
+        now.ok_or(Failure::Raised)
+    }
+
     pub fn get_var(self, name: &Obj, element: Option<&Obj>) -> Option<Obj> {
         let element = element.map_or(ptr::null_mut(), Obj::raw);
         // SAFETY: all live; a null result means that there is no such variable.

@@ -10,6 +10,7 @@
 //! | `boundary` | panics end there |
 //! | `failure` | why a command fails |
 //! | `oo` | classes, objects and the Rust data in them |
+//! | `trace` | traces on arrays |
 //! | `prefix` | commands of the program that are called back |
 //! | `wait` | waiting in coroutines and in the event loop |
 //! | `coroutine` | what is delivered to coroutines that wait |
@@ -30,6 +31,7 @@ pub mod oo;
 mod prefix;
 mod stubs;
 pub mod text;
+pub mod trace;
 pub mod wait;
 
 #[cfg(test)]

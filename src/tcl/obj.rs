@@ -148,6 +148,16 @@ impl Obj {
         self.text().into_owned()
     }
 
+    /// Whether both are references to one value.
+    pub fn is(&self, other: &Obj) -> bool {
+        self.raw() == other.raw()
+    }
+
+    /// Whether both are the same text.
+    pub fn same(&self, other: &Obj) -> bool {
+        self.is(other) || self.tcl_bytes() == other.tcl_bytes()
+    }
+
     pub fn is_empty(&self) -> bool {
         match self.pure_bytes() {
             Some((_, length)) => length == 0,

@@ -81,6 +81,13 @@ pub type MethodCallProc = unsafe extern "C" fn(
     *const *mut RawObj,
 ) -> c_int;
 pub type CmdDeleteProc = unsafe extern "C" fn(*mut c_void);
+pub type VarTraceProc = unsafe extern "C" fn(
+    *mut c_void,
+    *mut RawInterp,
+    *const c_char,
+    *const c_char,
+    c_int,
+) -> *mut c_char;
 pub type ExitProc = unsafe extern "C" fn(*mut c_void);
 pub type EventProc = unsafe extern "C" fn(*mut c_void, c_int);
 pub type NrPostProc = unsafe extern "C" fn(*const *mut c_void, *mut RawInterp, c_int) -> c_int;
@@ -112,6 +119,10 @@ unsafe impl Sync for MetadataType {}
 pub const OK: c_int = 0;
 pub const ERROR: c_int = 1;
 pub const GLOBAL_ONLY: c_int = 1;
+pub const TRACE_WRITES: c_int = 0x20;
+pub const TRACE_UNSETS: c_int = 0x40;
+pub const TRACE_DESTROYED: c_int = 0x80;
+pub const TRACE_RESULT_OBJECT: c_int = 0x10000;
 pub const LEAVE_ERR_MSG: c_int = 0x200;
 pub const EVAL_GLOBAL: c_int = 0x20000;
 pub const DONT_WAIT: c_int = 2;
@@ -289,7 +300,9 @@ mod same {
         233 set_service_mode(mode: c_int) -> c_int;
         234 set_obj_error_code(interp: *mut RawInterp, code: *mut RawObj);
         235 set_obj_result(interp: *mut RawInterp, result: *mut RawObj);
+        248 trace_var2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int, f: VarTraceProc, data: *mut c_void) -> c_int;
         254 unset_var2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int) -> c_int;
+        256 untrace_var2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int, f: VarTraceProc, data: *mut c_void);
         259 up_var2(interp: *mut RawInterp, frame: *const c_char, part1: *const c_char, part2: *const c_char, local: *const c_char, flags: c_int) -> c_int;
         288 create_thread_exit_handler(f: ExitProc, data: *mut c_void);
         300 get_current_thread() -> *mut c_void;

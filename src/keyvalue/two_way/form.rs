@@ -1,0 +1,85 @@
+//! Between what the program sees and what is stored: keys, values, and which keys a binding is about.
+
+use crate::error::{Error, Result};
+use crate::keyvalue::entry::Entry;
+use crate::keyvalue::entry_dict::value_obj;
+use crate::keyvalue::names::{check_key, origin_of};
+use crate::keyvalue::object::KeyValue;
+use crate::tcl::{self, Obj};
+
+/// The value of an element.
+#[derive(Clone)]
+pub struct Value(pub Obj);
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        self.0.same(&other.0)
+    }
+}
+
+/// The stored form of a key.
+pub fn key_in(_kv: &KeyValue, element: &str) -> tcl::Result<String> {
+    Ok(element.to_owned())
+}
+
+/// A key as it is shown.
+pub fn key_out(_kv: &KeyValue, key: &str) -> String {
+    key.to_owned()
+}
+
+pub fn value_out(kv: &KeyValue, entry: &Entry) -> Value {
+    Value(value_obj(&kv.js, entry))
+}
+
+/// What a program may do to an element: make a key, or change one that others have made and this
+/// package would not.
+pub fn check_name(element: &str, key: &str, exists: bool) -> Result<()> {
+    match exists {
+        true => origin_of(key).map(drop),
+        false => check_key(key),
+    }
+    .map_err(|error| match element == key {
+        true => error,
+        false => Error::invalid(format!("Invalid key name {element}")),
+    })
+}
+
+/// Whether one of the patterns matches the key.
+pub fn matches(patterns: &[String], key: &str) -> bool {
+    patterns.iter().any(|pattern| {
+        let (mut pattern, mut key) = (pattern.split('.'), key.split('.'));
+        loop {
+            match (pattern.next(), key.next()) {
+                (Some(">"), Some(_)) | (None, None) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(one), Some(other)) if one == other => {}
+                _ => return false,
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, key, fits) in [
+            (">", "a", true),
+            (">", "a.b", true),
+            ("a", "a", true),
+            ("a", "a.b", false),
+            ("a.>", "a", false),
+            ("a.>", "a.b.c", true),
+            ("*.b", "a.b", true),
+            ("*.b", "a.c", false),
+            ("*", "a.b", false),
+            ("a.*.c", "a.b.c", true),
+        ] {
+            assert_eq!(matches(&[pattern.to_owned()], key), fits, "{pattern} {key}");
+        }
+        assert!(matches(&["a".to_owned(), "b".to_owned()], "b"));
+        assert!(!matches(&[], "b"));
+    }
+}

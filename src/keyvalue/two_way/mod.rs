@@ -1,0 +1,29 @@
+//! A bucket as a Tcl array, both ways: `$kv bind` and `nats::kv_binding`. (`binding` in the folder above is
+//! how a handle is bound to its bucket.)
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `key`, `table` | decide and do nothing: one key, and all of them; no I/O, no clock, no Tcl |
+//! | `model_tests` | these against a model of a bucket |
+//! | `feed` | what comes from the bucket, on the runtime thread |
+//! | `object` | what happens between array and bucket, on the Tcl thread |
+//! | `elements` | the array with its traces |
+//! | `writing` | changes on their way to the bucket |
+//! | `reports`, `flush` | what the program is told; who waits for acknowledgements |
+//! | `form` | keys and values as they are shown, and as they are stored |
+//! | `commands` | the methods |
+
+mod commands;
+mod elements;
+mod feed;
+mod flush;
+mod form;
+mod key;
+#[cfg(test)]
+mod model_tests;
+mod object;
+mod reports;
+mod table;
+mod writing;
+
+pub use commands::register;
