@@ -304,6 +304,7 @@ mod same {
         254 unset_var2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int) -> c_int;
         256 untrace_var2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int, f: VarTraceProc, data: *mut c_void);
         259 up_var2(interp: *mut RawInterp, frame: *const c_char, part1: *const c_char, part2: *const c_char, local: *const c_char, flags: c_int) -> c_int;
+        262 var_trace_info2(interp: *mut RawInterp, part1: *const c_char, part2: *const c_char, flags: c_int, f: VarTraceProc, previous: *mut c_void) -> *mut c_void;
         288 create_thread_exit_handler(f: ExitProc, data: *mut c_void);
         300 get_current_thread() -> *mut c_void;
         195 obj_get_var2(interp: *mut RawInterp, part1: *mut RawObj, part2: *mut RawObj, flags: c_int) -> *mut RawObj;

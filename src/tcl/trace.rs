@@ -105,17 +105,26 @@ impl ArrayTrace {
     }
 
     fn remove(&self, interp: Interp<'_>, part: Option<&CString>, mark: NonNull<Mark>) {
-        // SAFETY: alive; the names end with NUL. The mark was in our books, so the trace is there and Tcl
-        // has not freed the mark; a call of it that is under way does not look at it any more.
+        let part = part.map_or(ptr::null(), |part| part.as_ptr());
+        let (array, data): (_, *mut c_void) = (self.array.as_ptr(), mark.as_ptr().cast());
+        // SAFETY: alive; the names end with NUL. The mark is freed only if it is found at the variable, so
+        // that its trace is removed here; a call of it that is under way does not look at it any more.
+        // Where the variable is being removed, or is not to be reached by its name any more, Tcl has it
+        // still, and calls it once more, for the last time.
         unsafe {
-            stubs::untrace_var2(
-                interp.raw(),
-                self.array.as_ptr(),
-                part.map_or(ptr::null(), |part| part.as_ptr()),
-                FLAGS | stubs::GLOBAL_ONLY,
-                heard,
-                mark.as_ptr().cast(),
-            );
+            let mut found = ptr::null_mut();
+            loop {
+                let flags = stubs::GLOBAL_ONLY;
+                found = stubs::var_trace_info2(interp.raw(), array, part, flags, heard, found);
+                if found.is_null() {
+                    return;
+                }
+                if found == data {
+                    break;
+                }
+            }
+            let flags = FLAGS | stubs::GLOBAL_ONLY;
+            stubs::untrace_var2(interp.raw(), array, part, flags, heard, data);
             drop(Box::from_raw(mark.as_ptr()));
         }
     }
@@ -244,7 +253,10 @@ mod tests {
             interp
                 .eval("set code [catch {set arr(bad) 1} text options]; set all [list $code $text [dict get $options -errorcode]]")
                 .expect("fine");
-            assert_eq!(interp.result().text(), "1 {can't set \"arr(bad)\": no} {A B}");
+            assert_eq!(
+                interp.result().text(),
+                "1 {can't set \"arr(bad)\": no} {TCL WRITE VARNAME}"
+            );
             assert!(interp.eval("set arr(worse) 1").is_err());
             trace.end(interp);
             interp.eval("set arr(bad) 2; set arr(worse) 3").expect("no trace");

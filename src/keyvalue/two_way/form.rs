@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::keyvalue::entry::Entry;
 use crate::keyvalue::entry_dict::value_obj;
-use crate::keyvalue::names::{check_key, origin_of};
+use crate::keyvalue::names::{check_key, invalid_key, origin_of};
 use crate::keyvalue::object::KeyValue;
+use crate::subject;
 use crate::tcl::{self, Obj};
 
 /// The value of an element.
@@ -36,7 +37,10 @@ pub fn value_out(kv: &KeyValue, entry: &Entry) -> Value {
 pub fn check_name(element: &str, key: &str, exists: bool) -> Result<()> {
     match exists {
         true => origin_of(key).map(drop),
-        false => check_key(key),
+        false => check_key(key).and_then(|()| match subject::is_literal(key) {
+            true => Ok(()),
+            false => Err(invalid_key(key)),
+        }),
     }
     .map_err(|error| match element == key {
         true => error,
