@@ -146,6 +146,34 @@ proc ours_watch_both {n} { initial $n -callback entry -values_array ::mirror }
 proc ours_keys {n} { seconds {if {[llength [$large keys]] != $keys} { error "keys are missing" }} }
 proc ours_history {n} { seconds {if {[llength [$large history >]] != $keys} { error "entries are missing" }} }
 
+# Bound arrays: a set until it is acknowledged, one after the other; sets in one turn, 50 of each key; what another
+# connection writes until its element has it.
+proc bound {script} {
+    array unset ::bound
+    set ::ready 0
+    set binding [$::small bind ::bound -on_ready {set ::ready 1}]
+    if {!$::ready} { vwait ::ready }
+    set seconds [seconds [list apply $script $binding]]
+    $binding destroy
+    return $seconds
+}
+proc ours_bind_set {n} {
+    bound [list {binding} "for {set i 0} {\$i < $n} {incr i} { set ::bound(key\[expr {\$i % 1000}\]) \$::value; \$binding flush }"]
+}
+proc ours_bind_sets {n} {
+    bound [list {binding} "for {set i 0} {\$i < $n} {incr i} { set ::bound(key\[expr {\$i % 1000}\]) \$i }; \$binding flush"]
+}
+proc ours_bind_remote {n} {
+    set other [connect]
+    set ::remote [[$other jet_stream] bind_kv_bucket small]
+    set seconds [bound [list {binding} "for {set i 0} {\$i < $n} {incr i} {
+        \$::remote put key0 \$i
+        while {\$::bound(key0) ne \$i} { vwait ::bound(key0) }
+    }"]]
+    $other destroy
+    return $seconds
+}
+
 # Live updates: a publisher in another process, timed from the first entry to the last.
 proc publisher {n} { return [open "|[list $::bare $::port publish live $n $::size]" r+] }
 proc ours_live {n} {
@@ -253,6 +281,9 @@ set rows [subst {
     watch-both     $keys ours_watch_both     watch    large 0.6
     keys           $keys ours_keys           keys     large 0.8
     history        $keys ours_history        keys     large 0.8
+    bind-set       10000 ours_bind_set       put      small 0.5
+    bind-sets      50000 ours_bind_sets      pipeline small 1.0
+    bind-remote    10000 ours_bind_remote    put      small 0.5
     live           200000 ours_live          live     live  0.6
     publish        500000 ours_publish       core-publish  - 0.5
     self           200000 ours_self          core-self     - 0.5

@@ -29,7 +29,8 @@ proc stored {key} {
     set reply [raw::api $::raw STREAM.MSG.GET.KV_$::bucket \
         "{\"last_by_subj\":\"\$KV.$::bucket.$key\"}"]
     if {![regexp {"seq":(\d+)} $reply -> revision]} { return "" }
-    set value [expr {[regexp {"data":"([^"]*)"} $reply -> data] ? [binary decode base64 $data] : ""}]
+    set value ""
+    if {[regexp {"data":"([^"]*)"} $reply -> data]} { set value [binary decode base64 $data] }
     if {[regexp {"hdrs":"([^"]*)"} $reply -> data]} {
         set headers [binary decode base64 $data]
         if {[regexp {KV-Operation: (\w+)} $headers -> operation]} { set value ($operation) }
