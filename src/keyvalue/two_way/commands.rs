@@ -98,13 +98,15 @@ fn bind(call: &Call<'_>) -> Result<Return> {
         store.with_lifetime(lifetime.is_some(), |_| async { Ok(()) }).await?;
         Ok(max_message(&store).await)
     };
-    let binding = Rc::downgrade(&binding);
+    // Nothing holds it during the wait: destroyed meanwhile, it ends that.
+    let weak = Rc::downgrade(&binding);
+    drop(binding);
     js.run(
         interp,
         |_| work,
         move |interp, outcome| {
             let limit = outcome.map_err(|error| bucket_gone(&kv.bucket.name, error))?;
-            let Some(binding) = binding.upgrade() else {
+            let Some(binding) = weak.upgrade() else {
                 return Err(Error::invalid("The binding was destroyed").into());
             };
             binding.max_message.set(limit);
