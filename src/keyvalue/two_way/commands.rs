@@ -18,12 +18,14 @@ use crate::keyvalue::bucket::bucket_gone;
 use crate::keyvalue::consumer::ordered_config;
 use crate::keyvalue::names::check_pattern;
 use crate::keyvalue::object::KeyValue;
+use crate::keyvalue::patterns::{patterns_of, without_covered};
 use crate::keyvalue::store::Store;
+use crate::keyvalue::unfinished::Unfinished;
 use crate::keyvalue::writes::{TTL, lifetime_of};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::trace::Traced;
-use crate::tcl::{Call, Dict, Interp, InterpHandle, Method, Obj, ObjectHandle, Result, Return, oo};
+use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return, oo};
 use crate::transport::Outgoing;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
@@ -33,26 +35,6 @@ use tokio::sync::oneshot;
 const CLASS: &str = "::nats::kv_binding";
 /// The variable in the namespace of a binding that stands for the user's array.
 const ARRAY: &str = "BoundArray";
-
-/// A binding whose creation is not complete: it goes if nobody finishes it.
-struct Unfinished(InterpHandle, Option<ObjectHandle>);
-
-impl Unfinished {
-    /// The creation is complete: the binding stays.
-    fn finish(mut self) {
-        self.1 = None;
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(object) = self.1.take()
-            && let Some(guard) = self.0.enter()
-        {
-            object.destroy(guard.interp());
-        }
-    }
-}
 
 fn bind(call: &Call<'_>) -> Result<Return> {
     const OPTIONS: &[options::Spec] = &[
@@ -67,11 +49,11 @@ fn bind(call: &Call<'_>) -> Result<Return> {
     kv.check_writable()?;
     let given = options::parse(interp, OPTIONS, &call.args()[1..])?;
     let patterns = match given.get("patterns") {
-        Some(list) => list.elements(interp)?.iter().map(Obj::string).collect(),
+        Some(list) => kv.codecs.patterns_in(patterns_of(interp, list)?)?,
         None => vec![">".to_owned()],
     };
     patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
-    if patterns.len() > 1 {
+    if without_covered(patterns.clone()).len() > 1 {
         kv.js.needs("a list of patterns", (2, 10, 0))?;
     }
     let policy = match given.get("conflict") {
@@ -89,8 +71,8 @@ fn bind(call: &Call<'_>) -> Result<Return> {
     let reports = Reports::new(interp, prefix("on_error")?, prefix("on_ready")?);
     let store = kv.store()?;
     let binding = create(interp, &kv, call.arg(0)?, settings, policy, reports)?;
-    let unfinished = Unfinished(interp.handle(), Some(binding.handle.clone()));
-    let created = start(interp, &binding, &patterns)?;
+    let unfinished = Unfinished::new(interp, &binding.handle);
+    let created = start(interp, &binding, patterns)?;
 
     let js = kv.js.clone();
     let work = async move {
@@ -172,13 +154,12 @@ fn create(
 fn start(
     interp: Interp<'_>,
     binding: &Rc<Binding>,
-    patterns: &[String],
+    patterns: Vec<String>,
 ) -> Result<oneshot::Receiver<crate::error::Result<()>>> {
     let kv = &binding.kv;
     let api = kv.js.api()?;
     let policy = DeliverPolicy::LastPerSubject;
-    let mut config = ordered_config(kv, ">", policy, false, Duration::from_secs(5));
-    config.config.filters = patterns.iter().map(|p| kv.bucket.read_subject(p)).collect();
+    let mut config = ordered_config(kv, patterns, policy, false, Duration::from_secs(5))?;
     config.roll_call = true;
     config.end_before_news = true;
     let weak: Weak<Binding> = Rc::downgrade(binding);

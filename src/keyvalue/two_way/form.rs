@@ -1,8 +1,8 @@
 //! Between what the program sees and what is stored: keys, values, and which keys a binding is about.
 
 use crate::error::{Error, Result};
+use crate::keyvalue::codec::Encoded;
 use crate::keyvalue::entry::Entry;
-use crate::keyvalue::entry_dict::value_obj;
 use crate::keyvalue::names::{check_key, invalid_key, origin_of};
 use crate::keyvalue::object::KeyValue;
 use crate::subject;
@@ -18,18 +18,33 @@ impl PartialEq for Value {
     }
 }
 
-/// The stored form of a key.
-pub fn key_in(_kv: &KeyValue, element: &str) -> tcl::Result<String> {
-    Ok(element.to_owned())
+/// The stored form of a key. Code of the program may run.
+pub fn key_in(kv: &KeyValue, element: &str) -> tcl::Result<String> {
+    match kv.codecs.keeps_keys() {
+        true => Ok(element.to_owned()),
+        false => Ok(kv.codecs.key_in(&Obj::new(element))?.into_owned()),
+    }
 }
 
 /// A key as it is shown.
-pub fn key_out(_kv: &KeyValue, key: &str) -> String {
-    key.to_owned()
+pub fn key_out(kv: &KeyValue, key: &str) -> String {
+    match kv.codecs.keeps_keys() {
+        true => key.to_owned(),
+        false => kv.codecs.key_out(&kv.js, key).string(),
+    }
 }
 
 pub fn value_out(kv: &KeyValue, entry: &Entry) -> Value {
-    Value(value_obj(&kv.js, entry))
+    Value(kv.codecs.value_shown(&kv.js, entry))
+}
+
+/// The bytes that a value will have.
+pub fn size_of(kv: &KeyValue, value: &Value) -> tcl::Result<usize> {
+    let utf8 = kv.js.connection.utf8_convert();
+    match kv.codecs.value_in(&kv.js, &value.0)? {
+        Encoded::Value(value) => Ok(value.with_payload(utf8, <[u8]>::len)),
+        Encoded::Bytes(bytes) => Ok(bytes.len()),
+    }
 }
 
 /// What a program may do to an element: make a key, or change one that others have made and this

@@ -1,13 +1,13 @@
 //! The way of a bound array's changes to the bucket.
 
 use super::feed::Event;
-use super::form::Value;
+use super::form::{self, Value};
 use super::key::Write;
 use super::object::Binding;
 use crate::error::{Error, Kind};
 use crate::keyvalue::lifetime;
 use crate::keyvalue::store;
-use crate::tcl::{Failure, Interp, Obj};
+use crate::tcl::{Failure, Interp, Obj, Result};
 use crate::transport::Headers;
 use std::rc::Rc;
 use std::time::Duration;
@@ -114,10 +114,10 @@ impl Binding {
     }
 
     /// That the server will take a value of this size.
-    pub fn check_size(&self, key: &str, value: &Value) -> crate::error::Result<()> {
-        let connection = &self.kv.js.connection;
-        let size = value.0.with_payload(connection.utf8_convert(), <[u8]>::len);
-        let payload = connection.server_info().map_or(usize::MAX, |info| info.max_payload);
+    pub fn check_size(&self, key: &str, value: &Value) -> Result<()> {
+        let size = form::size_of(&self.kv, value)?;
+        let payload =
+            self.kv.js.connection.server_info().map_or(usize::MAX, |info| info.max_payload);
         let limit = self.max_message.get().unwrap_or(usize::MAX).min(payload);
         if size <= limit / 2 {
             return Ok(());
@@ -132,7 +132,7 @@ impl Binding {
             true => Ok(()),
             false => {
                 let text = format!("Maximum size of a value of this key is {limit}");
-                Err(Error::new(Kind::MaxPayload, text))
+                Err(Error::new(Kind::MaxPayload, text).into())
             }
         }
     }
