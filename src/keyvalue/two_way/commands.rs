@@ -1,197 +1,17 @@
-//! `$kv bind`, and the methods of `nats::kv_binding`.
+//! The methods of `nats::kv_binding`.
 
-use super::elements::Elements;
-use super::feed::{Event, Feed, Writer};
-use super::flush::Flushes;
+use super::bind::CLASS;
+use super::feed::Event;
 use super::form;
-use super::key::Policy;
-use super::object::{Binding, Running, Settings};
-use super::reports::Reports;
-use super::table::Table;
+use super::object::Binding;
 use crate::bridge;
 use crate::error::Error;
-use crate::jetstream::api::{reply, request_error};
 use crate::jetstream::ordered::ConsumerState;
-use crate::jetstream::ordered::consumer::OrderedConsumer;
-use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::keyvalue::bucket::bucket_gone;
-use crate::keyvalue::consumer::ordered_config;
-use crate::keyvalue::names::check_pattern;
-use crate::keyvalue::object::KeyValue;
-use crate::keyvalue::patterns::{patterns_of, without_covered};
-use crate::keyvalue::store::Store;
-use crate::keyvalue::unfinished::Unfinished;
-use crate::keyvalue::writes::{TTL, lifetime_of};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
-use crate::tcl::trace::Traced;
 use crate::tcl::{Call, Dict, Interp, Method, Obj, Result, Return, oo};
-use crate::transport::Outgoing;
-use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::oneshot;
-
-const CLASS: &str = "::nats::kv_binding";
-/// The variable in the namespace of a binding that stands for the user's array.
-const ARRAY: &str = "BoundArray";
-
-fn bind(call: &Call<'_>) -> Result<Return> {
-    const OPTIONS: &[options::Spec] = &[
-        ("patterns", Type::List),
-        ("conflict", Type::Enum(&["theirs", "mine"])),
-        ("on_error", Type::Str),
-        ("on_ready", Type::Str),
-        TTL,
-        ("delay", Type::PosInt),
-    ];
-    let (interp, kv) = (call.interp, call.data::<KeyValue>()?);
-    kv.check_writable()?;
-    let given = options::parse(interp, OPTIONS, &call.args()[1..])?;
-    let patterns = match given.get("patterns") {
-        Some(list) => kv.codecs.patterns_in(patterns_of(interp, list)?)?,
-        None => vec![">".to_owned()],
-    };
-    patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
-    if without_covered(patterns.clone()).len() > 1 {
-        kv.js.needs("a list of patterns", (2, 10, 0))?;
-    }
-    let policy = match given.get("conflict") {
-        Some(word) if word.tcl_bytes() == b"mine" => Policy::Mine,
-        _ => Policy::Theirs,
-    };
-    let lifetime = lifetime_of(&kv.js, &given)?;
-    let settings = Settings {
-        patterns: patterns.clone(),
-        lifetime,
-        delay: given.duration("delay").unwrap_or_default(),
-    };
-    let prefix =
-        |name| given.non_empty(name).map(|prefix: &Obj| prefix.elements(interp)).transpose();
-    let reports = Reports::new(interp, prefix("on_error")?, prefix("on_ready")?);
-    let store = kv.store()?;
-    let binding = create(interp, &kv, call.arg(0)?, settings, policy, reports)?;
-    let unfinished = Unfinished::new(interp, &binding.handle);
-    let created = start(interp, &binding, patterns)?;
-
-    let js = kv.js.clone();
-    let work = async move {
-        created.await.unwrap_or_else(|_| Err(Error::connection_closed()))?;
-        store.with_lifetime(lifetime.is_some(), |_| async { Ok(()) }).await?;
-        Ok(max_message(&store).await)
-    };
-    // Nothing holds it during the wait: destroyed meanwhile, it ends that.
-    let weak = Rc::downgrade(&binding);
-    drop(binding);
-    js.run(
-        interp,
-        |_| work,
-        move |interp, outcome| {
-            let limit = outcome.map_err(|error| bucket_gone(&kv.bucket.name, error))?;
-            let Some(binding) = weak.upgrade() else {
-                return Err(Error::invalid("The binding was destroyed").into());
-            };
-            binding.max_message.set(limit);
-            let traced: Rc<dyn Traced> = binding.clone();
-            binding.elements.begin(interp, Rc::downgrade(&traced))?;
-            if let Some(running) = binding.running.get() {
-                running.events.start();
-            }
-            unfinished.finish();
-            Ok(binding.handle.command(interp).into())
-        },
-    )
-}
-
-fn create(
-    interp: Interp<'_>,
-    kv: &Rc<KeyValue>,
-    array: &Obj,
-    settings: Settings,
-    policy: Policy,
-    reports: Reports,
-) -> Result<Rc<Binding>> {
-    let mut linked = Ok(());
-    let binding = oo::instantiate(interp, CLASS, |handle| {
-        let name = format!("{}::{ARRAY}", handle.namespace());
-        let elements = match Elements::link(interp, array, &name) {
-            Ok(elements) => elements,
-            Err(failure) => {
-                linked = Err(failure);
-                Elements::none(&name)
-            }
-        };
-        Rc::new(Binding {
-            interp_handle: interp.handle(),
-            handle,
-            kv: kv.clone(),
-            settings,
-            max_message: Cell::new(None),
-            elements,
-            table: RefCell::new(Table::new(policy)),
-            reports,
-            flushes: Flushes::default(),
-            writer: Writer::new(),
-            running: OnceCell::new(),
-            due: Cell::new(false),
-            touched: RefCell::default(),
-            heard: RefCell::default(),
-            state: Cell::new(None),
-            last_error: RefCell::default(),
-            lost: Cell::new(false),
-            ready: Cell::new(false),
-        })
-    })?;
-    if let Err(failure) = linked {
-        interp.aside(|| binding.handle.destroy(interp));
-        return Err(failure);
-    }
-    kv.js.adopt(interp, &binding.handle)?;
-    Ok(binding)
-}
-
-/// Begins to consume; what comes out tells whether the consumer could be made.
-fn start(
-    interp: Interp<'_>,
-    binding: &Rc<Binding>,
-    patterns: Vec<String>,
-) -> Result<oneshot::Receiver<crate::error::Result<()>>> {
-    let kv = &binding.kv;
-    let api = kv.js.api()?;
-    let policy = DeliverPolicy::LastPerSubject;
-    let mut config = ordered_config(kv, patterns, policy, false, Duration::from_secs(5))?;
-    config.roll_call = true;
-    config.end_before_news = true;
-    let weak: Weak<Binding> = Rc::downgrade(binding);
-    let (sender, events) = bridge::channel(interp.handle(), move |event, _| {
-        if let Some(binding) = weak.upgrade() {
-            binding.event(event);
-        }
-    });
-    let feed = Feed {
-        events: sender.clone(),
-        bucket: kv.bucket.clone(),
-        writer: binding.writer.clone(),
-        first_seq: 0,
-    };
-    let (tell, told) = oneshot::channel();
-    // The command may have given up.
-    let done = Box::new(move |created| drop(tell.send(created)));
-    let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(feed), done));
-    consumer.follow(&kv.js);
-    // It is started once.
-    let _ = binding.running.set(Running { consumer, sender, events });
-    Ok(told)
-}
-
-/// What a message of the stream may have, as far as there is a limit and the user may know it.
-async fn max_message(store: &Store) -> Option<usize> {
-    let question = &store.bucket.write_info;
-    let reply = store.link.ask(Outgoing::new(question.clone(), ""), store.timeout).await;
-    let reply = reply.map_err(|error| request_error(question, error)).ok()?;
-    let info = reply::parse(reply.payload()).ok()?;
-    usize::try_from(info.get("config")?.get("max_msg_size")?.as_i64()?).ok()
-}
 
 /// Waits until all changes are acknowledged, at most so long; `done` follows in any case.
 fn wait_for_all(
@@ -320,11 +140,6 @@ const METHODS: &[Method] = &[
     Method { name: "status", usage: "", min: 0, max: 0, body: status },
 ];
 
-/// What a bucket has of it.
-const FACTORY: &[Method] =
-    &[Method { name: "bind", usage: "arrayName ?arg ...?", min: 1, max: ANY, body: bind }];
-
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    oo::define(interp, "::nats::key_value", None, None, FACTORY)?;
     oo::define(interp, CLASS, None, Some(&DESTRUCTOR), METHODS)
 }

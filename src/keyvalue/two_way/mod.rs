@@ -6,13 +6,15 @@
 //! | `key`, `table` | decide and do nothing: one key, and all of them; no I/O, no clock, no Tcl |
 //! | `model_tests` | these against a model of a bucket |
 //! | `feed` | what comes from the bucket, on the runtime thread |
-//! | `object` | what happens between array and bucket, on the Tcl thread |
+//! | `object`, `changes` | what happens between array and bucket, on the Tcl thread; what the program does |
 //! | `elements` | the array with its traces |
 //! | `writing` | changes on their way to the bucket |
 //! | `reports`, `flush` | what the program is told; who waits for acknowledgements |
 //! | `form` | keys and values as they are shown, and as they are stored |
-//! | `commands` | the methods |
+//! | `bind`, `commands` | the method `bind`; those of a binding |
 
+mod bind;
+mod changes;
 mod commands;
 mod elements;
 mod feed;
@@ -26,4 +28,9 @@ mod reports;
 mod table;
 mod writing;
 
-pub use commands::register;
+use crate::tcl::{Interp, Result};
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    bind::register(interp)?;
+    commands::register(interp)
+}

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How long to wait when too much waits to be sent already.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long to wait with a question that nobody has answered.
+const REST: Duration = Duration::from_millis(250);
+
 impl Binding {
     /// Lets what has changed be sent: in a later turn of the event loop, or when the delay is over.
     pub fn schedule(&self) {
@@ -139,15 +142,16 @@ impl Binding {
 
     // ---------------------------------------------------------------------------------- questions
 
-    /// Reads a key where it is written.
-    pub fn ask(&self, key: &str, id: u64) {
+    /// Reads a key where it is written, which the user may not be allowed to.
+    pub fn ask(&self, key: &str, id: u64, pause: Duration) {
         let Some(running) = self.running.get() else { return };
         // Otherwise it is asked when there is a connection.
         let Ok(store) = self.kv.store() else { return };
         let (sender, epoch) = (running.sender.clone(), self.table.borrow().epoch());
-        let entry = store.reading_as(key, None, true);
-        drop(store.link.spawn(async move {
-            let outcome = entry.await;
+        let (link, key) = (store.link.clone(), key.to_owned());
+        drop(link.spawn(async move {
+            tokio::time::sleep(pause).await;
+            let outcome = store.reading_written(&key).await;
             sender.send(Event::Read { id, epoch, outcome });
         }));
     }
@@ -163,7 +167,7 @@ impl Binding {
         };
         for (key, id) in questions {
             if only.is_none_or(|only| only == id) {
-                self.ask(&key, id);
+                self.ask(&key, id, if only.is_some() { REST } else { Duration::ZERO });
             }
         }
     }

@@ -1,0 +1,104 @@
+//! What the program does to the array of a binding.
+
+use super::form::{self, Value};
+use super::object::Binding;
+use crate::error::Error;
+use crate::keyvalue::bucket::not_found;
+use crate::tcl::trace::Traced;
+use crate::tcl::{Interp, Result};
+
+impl Binding {
+    /// The program has set an element: the change goes to the table.
+    fn accept(&self, interp: Interp<'_>, element: &str, value: Value) -> Result<()> {
+        if self.lost.get() {
+            return Err(not_found(&self.kv.bucket.name).into());
+        }
+        let key = form::key_in(&self.kv, element)?;
+        let exists = self.table.borrow().get(&key).is_some_and(|state| state.revision() > 0);
+        form::check_name(element, &key, exists)?;
+        if !form::matches(&self.settings.patterns, &key) {
+            let text = format!("Key {element} is outside of the patterns of the binding");
+            return Err(Error::invalid(text).into());
+        }
+        self.check_size(&key, &value)?;
+        self.table.borrow_mut().change(&key, Some(value));
+        self.elements.keep(interp, element);
+        self.touched.borrow_mut().push(element.to_owned());
+        self.schedule();
+        Ok(())
+    }
+
+    /// An element has another value than was heard of.
+    pub fn take_in(&self, interp: Interp<'_>, element: &str) {
+        let Some(value) = self.elements.get(interp, element) else { return };
+        if let Err(failure) = self.accept(interp, element, value) {
+            interp.background(&failure);
+            self.restore(interp, element);
+        }
+    }
+
+    fn restore(&self, interp: Interp<'_>, element: &str) {
+        let key = interp.aside(|| form::key_in(&self.kv, element).ok());
+        let shown = key.and_then(|key| self.table.borrow().get(&key)?.shown().cloned());
+        self.elements.restore(interp, element, shown.as_ref());
+    }
+
+    /// Traces that come behind ours may have changed what was set.
+    pub fn look_again(&self, interp: Interp<'_>) {
+        for element in self.touched.take() {
+            let Ok(key) = interp.aside(|| form::key_in(&self.kv, &element)) else { continue };
+            let shown = self.table.borrow().get(&key).and_then(|state| state.shown().cloned());
+            let now = self.elements.get(interp, &element);
+            if let (Some(shown), Some(now)) = (shown, now)
+                && shown != now
+            {
+                self.take_in(interp, &element);
+            }
+        }
+    }
+
+    /// Traces end, changes that were made go on to the bucket.
+    pub fn end_array(&self, interp: Interp<'_>) {
+        self.look_again(interp);
+        self.elements.end(interp);
+    }
+}
+
+impl Traced for Binding {
+    fn written(&self, interp: Interp<'_>, element: &str) -> Result<()> {
+        if self.elements.is_gone() || self.elements.is_own(element, true) {
+            return Ok(());
+        }
+        let Some(value) = self.elements.get(interp, element) else { return Ok(()) };
+        if let Some((heard, before)) = self.heard.take()
+            && heard == element
+            && before.0.is(&value.0)
+        {
+            return Ok(());
+        }
+        if let Err(failure) = self.accept(interp, element, value.clone()) {
+            self.restore(interp, element);
+            return Err(failure);
+        }
+        self.heard.replace(Some((element.to_owned(), value)));
+        Ok(())
+    }
+
+    fn unset(&self, interp: Interp<'_>, element: &str) {
+        if self.elements.is_gone() || self.elements.is_own(element, false) {
+            return;
+        }
+        self.elements.forget(element);
+        let Ok(key) = interp.aside(|| form::key_in(&self.kv, element)) else { return };
+        let shown = self.table.borrow().get(&key).is_some_and(|state| state.shown().is_some());
+        if shown {
+            self.table.borrow_mut().change(&key, None);
+            self.schedule();
+        }
+    }
+
+    fn array_unset(&self, interp: Interp<'_>) {
+        self.elements.end(interp);
+        self.schedule();
+    }
+}
