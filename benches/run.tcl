@@ -147,7 +147,7 @@ proc ours_keys {n} { seconds {if {[llength [$large keys]] != $keys} { error "key
 proc ours_history {n} { seconds {if {[llength [$large history >]] != $keys} { error "entries are missing" }} }
 
 # Bound arrays: a set until it is acknowledged, one after the other; sets in one turn, 50 of each key; what another
-# connection writes until its element has it.
+# connection writes until its element has it: each a round trip and a turn of the event loop, beside round trips alone.
 proc bound {script} {
     array unset ::bound
     set ::ready 0
@@ -281,9 +281,9 @@ set rows [subst {
     watch-both     $keys ours_watch_both     watch    large 0.6
     keys           $keys ours_keys           keys     large 0.8
     history        $keys ours_history        keys     large 0.8
-    bind-set       10000 ours_bind_set       put      small 0.5
+    bind-set       10000 ours_bind_set       put      small 0.25
     bind-sets      50000 ours_bind_sets      pipeline small 1.0
-    bind-remote    10000 ours_bind_remote    put      small 0.5
+    bind-remote    10000 ours_bind_remote    put      small 0.15
     live           200000 ours_live          live     live  0.6
     publish        500000 ours_publish       core-publish  - 0.5
     self           200000 ours_self          core-self     - 0.5

@@ -3,6 +3,7 @@
 #   fuzz_kv_setup         the objects that the calls use exist, whatever the last calls did
 #   fuzz_kv_call          the next call, a list
 #   fuzz_kv_note call result, fuzz_kv_sweep
+# Elements of arrays that are bound to a bucket are set and unset in between.
 #
 # Handles are $fuzz_kv_bound, $fuzz_kv_own (-read_your_writes), $fuzz_kv_reader (-read_only): of buckets that allow a TTL, or
 # do not. A new command is a line in the table.
@@ -11,6 +12,8 @@ set fuzz_good(kv_bucket) {FUZZ_K FUZZ_K FUZZ_L FUZZ_L FUZZ_M FUZZ_NONE}
 set fuzz_good(kv_key) {a a a a b b b c.d c.d c.e of:others gone nobody {} {a b} a.* > _kv.x}
 set fuzz_good(kv_revision) {0 1 2 5 100 {} 18446744073709551615}
 lappend fuzz_good(word) async default {bucket FUZZ_K} {{bucket FUZZ_K keys {a c.>}}} {src > dest fk.>} {tags x} {A b} *
+set fuzz_good(kv_array) {::fuzz_array ::fuzz_array ::fuzz_other ::fuzz_scalar ::no::such {}}
+set fuzz_scalar 1
 set fuzz_good(kv_ttl) {1000 1500 60000 never never 999 0 {}}
 set fuzz_good(kv_marker) {1000 60000 999}
 set fuzz_kinds [concat {
@@ -29,6 +32,8 @@ set fuzz_kv_methods {
     bound revert {kv_key kv_revision}   bound get kv_key                    own get kv_key
     own get_value kv_key                reader get kv_key                   bound get_value kv_key
     bound history kv_key                bound keys {}                       bound status {}
+    bound bind kv_array                 own bind kv_array                   reader bind kv_array
+    binding flush {}                    binding status {}                   binding revision kv_key
     js create_kv_bucket kv_bucket       js update_kv_bucket kv_bucket       js create_or_update_kv_bucket kv_bucket
     js bind_kv_bucket kv_bucket         js kv_statuses {}                   js kv_buckets {}
     js delete_kv_bucket kv_bucket       js empty_kv_bucket kv_bucket
@@ -42,6 +47,13 @@ set fuzz_kv_methods {
 proc fuzz_kv_call {} {
     set draw [expr {rand()}]
     if {$draw < 0.02} { return update }
+    # What is bound is used.
+    if {$draw > 0.85} {
+        set element ::[pick {fuzz_array fuzz_array fuzz_other}]([good kv_key])
+        if {[often 0.2]} { return [list unset -nocomplain $element] }
+        if {[often 0.02]} { return [list unset -nocomplain ::fuzz_array] }
+        return [list [pick {set append lappend}] $element [good data]]
+    }
     set at [expr {3 * int(rand() * [llength $::fuzz_kv_methods] / 3)}]
     lassign [lrange $::fuzz_kv_methods $at $at+2] kind method kinds
     set object [set ::fuzz_kv_$kind]
@@ -90,13 +102,16 @@ proc fuzz_kv_setup {} {
         # A call of it is an error then.
         if {![info exists ::fuzz_kv_$kind] || [info commands [set ::fuzz_kv_$kind]] eq ""} { set ::fuzz_kv_$kind $::fuzz_kv_bound }
     }
+    if {![info exists ::fuzz_kv_binding] || [info commands $::fuzz_kv_binding] eq ""} {
+        set ::fuzz_kv_binding [$::fuzz_kv_bound bind ::fuzz_array -on_error list]
+    }
     raw::flush $::raw
 }
 proc fuzz_kv_sweep {} {
     set kept [list $::kv $::fuzz_kv $::fuzz_kv_bound $::fuzz_kv_own $::fuzz_kv_reader]
-    foreach class {kv_lease kv_election kv_watcher key_value} {
+    foreach class {kv_binding kv_lease kv_election kv_watcher key_value} {
         foreach object [info class instances nats::$class] {
-            if {$object ni [list {*}$kept $::w $::fuzz_w]} { catch {$object destroy} }
+            if {$object ni [list $::fuzz_kv_binding {*}$kept $::w $::fuzz_w]} { catch {$object destroy} }
         }
     }
     # What random options have made of them.
