@@ -113,12 +113,14 @@ fn watch(call: &Call<'_>) -> Result<Return> {
     let (promise, pending) = bridge::promise(interp);
     let done = Box::new(move |created| promise.complete(created));
     watcher.start(interp, api, config, meta_only, done)?;
-    let watcher = Rc::downgrade(&watcher);
+    // Nothing holds it during the wait: destroyed meanwhile, it ends that.
+    let weak = Rc::downgrade(&watcher);
+    drop(watcher);
 
     let bucket = kv.bucket.clone();
     kv.js.wait(interp, pending, move |interp, created| {
         created.map_err(|error| bucket_gone(&bucket.name, error))?;
-        let Some(watcher) = watcher.upgrade() else {
+        let Some(watcher) = weak.upgrade() else {
             return Err(Error::invalid("The watcher was destroyed").into());
         };
         if !delivers {
