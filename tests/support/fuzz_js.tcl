@@ -9,8 +9,8 @@
 # Longer than servers take names, than the file names of a system, than a line of the protocol.
 set fuzz_long [lmap length {300 3500 4097 9000} {string repeat L $length}]
 set fuzz_good(long) $fuzz_long
-set fuzz_good(stream) {FUZZ_S FUZZ_S FUZZ_S FUZZ_T FUZZ_T FUZZ_NONE}
-set fuzz_good(consumer) {pulled pulled pulled pushed made none}
+set fuzz_good(stream) {FUZZ_S FUZZ_S FUZZ_S FUZZ_S FUZZ_S FUZZ_S FUZZ_T FUZZ_T FUZZ_T FUZZ_T FUZZ_NONE}
+set fuzz_good(consumer) {pulled pulled pulled pulled pulled pulled pushed pushed made made none}
 set fuzz_good(js_subject) {fs.a fs.b fs.c ft.a fs.nobody}
 set fuzz_good(js_filter) {fs.a fs.> fs.* > {fs.a fs.b} {fs.* ft.*}}
 set fuzz_good(own_consumer) $fuzz_good(consumer)
@@ -25,7 +25,7 @@ set fuzz_good(object) {}
 # A word of a call: a value of this kind, now and then one that is too long; an option is itself.
 proc fuzz_word {kind} {
     if {[string index $kind 0] eq "-"} { return $kind }
-    if {$kind in {stream consumer js_subject js_filter queue} && [often 0.02]} { return [good long] }
+    if {$kind in {stream consumer js_subject js_filter queue} && [often 0.005]} { return [good long] }
     return [good $kind]
 }
 # What an option of this name could take.
