@@ -49,7 +49,13 @@ proc digest {line} {
     if {[regexp {^==== (\S+) FAILED$} $line -> name]} {
         incr run(failed)
         lappend ::failures "$name in $run(file)"
+        lappend ::details $run(details)
         set run(now) ""
+        set run(details) ""
+    } elseif {[regexp {^==== \S+ .* FAILED$} $line]} {
+        set run(details) $line
+    } elseif {$run(details) ne ""} {
+        append run(details) \n$line
     }
     if {[regexp "^$run(file):\tTotal\t" $line]} { set run(complete) 1; return }
     if {$run(complete) && [regexp {^(Number of tests skipped|\t\d+\t)} $line]} return
@@ -65,7 +71,7 @@ proc readable {pipe} {
 proc run_file {path} {
     global run limit match skip
     array unset run
-    array set run [list file [file tail $path] passed 0 failed 0 skipped 0 complete 0 now "" end "" status 0]
+    array set run [list file [file tail $path] passed 0 failed 0 skipped 0 complete 0 now "" details "" end "" status 0]
     set started [clock milliseconds]
     set pipe [open |[list {*}$::group [info nameofexecutable] -encoding utf-8 $path -verbose {start pass skip body error} -match $match -skip $skip </dev/null 2>@1]]
     set pid [pid $pipe]
@@ -108,11 +114,14 @@ fconfigure stdout -buffering line
 puts "Tcl [info patchlevel] ([info nameofexecutable]), [lindex [split [exec $server --version] \n] 0]"
 array set total {passed 0 failed 0 skipped 0}
 set failures {}
+# What tcltest wrote about them, which is said again in the end: of a long output, often only the end is kept.
+set details {}
 foreach path [lsort [glob -nocomplain -directory $here $pattern]] {
     run_file $path
     foreach kind {passed failed skipped} { incr total($kind) $run($kind) }
 }
 if {$total(passed) + $total(failed) == 0} { puts "no test was run" }
+foreach text $details { puts $text }
 foreach failure $failures { puts "FAILED: $failure" }
 puts "$total(passed) passed, $total(failed) failed, $total(skipped) skipped"
 exit [expr {$total(failed) > 0 || $total(passed) == 0}]
