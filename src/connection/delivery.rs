@@ -8,9 +8,13 @@ use super::arrival::Arrival;
 use super::replies::AsyncRequests;
 use super::subscriber::Subscribers;
 use crate::bridge::{self, Receiver, Rest, Sender};
+use crate::error::{Kind, Result};
+use crate::lock::lock;
 use crate::message::MessageFormat;
 use crate::tcl::InterpHandle;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 pub struct Delivery {
     interp_handle: InterpHandle,
@@ -61,17 +65,60 @@ impl Delivery {
     }
 }
 
+fn is_timeout<T>(value: &Result<T>) -> bool {
+    matches!(value, Err(error) if error.kind == Kind::Timeout)
+}
+
 impl Connection {
     /// The answer of a waiting command, after what has arrived before it if somebody wants
-    /// messages as directly as that.
+    /// messages as directly as that. But nobody waits longer than the time limit for messages to be
+    /// delivered, however many there are: not for an answer, and not to hear that there was none.
     pub fn in_order<T: Send + 'static>(
         &self,
-        complete: impl FnOnce(T) + Send + 'static,
-    ) -> impl FnOnce(T) + Send + 'static {
+        limit: Option<Duration>,
+        complete: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> impl FnOnce(Result<T>) + Send + 'static {
         let arrivals = self.delivery.subscribers.has_direct().then(|| self.arrivals.clone());
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         move |value| match arrivals {
-            Some(arrivals) => arrivals.send(Arrival::Call(Box::new(move || complete(value)))),
-            None => complete(value),
+            Some(arrivals) if !is_timeout(&value) => {
+                let once = Once::new(move || complete(value));
+                if let Some(deadline) = deadline {
+                    once.at_latest(deadline);
+                }
+                arrivals.send(Arrival::Call(Box::new(move || once.run())));
+            }
+            _ => complete(value),
+        }
+    }
+}
+
+/// What is done once, by whoever comes first.
+struct Once<F>(Arc<Mutex<Option<F>>>);
+
+impl<F: FnOnce() + Send + 'static> Once<F> {
+    fn new(action: F) -> Self {
+        Once(Arc::new(Mutex::new(Some(action))))
+    }
+
+    fn run(&self) {
+        let action = lock(&self.0).take();
+        if let Some(action) = action {
+            action();
+        }
+    }
+
+    /// Does it then. Only a runtime thread can: what is completed by another one is so at the end
+    /// of a link.
+    fn at_latest(&self, deadline: Instant) {
+        let action = Arc::downgrade(&self.0);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep_until(deadline.into()).await;
+                if let Some(action) = action.upgrade() {
+                    Once(action).run();
+                }
+            });
         }
     }
 }

@@ -222,7 +222,7 @@ impl Connection {
     ) -> Result<Return> {
         let RequestOptions { subject, timeout, dictmsg, .. } = options;
         let (promise, pending) = bridge::promise(interp);
-        let complete = self.in_order(move |reply| promise.complete(reply));
+        let complete = self.in_order(timeout, move |reply| promise.complete(reply));
         let sub_id = Obj::int(self.delivery.subscribers.inbox_id());
         let sent = link.request(out, timeout, move |result| {
             complete(match checked(result) {
@@ -251,7 +251,7 @@ impl Connection {
     ) -> Result<Return> {
         let RequestOptions { subject, timeout, limits, .. } = options;
         let (promise, pending) = bridge::promise(interp);
-        let mut complete = Some(self.in_order(move |end| promise.complete(end)));
+        let mut complete = Some(self.in_order(timeout, move |end| promise.complete(end)));
         let sub_id = self.delivery.subscribers.next_id();
         let mut collector = self.collector(sub_id, &subject, limits, limit);
         let replies = collector.backlog.clone();

@@ -33,7 +33,7 @@ fn ping(call: &Call<'_>) -> Result<Return> {
     let timeout = given.duration("timeout").unwrap_or(USUAL_TIMEOUT);
     this.logger.log(Level::Debug, "sending PING");
     let (promise, pending) = bridge::promise(call.interp);
-    let complete = this.in_order(move |outcome| promise.complete(outcome));
+    let complete = this.in_order(Some(timeout), move |outcome| promise.complete(outcome));
     let sent = link.barrier(Some(timeout), move |outcome| {
         complete(outcome.map_err(|error| match error {
             RequestError::Timeout => Error::new(Kind::Timeout, "PING timeout"),
@@ -55,7 +55,7 @@ fn flush(call: &Call<'_>) -> Result<Return> {
     this.check_open()?;
     let timeout = given.time_limit("timeout", USUAL_TIMEOUT);
     let (promise, pending) = bridge::promise(call.interp);
-    let complete = this.in_order(move |outcome| promise.complete(outcome));
+    let complete = this.in_order(timeout, move |outcome| promise.complete(outcome));
     let link = this.link()?;
     let sent = link.flush(timeout, move |outcome| {
         complete(outcome.map_err(|error| error.into_error("Flush timeout")));

@@ -262,6 +262,7 @@ proc fuzz_run {count setup next note sweep objects} {
     set slow_call ""
     set ok 0
     set begun [clock milliseconds]
+    set globals [info globals]
     array set codes {}
     set ::fuzz_subs [set ::fuzz_requests 0]
     for {set i 0} {$i < $count} {incr i} {
@@ -295,6 +296,10 @@ proc fuzz_run {count setup next note sweep objects} {
     $sweep
     # The last call may have been a disconnect or a force_reconnect.
     $setup
+    # Arrays whose names are words of the calls.
+    foreach name [info globals] {
+        if {$name ni $globals && ![string match fuzz_* $name]} { unset -nocomplain ::$name }
+    }
     puts "fuzz: seed $seed, $count calls in [expr {[clock milliseconds] - $begun}] ms, $ok without error,\
         [array size codes] codes, the slowest $slowest ms: $slow_call"
     if {[info exists ::env(FUZZ_CODES)]} { parray codes }

@@ -75,7 +75,8 @@ fn wait(
         &link,
         |promise| {
             let subject = out.subject.clone();
-            let complete = this.connection.in_order(move |reply| promise.complete(reply));
+            let finish = move |reply| promise.complete(reply);
+            let complete = this.connection.in_order(how.timeout, finish);
             link.request_as(out, how, move |reply| {
                 complete(ack::with_body(&subject, reply, |body| Ok(Box::<[u8]>::from(body))));
             })
