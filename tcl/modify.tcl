@@ -3,6 +3,10 @@
 
 oo::define ::nats::key_value {
     method modify {key commandPrefix args} {
+        if {[llength $commandPrefix] == 0} {
+            # The value would be the command.
+            return -code error -errorcode {NATS ErrInvalidArg} "Invalid command prefix: it is empty"
+        }
         lassign [my ModifyOptions $key {*}$args] hasDefault default attempts ttl
         set more [expr {$ttl eq "" ? {} : [list -ttl $ttl]}]
         set least 0
@@ -16,6 +20,8 @@ oo::define ::nats::key_value {
                 return $revision
             }
             if {$code != 0} {
+                # As if the command had been called in the place of this method: not for this loop.
+                dict incr options -level
                 return -options $options $value
             }
             if {[namespace which my] eq ""} {

@@ -162,6 +162,14 @@ impl Link {
         self.0.core.unsubscribe(id, max);
     }
 
+    /// Whether a message could be sent, as far as that is known before it is tried.
+    ///
+    /// # Errors
+    /// `ErrMaxPayload`, `ErrBadSubject`.
+    pub fn check(&self, out: &Outgoing) -> Result<()> {
+        out.check(self.0.core.max_payload())
+    }
+
     /// Sends a request; `done` is called once on the runtime thread, unless the request is
     /// cancelled. The publish is queued when this returns. A reply subject of `out` is replaced.
     ///

@@ -186,10 +186,9 @@ impl Outgoing {
         }
     }
 
-    /// The engine's form, after the checks without which the text of a subject or header could
-    /// become protocol. `max_payload` is what the server takes, headers included: it ends the
-    /// connection over more.
-    pub(super) fn into_wire(self, max_payload: usize) -> Result<OutboundMessage> {
+    /// Refuses a size that a server ends the connection over, and the text of a subject that could
+    /// become protocol. `max_payload` is what the server takes, headers included.
+    pub(super) fn check(&self, max_payload: usize) -> Result<()> {
         if self.payload.len() + self.headers.wire_len() > max_payload {
             return Err(Error::too_large(max_payload));
         }
@@ -197,7 +196,12 @@ impl Outgoing {
         if let Some(reply) = &self.reply {
             check_subject("reply", reply)?;
         }
-        check_line(self.subject.len() + self.reply.as_ref().map_or(0, |reply| reply.len()))?;
+        check_line(self.subject.len() + self.reply.as_ref().map_or(0, |reply| reply.len()))
+    }
+
+    /// The engine's form, after these checks and those of the headers.
+    pub(super) fn into_wire(self, max_payload: usize) -> Result<OutboundMessage> {
+        self.check(max_payload)?;
         Ok(OutboundMessage {
             subject: self.subject,
             reply: self.reply,

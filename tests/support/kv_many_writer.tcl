@@ -3,10 +3,10 @@ lappend auto_path [file dirname [file dirname [file dirname [file normalize [inf
 package require nats
 
 lassign $argv what url bucket
-set conn [nats::connection new writer]
-$conn configure -servers $url
+set conn [nats::connection new writer -log_level error]
+$conn configure -servers $url -max_reconnect_attempts -1 -reconnect_time_wait 20
 $conn connect
-set kv [[$conn jet_stream] bind_kv_bucket $bucket]
+set kv [[$conn jet_stream -timeout 2000] bind_kv_bucket $bucket]
 set done 0
 
 fconfigure stdin -blocking 0 -buffering line
@@ -34,10 +34,30 @@ proc incr_key {key count} {
     vwait forever
 }
 
+# The same while the server is killed: until so many were acknowledged. Says how many there were, of how many more nobody
+# knows, and the codes of other errors.
+proc incr_through {key count} {
+    lassign {0 0} sure unsure
+    set codes {}
+    while {$sure < $count} {
+        if {![catch {$::kv incr $key} text options]} {
+            incr sure
+        } elseif {[dict get $options -errorcode] eq {NATS ErrTimeout}} {
+            incr unsure
+        } else {
+            lappend codes [dict get $options -errorcode]
+        }
+    }
+    puts [list $sure $unsure $codes]
+    flush stdout
+    vwait forever
+}
+
 puts ready
 flush stdout
 switch $what {
     writer { writer [lindex $argv 3] }
     pairs { pairs }
+    incr_through { incr_through {*}[lrange $argv 3 end] }
     incr { incr_key {*}[lrange $argv 3 end] }
 }

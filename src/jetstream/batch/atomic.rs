@@ -25,7 +25,7 @@ pub struct Atomic {
 }
 
 /// What a stream says of a message that is none of its last ones: nothing, if it is content.
-fn taken(subject: &str, reply: RequestResult) -> Outcome<()> {
+pub fn taken(subject: &str, reply: RequestResult) -> Outcome<()> {
     ack::with_body(subject, reply, |body| {
         if body.is_empty() {
             return Ok(());
@@ -49,11 +49,13 @@ fn whole(ack: Value, id: &str, count: u64) -> Outcome<Value> {
     Err(Error { api: Some((stored, count)), ..Error::new(Kind::BatchIncomplete, text) })
 }
 
+/// What the server says to the commit of a batch that it does not have, or not all of it.
+pub const INCOMPLETE: (u64, u64) = (400, 10176);
+
 /// Says why a batch is unknown to the server.
 fn explained(error: Error) -> Error {
-    const INCOMPLETE: u64 = 10176;
     match error.api {
-        Some((_, INCOMPLETE)) => {
+        Some(INCOMPLETE) => {
             let text = format!(
                 "{}: a message was lost, or nothing was added for longer than the server waits (10 s)",
                 error.message

@@ -63,6 +63,7 @@ fn mput(call: &Call<'_>) -> Result<Return> {
         let expect = expected.remove(&shown);
         keys.push(shown);
         let (_, out) = kv.writing(&key, own.clone(), &value)?;
+        store.link.check(&out)?;
         // The window bounds how many of them wait to be sent.
         writes.push(Write { key, out: Outgoing { refusable: false, ..out }, expect });
     }
