@@ -1,16 +1,31 @@
 //! The ordered consumer of a watch, of `keys` or of `history`.
 
 use super::object::KeyValue;
-use super::patterns::without_covered;
+use super::patterns::{overlap, without_covered};
 use crate::error::Result;
+use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
 use crate::jetstream::ordered::{OrderedConfig, Resume};
 use std::time::Duration;
 
+/// That a consumer can have these patterns, of which none covers another one.
+///
+/// # Errors
+/// `ErrNotSupported`: servers before 2.10 know only one, those before 2.12 none that overlap.
+pub fn check_several(js: &JetStream, patterns: &[String]) -> Result<()> {
+    if patterns.len() > 1 {
+        js.needs("a list of patterns", (2, 10, 0))?;
+    }
+    if overlap(patterns) {
+        js.needs("a list of patterns that overlap", (2, 12, 0))?;
+    }
+    Ok(())
+}
+
 /// What to consume of a bucket.
 ///
 /// # Errors
-/// `ErrNotSupported`: servers before 2.10 know only one pattern.
+/// Those of [`check_several`].
 pub fn ordered_config(
     kv: &KeyValue,
     patterns: Vec<String>,
@@ -19,9 +34,7 @@ pub fn ordered_config(
     idle_heartbeat: Duration,
 ) -> Result<OrderedConfig> {
     let patterns = without_covered(patterns);
-    if patterns.len() > 1 {
-        kv.js.needs("a list of patterns", (2, 10, 0))?;
-    }
+    check_several(&kv.js, &patterns)?;
     let action = kv.js.serves((2, 10, 0));
     let named = kv.js.serves((2, 9, 0));
     Ok(OrderedConfig {

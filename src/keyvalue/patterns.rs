@@ -24,7 +24,7 @@ pub fn patterns_of(interp: Interp<'_>, word: &Obj) -> Result<Vec<String>> {
     }
 }
 
-/// Leaves out what others match as well: servers refuse filters that overlap.
+/// Leaves out what others match as well: servers refuse filters that are the same in part.
 pub fn without_covered(mut patterns: Vec<String>) -> Vec<String> {
     let mut known = HashSet::new();
     patterns.retain(|pattern| known.insert(pattern.clone()));
@@ -51,6 +51,24 @@ fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
+/// Whether some key can match both.
+pub fn share_keys(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.split('.'), b.split('.'));
+    loop {
+        match (a.next(), b.next()) {
+            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
+            (Some(a), Some(b)) if a == "*" || b == "*" || a == b => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether some key can match two of these, of which none covers another one: so both have wildcards.
+pub fn overlap(patterns: &[String]) -> bool {
+    let wide: Vec<&String> = patterns.iter().filter(|pattern| is_wide(pattern)).collect();
+    wide.iter().enumerate().any(|(n, one)| wide[..n].iter().any(|other| share_keys(one, other)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +90,49 @@ mod tests {
         ] {
             let given = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
             assert_eq!(without_covered(given), left, "{patterns:?}");
+        }
+    }
+
+    #[test]
+    fn what_shares_keys() {
+        for (wide, narrow) in [
+            (">", "a"),
+            (">", "a.>"),
+            ("*", "a"),
+            ("a.>", "a.*.c"),
+            ("*.b", "a.b"),
+            (">", "*"),
+            ("a", "a"),
+        ] {
+            assert!(share_keys(wide, narrow), "{wide} {narrow}");
+        }
+        for (one, other, share) in [
+            ("*", ">", true),
+            ("a.*", "*.b", true),
+            ("a.>", "*.b", true),
+            ("a.>", "a", false),
+            ("a.*", "b.*", false),
+            ("*", "a.b", false),
+            ("a.*", "a.>", true),
+        ] {
+            assert_eq!(
+                (share_keys(one, other), share_keys(other, one)),
+                (share, share),
+                "{one} {other}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_overlaps() {
+        for (patterns, wanted) in [
+            (&["a", "b", "c.>"][..], false),
+            (&["a.*", "b.*", "a.*.>"], false),
+            (&["a.*", "x", "*.b"], true),
+            (&["a.>", "*.b.c"], true),
+        ] {
+            let given: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+            assert_eq!(overlap(&given), wanted, "{patterns:?}");
         }
     }
 }

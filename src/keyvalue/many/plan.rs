@@ -7,7 +7,7 @@ use crate::error::{Kind, Result};
 use crate::jetstream::api::Api;
 use crate::jetstream::ordered::OrderedConfig;
 use crate::keyvalue::entry::Entry;
-use crate::keyvalue::patterns::{is_wide, without_covered};
+use crate::keyvalue::patterns::{is_wide, share_keys, without_covered};
 use crate::keyvalue::store::Store;
 use futures_util::stream::{self, StreamExt};
 
@@ -20,18 +20,6 @@ const LENGTH: usize = 256 << 10;
 pub struct Patterns {
     pub keys: Vec<String>,
     pub wild: Vec<String>,
-}
-
-/// Whether some key can match both.
-fn share_keys(a: &str, b: &str) -> bool {
-    let (mut a, mut b) = (a.split('.'), b.split('.'));
-    loop {
-        match (a.next(), b.next()) {
-            (Some(">"), Some(_)) | (Some(_), Some(">")) | (None, None) => return true,
-            (Some(a), Some(b)) if a == "*" || b == "*" || a == b => {}
-            _ => return false,
-        }
-    }
 }
 
 impl Patterns {
@@ -144,36 +132,6 @@ mod tests {
 
     fn patterns(given: &[&str]) -> Patterns {
         Patterns::new(given.iter().map(ToString::to_string))
-    }
-
-    #[test]
-    fn what_shares_keys() {
-        for (wide, narrow) in [
-            (">", "a"),
-            (">", "a.>"),
-            ("*", "a"),
-            ("a.>", "a.*.c"),
-            ("*.b", "a.b"),
-            (">", "*"),
-            ("a", "a"),
-        ] {
-            assert!(share_keys(wide, narrow), "{wide} {narrow}");
-        }
-        for (one, other, share) in [
-            ("*", ">", true),
-            ("a.*", "*.b", true),
-            ("a.>", "*.b", true),
-            ("a.>", "a", false),
-            ("a.*", "b.*", false),
-            ("*", "a.b", false),
-            ("a.*", "a.>", true),
-        ] {
-            assert_eq!(
-                (share_keys(one, other), share_keys(other, one)),
-                (share, share),
-                "{one} {other}"
-            );
-        }
     }
 
     #[test]

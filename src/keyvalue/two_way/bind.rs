@@ -13,6 +13,7 @@ use crate::jetstream::api::{reply, request_error};
 use crate::jetstream::ordered::consumer::OrderedConsumer;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::keyvalue::bucket::bucket_gone;
+use crate::keyvalue::consumer::check_several;
 use crate::keyvalue::consumer::ordered_config;
 use crate::keyvalue::names::check_pattern;
 use crate::keyvalue::object::KeyValue;
@@ -51,9 +52,7 @@ fn bind(call: &Call<'_>) -> Result<Return> {
         None => vec![">".to_owned()],
     };
     patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
-    if without_covered(patterns.clone()).len() > 1 {
-        kv.js.needs("a list of patterns", (2, 10, 0))?;
-    }
+    check_several(&kv.js, &without_covered(patterns.clone()))?;
     let policy = match given.get("conflict") {
         Some(word) if word.tcl_bytes() == b"mine" => Policy::Mine,
         _ => Policy::Theirs,
