@@ -51,8 +51,8 @@ fn incr(call: &Call<'_>) -> Result<Return> {
         kv.check_writable()?;
         check_key(&key)?;
         let name = key.clone();
-        let compute = Box::new(move |value: Option<&Obj>| {
-            let sum = sum(&name, value.map(Obj::tcl_bytes), by)?;
+        let compute = Box::new(move |old: Option<(&Entry, &Obj)>| {
+            let sum = sum(&name, old.map(|(_, value)| value.tcl_bytes()), by)?;
             Ok((Obj::int(sum), Some(Obj::int(sum))))
         });
         return decoded::change(call.interp, Change { kv, key, own, expires, compute });
@@ -82,10 +82,10 @@ fn append(call: &Call<'_>) -> Result<Return> {
     let given = options::parse(call.interp, OPTIONS, call.args().get(2..).unwrap_or_default())?;
     if !kv.codecs.keeps_values() {
         let (text, separator) = (call.arg(1)?.string(), given.string("separator"));
-        let compute = Box::new(move |value: Option<&Obj>| {
+        let compute = Box::new(move |old: Option<(&Entry, &Obj)>| {
             let between = separator.as_deref().unwrap_or_default();
-            let new = match value {
-                Some(value) => [&*value.text(), between, &*text].concat(),
+            let new = match old {
+                Some((_, value)) => [&*value.text(), between, &*text].concat(),
                 None => text.clone(),
             };
             Ok((Obj::new(&new), None))
@@ -116,6 +116,22 @@ fn append(call: &Call<'_>) -> Result<Return> {
 fn getset(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let key = kv.codecs.key_in(call.arg(0)?)?.into_owned();
+    // The key as it is shown, and the entry.
+    let shown = |kv: &KeyValue, entry: &Entry, value: &Obj| {
+        let key = kv.codecs.key_out(&kv.js, entry.key());
+        EntryWords::new(&kv.bucket.name).dict(entry, &key, value)
+    };
+    if !kv.codecs.keeps_values() {
+        // What cannot be decoded is not written over: the program would not have it any more.
+        let (own, expires, new, handle) = (Headers::new(), false, call.arg(1)?.clone(), kv.clone());
+        let compute = Box::new(move |old: Option<(&Entry, &Obj)>| {
+            let old = old.map_or_else(Obj::empty, |(entry, value)| shown(&handle, entry, value));
+            Ok((new.clone(), Some(old)))
+        });
+        kv.check_writable()?;
+        check_key(&key)?;
+        return decoded::change(call.interp, Change { kv, key, own, expires, compute });
+    }
     let (store, out) = writing(&kv, &key, Headers::new(), call.arg(1)?)?;
     let (js, limit, value) = (kv.js.clone(), store.timeout, out.payload.clone());
     let compute = move |entry: Option<Entry>| Ok::<_, Error>((value.clone(), entry));
@@ -126,9 +142,7 @@ fn getset(call: &Call<'_>) -> Result<Return> {
         move |_, outcome| {
             let (_, old) = outcome?;
             let Some(old) = old else { return Ok(Return::Empty) };
-            let words = EntryWords::new(&kv.bucket.name);
-            let key = kv.codecs.key_out(&kv.js, old.key());
-            Ok(words.dict(&old, &key, &kv.codecs.value_out(&kv.js, &old)?).into())
+            Ok(shown(&kv, &old, &kv.codecs.value_out(&kv.js, &old)?).into())
         },
     )
 }

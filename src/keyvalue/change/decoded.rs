@@ -3,6 +3,7 @@
 
 use super::cas::{Present, pause, present, write};
 use super::commands::writing;
+use crate::keyvalue::entry::Entry;
 use crate::keyvalue::object::KeyValue;
 use crate::tcl::{Interp, Obj, Result, Return};
 use crate::transport::Headers;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 /// Of what pauses between attempts consist.
 const UNIT: Duration = Duration::from_millis(1);
 
-/// A new value from the old one, and the result if it is not the revision.
-type Compute = dyn Fn(Option<&Obj>) -> crate::error::Result<(Obj, Option<Obj>)>;
+/// A new value from the old entry and its decoded value, and the result if it is not the revision.
+type Compute = dyn Fn(Option<(&Entry, &Obj)>) -> crate::error::Result<(Obj, Option<Obj>)>;
 
 /// A change that is being made.
 pub struct Change {
@@ -50,8 +51,8 @@ fn attempt(
         move |interp, outcome| {
             let Present { entry, revision } = outcome?;
             let kv = &this.kv;
-            let old = entry.map(|entry| kv.codecs.value_out(&kv.js, &entry)).transpose()?;
-            let (new, told) = (this.compute)(old.as_ref())?;
+            let old = entry.as_ref().map(|entry| kv.codecs.value_out(&kv.js, entry)).transpose()?;
+            let (new, told) = (this.compute)(entry.as_ref().zip(old.as_ref()))?;
             let (store, out) = writing(kv, &this.key, this.own.clone(), &new)?;
             let limit = store.timeout;
             let writing = store.with_lifetime(this.expires, move |store| {
