@@ -222,6 +222,11 @@ impl Codecs {
         matches!(self.value, Codec::None | Codec::Form(ValueForm::Utf8))
     }
 
+    /// Whether values are bytes before they are encoded, if the connection does not convert text.
+    pub fn packs_bytes(&self) -> bool {
+        matches!(self.value, Codec::Form(ValueForm::Base64 | ValueForm::Zlib))
+    }
+
     /// A key as it is shown. One that cannot be decoded is shown as it is, and the program is told so
     /// once, as an error of the connection.
     pub fn key_out(&self, js: &JetStream, stored: &str) -> Obj {

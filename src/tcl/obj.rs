@@ -191,6 +191,12 @@ impl Obj {
         }
     }
 
+    /// Whether there are characters beyond U+00FF, which no byte stands for.
+    pub fn is_beyond_bytes(&self) -> bool {
+        // Their first bytes in Tcl's form; 0xC0 and 0xC1 begin NUL alone, 0xC2 and 0xC3 what is in between.
+        self.pure_bytes().is_none() && self.tcl_bytes().iter().any(|byte| *byte >= 0xC4)
+    }
+
     /// An integer that fits 64 bits, in any of Tcl's notations.
     pub fn as_int(&self) -> Option<i64> {
         let mut value = 0;

@@ -70,6 +70,10 @@ impl Traced for Binding {
             return Ok(());
         }
         let Some(value) = self.elements.get(interp, element) else { return Ok(()) };
+        if self.elements.is_put_back(element, &value) {
+            self.elements.leave(element, &value);
+            return Ok(());
+        }
         if let Some((heard, before)) = self.heard.take()
             && heard == element
             && before.0.is(&value.0)

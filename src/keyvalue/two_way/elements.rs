@@ -15,6 +15,7 @@ pub struct Elements {
     trace: OnceCell<ArrayTrace>,
     /// What is written by us just now is no change of the program.
     writing: RefCell<Vec<Own>>,
+    going: RefCell<Vec<Going>>,
     /// What was there before, as far as the bucket has not taken its place.
     before: RefCell<HashMap<String, Obj>>,
     gone: Cell<bool>,
@@ -24,6 +25,12 @@ pub struct Elements {
 struct Own {
     element: String,
     sets: bool,
+}
+
+/// An element that goes because the bucket does not have it any more.
+struct Going {
+    element: String,
+    value: Value,
 }
 
 impl Elements {
@@ -47,6 +54,7 @@ impl Elements {
             name: name.string(),
             trace: OnceCell::new(),
             writing: RefCell::default(),
+            going: RefCell::default(),
             before: RefCell::default(),
             gone: Cell::new(false),
         })
@@ -59,6 +67,7 @@ impl Elements {
             name: String::new(),
             trace: OnceCell::new(),
             writing: RefCell::default(),
+            going: RefCell::default(),
             before: RefCell::default(),
             gone: Cell::new(true),
         }
@@ -95,6 +104,17 @@ impl Elements {
         self.writing.borrow().iter().any(|own| own.sets == sets && own.element == element)
     }
 
+    /// Whether the element that is going gets the value again that it had: Tk does that with the variables
+    /// of its widgets, and the bucket is not to get it back.
+    pub fn is_put_back(&self, element: &str, value: &Value) -> bool {
+        self.going.borrow().iter().any(|going| going.element == element && going.value == *value)
+    }
+
+    /// The element is the program's own: the bucket does not have it.
+    pub fn leave(&self, element: &str, value: &Value) {
+        self.before.borrow_mut().insert(element.to_owned(), value.0.clone());
+    }
+
     pub fn get(&self, interp: Interp<'_>, element: &str) -> Option<Value> {
         interp.get_var(&self.array, Some(&Obj::new(element))).map(Value)
     }
@@ -118,7 +138,13 @@ impl Elements {
             return None;
         }
         self.before.borrow_mut().remove(element);
-        let now = self.write(interp, element, value);
+        let now = match value {
+            Some(_) => self.write(interp, element, value),
+            None => {
+                self.remove(interp, element);
+                None
+            }
+        };
         if value.is_some()
             && !self.gone.get()
             && let Some(trace) = self.trace.get()
@@ -126,6 +152,20 @@ impl Elements {
             trace.add(interp, element);
         }
         now
+    }
+
+    fn remove(&self, interp: Interp<'_>, element: &str) {
+        let Some(value) = self.get(interp, element) else { return };
+        self.going.borrow_mut().push(Going { element: element.to_owned(), value });
+        self.write(interp, element, None);
+        // What has begun in between has ended.
+        self.going.borrow_mut().pop();
+        if self.before.borrow().contains_key(element)
+            && let Some(trace) = self.trace.get().filter(|_| !self.gone.get())
+        {
+            // It was put back. The traces that it had have gone by now.
+            trace.add(interp, element);
+        }
     }
 
     fn write(&self, interp: Interp<'_>, element: &str, value: Option<&Value>) -> Option<Value> {

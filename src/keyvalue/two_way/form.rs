@@ -39,9 +39,21 @@ pub fn value_out(kv: &KeyValue, entry: &Entry) -> Value {
 }
 
 /// The bytes that a value will have.
+///
+/// # Errors
+/// `ErrInvalidArg` for text where bytes are stored: the bucket would have something else than the array.
 pub fn size_of(kv: &KeyValue, value: &Value) -> tcl::Result<usize> {
     let utf8 = kv.js.connection.utf8_convert();
-    match kv.codecs.value_in(&kv.js, &value.0)? {
+    let encoded = kv.codecs.value_in(&kv.js, &value.0)?;
+    let beyond = match &encoded {
+        Encoded::Value(value) => value.is_beyond_bytes(),
+        Encoded::Bytes(_) => kv.codecs.packs_bytes() && value.0.is_beyond_bytes(),
+    };
+    if beyond && !utf8 {
+        let text = "The value has characters beyond U+00FF, for which the connection needs -utf8_convert true";
+        return Err(Error::invalid(text).into());
+    }
+    match encoded {
         Encoded::Value(value) => Ok(value.with_payload(utf8, <[u8]>::len)),
         Encoded::Bytes(bytes) => Ok(bytes.len()),
     }
