@@ -106,7 +106,7 @@ fn history(call: &Call<'_>) -> Result<Return> {
 }
 
 const HISTORY: Method =
-    Method { name: "history", usage: "key ?arg ...?", min: 1, max: ANY, body: history };
+    Method { name: "history", usage: "patterns ?arg ...?", min: 1, max: ANY, body: history };
 
 const METHODS: &[Method] = &[
     HISTORY,

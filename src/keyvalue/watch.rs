@@ -150,7 +150,7 @@ fn link_array(interp: Interp<'_>, name: &Obj, array: &Obj) -> Result<()> {
 }
 
 const METHODS: &[Method] =
-    &[Method { name: "watch", usage: "key ?arg ...?", min: 1, max: ANY, body: watch }];
+    &[Method { name: "watch", usage: "patterns ?arg ...?", min: 1, max: ANY, body: watch }];
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
     oo::define(interp, "::nats::key_value", None, None, METHODS)

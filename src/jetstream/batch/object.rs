@@ -70,6 +70,8 @@ fn create(call: &Call<'_>) -> Result<Return> {
         ("callback", Type::ValidStr),
     ];
     const FLOW: i64 = 1000;
+    /// What the server can count.
+    const MOST_FLOW: i64 = 65535;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
     let is_fast = given.string("mode").is_some_and(|mode| mode == "fast");
     for option in ["flow", "gap", "callback"] {
@@ -77,13 +79,18 @@ fn create(call: &Call<'_>) -> Result<Return> {
             return Err(Error::invalid(format!("-{option} requires -mode fast")).into());
         }
     }
+    if let Some(flow) =
+        given.get("flow").filter(|_| !(1..=MOST_FLOW).contains(&given.int("flow").unwrap_or(FLOW)))
+    {
+        return Err(options::refused("flow", Type::PosInt, flow).into());
+    }
     let callback = given.get("callback").map(|prefix| prefix.elements(call.interp));
     check_server(&js, is_fast)?;
     let mode = match is_fast {
         false => Mode::Atomic(Rc::new(Atomic::new())),
         true => Mode::Fast(FastBatch {
             settings: FastSettings {
-                flow: given.int("flow").unwrap_or(FLOW).clamp(1, 65535).unsigned_abs(),
+                flow: given.int("flow").unwrap_or(FLOW).unsigned_abs(),
                 strict: given.string("gap").is_none_or(|gap| gap == "fail"),
                 patience: js.timeout(),
             },
