@@ -66,7 +66,7 @@ install: ## Install what make build has built, with licence and documentation; n
 	@test -e $(library) || { echo "make install: nothing is built: run make build first" >&2; exit 1; }
 	install -d '$(package)' '$(docs)/doc' '$(docs)/examples'
 	install -m 644 $(library) pkgIndex.tcl '$(package)'
-	install -m 644 README.md CHANGELOG.md LICENSE '$(docs)'
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE '$(docs)'
 	install -m 644 doc/*.md doc/*.png '$(docs)/doc'
 	install -m 644 $(examples) '$(docs)/examples'
 	@echo "installed $(package) and $(docs)"
@@ -75,7 +75,7 @@ install: ## Install what make build has built, with licence and documentation; n
 # Only what install put there: docdir may be a folder that others use.
 uninstall: ## Remove what install put there, with the same variables
 	@rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
-	@for file in README.md CHANGELOG.md LICENSE doc/*.md doc/*.png $(examples); do rm -f '$(docs)'/"$$file"; done
+	@for file in README.md CHANGELOG.md CONTRIBUTING.md LICENSE doc/*.md doc/*.png $(examples); do rm -f '$(docs)'/"$$file"; done
 	@rmdir '$(package)' '$(docs)/doc' '$(docs)/examples' '$(docs)' 2>/dev/null || true
 
 clean: ## Remove everything built or fetched

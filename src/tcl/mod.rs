@@ -7,6 +7,7 @@
 //! | `text` | string conversions |
 //! | `interp` | the interpreter token: results, variables, evaluation |
 //! | `call` | entries from Tcl: commands and methods |
+//! | `load` | how Tcl's `load` gets into the package |
 //! | `boundary` | panics end there |
 //! | `failure` | why a command fails |
 //! | `oo` | classes, objects and the Rust data in them |

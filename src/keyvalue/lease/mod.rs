@@ -8,6 +8,7 @@
 //! | `seen` | what a key has, and whose it is |
 //! | `driver`, `perform` | do and decide nothing, on the runtime thread; the handle |
 //! | `observer` | the driver's watch of its key |
+//! | `options` | what the commands have in common |
 //! | `object` | `$kv lease`, `$kv lock`, and `nats::kv_lease` |
 //! | `election` | `$kv elect`, and `nats::kv_election` |
 //!
