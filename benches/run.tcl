@@ -142,6 +142,16 @@ proc initial_array {n} {
         $watcher destroy
     }]
 }
+proc list_of_entries {entries} {
+    incr ::count [llength $entries]
+    if {"" in [lrange $entries end end]} { set ::ready 1 }
+}
+proc ours_watch_batch {n} {
+    set seconds [initial $n -callback list_of_entries -batch true]
+    # And the marker of the end.
+    if {$::count != $n + 1} { error "entries are missing" }
+    return $seconds
+}
 proc ours_watch_both {n} { initial $n -callback entry -values_array ::mirror }
 proc ours_keys {n} { seconds {if {[llength [$large keys]] != $keys} { error "keys are missing" }} }
 proc ours_history {n} { seconds {if {[llength [$large history >]] != $keys} { error "entries are missing" }} }
@@ -277,6 +287,7 @@ set rows [subst {
     mput-atomic    50000 ours_mput_atomic    -        small 1.0
     incr-10        5000  ours_incr           incr     small 0.5
     watch-callback $keys ours_watch_callback watch    large 0.8
+    watch-batch    $keys ours_watch_batch    watch    large 1.0
     watch-array    $keys ours_watch_array    watch    large 0.8
     watch-both     $keys ours_watch_both     watch    large 0.6
     keys           $keys ours_keys           keys     large 0.8

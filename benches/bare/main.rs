@@ -1,7 +1,7 @@
 //! The same work as `run.tcl` and `jetstream.tcl`, by a loop on bare async-nats: what the engine alone can do.
 //!
-//! `bare PORT load BUCKET N SIZE` fills a bucket; `bare PORT ROW BUCKET N SIZE` does a row and
-//! prints its seconds. Rows: put get pipeline mget incr watch keys history live publish; without a bucket
+//! `bare PORT load BUCKET N SIZE` fills a bucket, `load-groups` with a hundred groups of keys; `bare PORT ROW BUCKET N SIZE` does a row and
+//! prints its seconds. Rows: put get pipeline mget incr watch keys filtered live publish; without a bucket
 //! (any word) core-publish core-self core-headers core-request core-requests, and core-respond,
 //! which answers requests until its input ends. `bare PORT js-ROW STREAM/CONSUMER N SIZE` does one
 //! of `streams` and prints its seconds, and the seconds of the processor.
@@ -78,7 +78,10 @@ async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Resu
     let value = Bytes::from(vec![b'x'; size]);
     let start = Instant::now();
     match row {
-        "load" => load(&js, bucket, n, &value).await?,
+        "load" => load(&js, bucket, n, &value, |i| format!("key{i}")).await?,
+        "load-groups" => {
+            load(&js, bucket, n, &value, |i| format!("group{}.key{i}", i % 100)).await?;
+        }
         "put" => {
             for i in 0..n {
                 store.put(format!("key{}", i % 1000), value.clone()).await?;
@@ -113,6 +116,7 @@ async fn run(port: &str, row: &str, bucket: &str, n: usize, size: usize) -> Resu
             }
             assert_eq!(count, n);
         }
+        "filtered" => filtered(&store, bucket, n).await?,
         "live" => return live(&store, n).await,
         "publish" => {
             client.flush().await?;
@@ -275,6 +279,23 @@ async fn initial(store: &kv::Store, n: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The keys of one group, as `keys` asks for all.
+async fn filtered(store: &kv::Store, bucket: &str, n: usize) -> Result<(), Failure> {
+    let config = jetstream::consumer::push::OrderedConfig {
+        deliver_subject: "_INBOX.filtered".to_owned(),
+        filter_subject: format!("$KV.{bucket}.group7.>"),
+        headers_only: true,
+        deliver_policy: jetstream::consumer::DeliverPolicy::LastPerSubject,
+        replay_policy: jetstream::consumer::ReplayPolicy::Instant,
+        ..Default::default()
+    };
+    let mut messages = store.stream.create_consumer(config).await?.messages().await?;
+    for _ in 0..n {
+        messages.next().await.ok_or("the consumer ended")??;
+    }
+    Ok(())
+}
+
 /// Updates from another process, timed from the first to the last.
 async fn live(store: &kv::Store, n: usize) -> Result<f64, Failure> {
     let mut watch = store.watch(">").await?;
@@ -289,17 +310,18 @@ async fn live(store: &kv::Store, n: usize) -> Result<f64, Failure> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Fills keys `key0 …` with acknowledged publishes, a thousand at a time.
+/// Fills these keys with acknowledged publishes, a thousand at a time.
 async fn load(
     js: &jetstream::Context,
     bucket: &str,
     n: usize,
     value: &Bytes,
+    key: impl Fn(usize) -> String,
 ) -> Result<(), Failure> {
     for chunk in (0..n).collect::<Vec<_>>().chunks(1000) {
         let mut acks = Vec::with_capacity(chunk.len());
         for i in chunk {
-            acks.push(js.publish(format!("$KV.{bucket}.key{i}"), value.clone()).await?);
+            acks.push(js.publish(format!("$KV.{bucket}.{}", key(*i)), value.clone()).await?);
         }
         for ack in acks {
             ack.await?;
