@@ -80,6 +80,7 @@ pub struct Pending<T: Send + 'static> {
     slot: Arc<Slot<crate::error::Result<T>>>,
     waiter: Rc<Waiter>,
     abandoned: Abandoned,
+    by_handler: bool,
 }
 
 /// Dropped with the wait whose answer nobody has taken: its coroutine was deleted or had an error
@@ -128,7 +129,7 @@ pub fn promise<T: Send + 'static>(interp: Interp<'_>) -> (Promise<T>, Pending<T>
     REGISTRY.with(|registry| registry.waiters.borrow_mut().insert(key, waiter.clone()));
     let promise = Promise { slot: Some(slot.clone()), mailbox: Mailbox::of_this_thread() };
     let abandoned = Abandoned { waiter: waiter.clone(), key, cancel: None, taken: false };
-    (promise, Pending { slot, waiter, abandoned })
+    (promise, Pending { slot, waiter, abandoned, by_handler: false })
 }
 
 impl<T: Send + 'static> Promise<T> {
@@ -167,6 +168,13 @@ impl<T: Send + 'static> Pending<T> {
         self
     }
 
+    /// It is a handler on this thread that answers: looking for the answer without running the event
+    /// loop would be in vain.
+    pub fn by_handler(mut self) -> Self {
+        self.by_handler = true;
+        self
+    }
+
     /// Waits, in a coroutine or in the event loop, and makes the command's result.
     pub fn wait(
         self,
@@ -174,7 +182,7 @@ impl<T: Send + 'static> Pending<T> {
         finish: impl FnOnce(Interp<'_>, crate::error::Result<T>) -> Result<Return> + 'static,
     ) -> Result<Return> {
         expect_answer();
-        let Pending { slot, waiter, abandoned } = self;
+        let Pending { slot, waiter, abandoned, by_handler } = self;
         let seen = slot.clone();
         let ready = move || {
             let ready = seen.ready.load(Ordering::Acquire);
@@ -185,6 +193,7 @@ impl<T: Send + 'static> Pending<T> {
             }
             ready
         };
+        let ready = (!by_handler).then_some(ready);
         wait(interp, &waiter, ready, move |interp| {
             abandoned.answered();
             let value = lock(&slot.value).take();

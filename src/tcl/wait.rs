@@ -93,18 +93,19 @@ struct Parked {
 }
 
 /// Waits for `waiter`, then makes the command's result with `finish`. `ready` tells whether the
-/// completion is on its way; it is asked only if nobody else can be kept waiting by that.
+/// completion is on its way; it is asked only if nobody else can be kept waiting by that. There is
+/// none if the event loop has to run for it.
 pub fn wait(
     interp: Interp<'_>,
     waiter: &Rc<Waiter>,
-    ready: impl Fn() -> bool,
+    ready: Option<impl Fn() -> bool>,
     finish: impl FnOnce(Interp<'_>) -> Result<Return> + 'static,
 ) -> Result<Return> {
     if waiter.done.get() {
         return finish(interp);
     }
     let Some((coroutine, command)) = current_coroutine(interp)? else {
-        if !look(&ready) {
+        if !ready.is_some_and(|ready| look(&ready)) {
             run_event_loop(interp, waiter)?;
         }
         return finish(interp);

@@ -45,7 +45,7 @@ fn wait_for_all(
             this.flushes.cancel(id);
         }
     };
-    this.kv.js.clone().wait(interp, pending.or_cancel(cancel), done)
+    this.kv.js.clone().wait(interp, pending.by_handler().or_cancel(cancel), done)
 }
 
 fn flush(call: &Call<'_>) -> Result<Return> {
