@@ -52,29 +52,29 @@ pub async fn gather_in_steps(
     api: &Api,
     stream: &str,
     subjects: &[String],
-    mut up_to: UpTo,
+    up_to: UpTo,
 ) -> Result<Gathered> {
-    let mut found = Vec::new();
     if matches!(up_to, UpTo::Seq(0)) {
         // Before anything was; a server would take it for no limit.
         return Ok(Gathered::default());
     }
-    let mut requests = 0;
+    let mut gathering = Gathering { api, stream, up_to, found: Vec::new(), requests: 0 };
     let parts = parts(subjects);
     let mut early = Vec::new();
     for part in &parts {
-        let open = matches!(up_to, UpTo::Now);
-        requests += gather_split(api, stream, part, &mut up_to, &mut found).await?;
-        if open && found.is_empty() {
+        let open = matches!(gathering.up_to, UpTo::Now);
+        gathering.split(part).await?;
+        if open && gathering.found.is_empty() {
             early.push(part);
         }
     }
     // Nothing was there, and nothing said when.
-    if matches!(up_to, UpTo::Seq(_)) {
+    if gathering.ends_at_seq() {
         for part in early {
-            requests += gather_split(api, stream, part, &mut up_to, &mut found).await?;
+            gathering.split(part).await?;
         }
     }
+    let Gathering { mut found, requests, .. } = gathering;
     found.sort_by_key(|message| message.seq);
     found.dedup_by_key(|message| message.seq);
     Ok(Gathered { messages: found, in_steps: requests > 1 })
@@ -95,158 +95,157 @@ fn parts(subjects: &[String]) -> Vec<&[String]> {
     parts
 }
 
-/// Gathers a part, in parts of its own if its wildcards stand for more subjects than the server answers
-/// for.
-async fn gather_split(
-    api: &Api,
-    stream: &str,
-    subjects: &[String],
-    up_to: &mut UpTo,
-    found: &mut Vec<StoredMessage>,
-) -> Result<u32> {
-    let before = found.len();
-    let refused = match gather_part(api, stream, subjects, up_to, found).await {
-        Err(error)
-            if error.api == Some(TOO_MANY)
-                && subjects.iter().any(|subject| has_wildcards(subject)) =>
-        {
-            error
-        }
-        other => return other,
-    };
-    found.truncate(before);
-    let (names, last_seq) = match names(api, stream, subjects).await {
-        Err(error) if error.kind == Kind::Permissions => return Err(refused),
-        other => other?,
-    };
-    // The snapshot ends where the stream did before the first of them was told.
-    match (&*up_to, last_seq) {
-        (UpTo::Now, Some(0)) => return Ok(1),
-        (UpTo::Now, Some(last)) => *up_to = UpTo::Seq(last),
-        _ => {}
-    }
-    let names: Vec<String> = names.into_iter().collect();
-    // None if they have gone meanwhile; nothing at all the server does not take.
-    let mut requests = 1;
-    for part in parts(&names).into_iter().filter(|part| !part.is_empty()) {
-        requests += gather_part(api, stream, part, up_to, found).await?;
-    }
-    Ok(requests)
+/// What is being gathered.
+struct Gathering<'a> {
+    api: &'a Api,
+    stream: &'a str,
+    up_to: UpTo,
+    found: Vec<StoredMessage>,
+    requests: u32,
 }
 
-async fn gather_part(
-    api: &Api,
-    stream: &str,
-    subjects: &[String],
-    up_to: &mut UpTo,
-    found: &mut Vec<StoredMessage>,
-) -> Result<u32> {
-    let before = found.len();
-    let mut unreadable = Unreadable::default();
-    let (mut next, mut requests, mut torn) = (None, 0, 0);
-    loop {
-        requests += 1;
-        match page(api, stream, &question(subjects, next, up_to), found).await? {
-            End::Nothing => return Ok(requests),
-            End::Torn => {
-                torn += 1;
-                if torn > TORN {
-                    if found.len() == before {
-                        // Said each time, it is another word for nothing.
-                        return Ok(requests);
-                    }
-                    let text = "Messages vanish faster than they can be read";
-                    return Err(Error::new(Kind::Protocol, text));
-                }
-                if !matches!(up_to, UpTo::Seq(_)) {
-                    // Where the snapshot ended is not known, so it begins anew.
-                    found.truncate(before);
-                }
-            }
-            End::Whole { pending, up_to: end } => {
-                if let Some(end) = end {
-                    *up_to = UpTo::Seq(end);
-                }
-                if pending == 0 {
-                    return Ok(requests);
-                }
-                if !matches!(up_to, UpTo::Seq(_)) {
-                    let text = "A batch of last messages without the end of its snapshot";
-                    return Err(Error::new(Kind::Protocol, text));
-                }
-            }
-            End::Interrupted => {
-                let position = found.get(before..).and_then(<[_]>::last).map_or(0, |m| m.seq);
-                unreadable.connection_lost(position);
-                if unreadable.is_next(position) {
-                    found.truncate(before);
-                    gather_as_json(api, stream, subjects, up_to, found).await?;
-                    return Ok(requests + 1);
-                }
-                if !matches!(up_to, UpTo::Seq(_)) {
-                    // Where the snapshot ended is not known, so it begins anew.
-                    found.truncate(before);
-                }
-            }
-        }
-        next = found.get(before..).and_then(<[_]>::last).map(|last| last.seq.saturating_add(1));
+impl Gathering<'_> {
+    /// Where the snapshot ends is known.
+    fn ends_at_seq(&self) -> bool {
+        matches!(self.up_to, UpTo::Seq(_))
     }
-}
 
-/// Subject by subject, from the leader: among them is a message that the engine cannot read, but JSON
-/// can always be read.
-async fn gather_as_json(
-    api: &Api,
-    stream: &str,
-    subjects: &[String],
-    up_to: &mut UpTo,
-    found: &mut Vec<StoredMessage>,
-) -> Result<()> {
-    let limit = match up_to {
-        UpTo::Seq(seq) => *seq,
-        UpTo::Now => {
-            let info = api.call(Op::StreamInfo(stream), "").await?;
-            info.pointer("/state/last_seq").and_then(Value::as_u64).unwrap_or(u64::MAX)
-        }
-        // The leader can say what is last, not what was.
-        UpTo::Time(_) => return Err(unreadable(stream)),
-    };
-    *up_to = UpTo::Seq(limit);
-    let (names, _) = names(api, stream, subjects).await?;
-    let names: Vec<String> = names.into_iter().collect();
-    for part in parts(&names) {
-        part_as_json(api, stream, part, limit, found).await?;
-    }
-    Ok(())
-}
-
-async fn part_as_json(
-    api: &Api,
-    stream: &str,
-    names: &[String],
-    limit: u64,
-    found: &mut Vec<StoredMessage>,
-) -> Result<()> {
-    let last = |name| json!({"last_by_subj": name}).to_string();
-    // All of them are on their way before the first answer comes.
-    let asked: Vec<_> =
-        names.iter().map(|name| api.call(Op::MessageGet(stream), last(name))).collect();
-    for (name, reply) in names.iter().zip(asked) {
-        let message = match reply.await {
-            Ok(reply) => StoredMessage::from_reply(&reply)?,
-            Err(error) if error.kind == Kind::MsgNotFound => continue,
-            Err(error) => return Err(error),
+    /// Gathers these, in parts of their own if their wildcards stand for more subjects than the server answers
+    /// for.
+    async fn split(&mut self, subjects: &[String]) -> Result<()> {
+        let before = self.found.len();
+        let refused = match self.part(subjects).await {
+            Err(error)
+                if error.api == Some(TOO_MANY)
+                    && subjects.iter().any(|subject| has_wildcards(subject)) =>
+            {
+                error
+            }
+            other => return other,
         };
-        if message.seq <= limit {
-            found.push(message);
-            continue;
+        self.found.truncate(before);
+        let (names, last_seq) = match names(self.api, self.stream, subjects).await {
+            Err(error) if error.kind == Kind::Permissions => return Err(refused),
+            other => other?,
+        };
+        // The snapshot ends where the stream did before the first of them was told.
+        match (&self.up_to, last_seq) {
+            (UpTo::Now, Some(0)) => return Ok(()),
+            (UpTo::Now, Some(last)) => self.up_to = UpTo::Seq(last),
+            _ => {}
         }
-        let before = question(std::slice::from_ref(name), None, &UpTo::Seq(limit));
-        if let End::Interrupted = page(api, stream, &before, found).await? {
-            return Err(unreadable(stream));
+        let names: Vec<String> = names.into_iter().collect();
+        // None if they have gone meanwhile; nothing at all the server does not take.
+        for part in parts(&names).into_iter().filter(|part| !part.is_empty()) {
+            self.part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn part(&mut self, subjects: &[String]) -> Result<()> {
+        let before = self.found.len();
+        let mut unreadable = Unreadable::default();
+        let (mut next, mut torn) = (None, 0);
+        loop {
+            self.requests += 1;
+            let question = question(subjects, next, &self.up_to);
+            match page(self.api, self.stream, &question, &mut self.found).await? {
+                End::Nothing => return Ok(()),
+                End::Torn => {
+                    torn += 1;
+                    if torn > TORN {
+                        if self.found.len() == before {
+                            // Said each time, it is another word for nothing.
+                            return Ok(());
+                        }
+                        let text = "Messages vanish faster than they can be read";
+                        return Err(Error::new(Kind::Protocol, text));
+                    }
+                    self.interrupted(before);
+                }
+                End::Whole { pending, up_to: end } => {
+                    if let Some(end) = end {
+                        self.up_to = UpTo::Seq(end);
+                    }
+                    if pending == 0 {
+                        return Ok(());
+                    }
+                    if !self.ends_at_seq() {
+                        let text = "A batch of last messages without the end of its snapshot";
+                        return Err(Error::new(Kind::Protocol, text));
+                    }
+                }
+                End::Interrupted => {
+                    let position = self.last_since(before).map_or(0, |last| last.seq);
+                    unreadable.connection_lost(position);
+                    if unreadable.is_next(position) {
+                        self.found.truncate(before);
+                        self.requests += 1;
+                        return self.as_json(subjects).await;
+                    }
+                    self.interrupted(before);
+                }
+            }
+            next = self.last_since(before).map(|last| last.seq.saturating_add(1));
         }
     }
-    Ok(())
+
+    fn last_since(&self, before: usize) -> Option<&StoredMessage> {
+        self.found.get(before..).and_then(<[_]>::last)
+    }
+
+    /// A page has not come to its end.
+    fn interrupted(&mut self, before: usize) {
+        if !self.ends_at_seq() {
+            // Where the snapshot ended is not known, so it begins anew.
+            self.found.truncate(before);
+        }
+    }
+
+    /// Subject by subject, from the leader: among them is a message that the engine cannot read, but JSON
+    /// can always be read.
+    async fn as_json(&mut self, subjects: &[String]) -> Result<()> {
+        let limit = match self.up_to {
+            UpTo::Seq(seq) => seq,
+            UpTo::Now => {
+                let info = self.api.call(Op::StreamInfo(self.stream), "").await?;
+                info.pointer("/state/last_seq").and_then(Value::as_u64).unwrap_or(u64::MAX)
+            }
+            // The leader can say what is last, not what was.
+            UpTo::Time(_) => return Err(unreadable(self.stream)),
+        };
+        self.up_to = UpTo::Seq(limit);
+        let (names, _) = names(self.api, self.stream, subjects).await?;
+        let names: Vec<String> = names.into_iter().collect();
+        for part in parts(&names) {
+            self.part_as_json(part, limit).await?;
+        }
+        Ok(())
+    }
+
+    async fn part_as_json(&mut self, names: &[String], limit: u64) -> Result<()> {
+        let (api, stream) = (self.api, self.stream);
+        let last = |name| json!({"last_by_subj": name}).to_string();
+        // All of them are on their way before the first answer comes.
+        let asked: Vec<_> =
+            names.iter().map(|name| api.call(Op::MessageGet(stream), last(name))).collect();
+        for (name, reply) in names.iter().zip(asked) {
+            let message = match reply.await {
+                Ok(reply) => StoredMessage::from_reply(&reply)?,
+                Err(error) if error.kind == Kind::MsgNotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if message.seq <= limit {
+                self.found.push(message);
+                continue;
+            }
+            let before = question(std::slice::from_ref(name), None, &UpTo::Seq(limit));
+            if let End::Interrupted = page(api, stream, &before, &mut self.found).await? {
+                return Err(unreadable(stream));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn unreadable(stream: &str) -> Error {
