@@ -12,6 +12,8 @@ mod lock;
 mod mask;
 mod message;
 mod options;
+#[cfg(test)]
+mod random;
 mod rfc3339;
 mod runtime;
 mod schema;

@@ -6,6 +6,7 @@ use super::action::{Action, Event, Kind};
 use super::machine::Machine;
 use super::seen::{Content, Holder, Seen};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::random::Random;
 use crate::transport::ConnState;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -16,18 +17,6 @@ const CANDIDATES: usize = 5;
 const MARKER: u64 = 1000;
 /// When the server looks for what has expired.
 const SWEEP: u64 = 250;
-
-/// xorshift: the same runs for the same seeds.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 type Step<'a> = Box<dyn FnOnce(&mut Machine, Instant, &mut Vec<Action>) + 'a>;
 
@@ -93,7 +82,7 @@ impl World {
             waiting: VecDeque::new(),
         };
         World {
-            random: Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            random: Random::new(seed),
             start: Instant::now(),
             now: 0,
             server_up: true,

@@ -5,6 +5,7 @@
 use super::key::{Loss, Policy, Write};
 use super::table::{Output, Table};
 use crate::error::{Error, Kind};
+use crate::random::Random;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
@@ -57,27 +58,12 @@ impl Server {
         }
         let last = self.keys.get(&key).map_or(0, |message| message.revision);
         if last != write.expected {
-            return Answer::Met((!random.chance(10)).then_some(last));
+            return Answer::Met((!random.percent(10)).then_some(last));
         }
-        if random.chance(3) {
+        if random.percent(3) {
             return Answer::Failed;
         }
         Answer::Stored(self.store(key, write.value, Some((client, write.id))))
-    }
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
     }
 }
 
@@ -314,7 +300,7 @@ impl World {
         World {
             server: Server::default(),
             clients: clients.collect(),
-            random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
+            random: Random::new(seed),
             value: 0,
             stored: HashSet::new(),
             remade,
@@ -333,12 +319,12 @@ impl World {
         match act {
             0..=14 => {
                 self.value += 1;
-                let value = (!random.chance(25)).then_some(self.value);
+                let value = (!random.percent(25)).then_some(self.value);
                 this.set(random.below(4) as usize, value);
             }
             15..=19 => {
                 self.value += 1;
-                let value = (!random.chance(25)).then_some(self.value);
+                let value = (!random.percent(25)).then_some(self.value);
                 let key = random.below(4) as usize;
                 self.server.store(key, value, None);
             }
@@ -348,7 +334,7 @@ impl World {
                 let key = random.below(4) as usize;
                 self.server.keys.remove(&key);
             }
-            23 if self.remade && random.chance(20) => {
+            23 if self.remade && random.percent(20) => {
                 let generation = self.server.generation + 1;
                 self.server = Server { generation, ..Server::default() };
                 for client in &mut self.clients {
@@ -370,7 +356,7 @@ impl World {
             45..=64 if this.connected => this.serve(&mut self.server, random),
             65..=79 if this.connected => this.feed(&self.server),
             _ if this.connected => this.take(),
-            _ if calm || random.chance(20) => this.find(),
+            _ if calm || random.percent(20) => this.find(),
             _ => {}
         }
         self.note_stored();
@@ -453,9 +439,9 @@ fn alone_nothing_is_refused() {
     for policy in [Policy::Theirs, Policy::Mine] {
         let mut client = Client::new(0, policy);
         let mut server = Server::default();
-        let mut random = Random(77);
+        let mut random = Random::new(77);
         for round in 1..2000 {
-            client.set(random.below(20) as usize, (!random.chance(20)).then_some(round));
+            client.set(random.below(20) as usize, (!random.percent(20)).then_some(round));
             for _ in 0..random.below(4) {
                 client.pump();
                 if let Some((epoch, key, write)) = client.sent.pop_front() {

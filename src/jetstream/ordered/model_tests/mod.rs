@@ -26,22 +26,7 @@ use super::{ConsumerState, Resume};
 use crate::error::{Error, Kind};
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::roll::Roll;
-
-struct Random(u64);
-
-impl Random {
-    /// xorshift64*
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-}
+use crate::random::Random;
 
 /// What travels to the client.
 enum Packet {

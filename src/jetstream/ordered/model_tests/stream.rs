@@ -13,7 +13,7 @@ use crate::transport::ConnState;
 impl World {
     pub(super) fn new(seed: u64, policy: DeliverPolicy, resume: Resume) -> Self {
         let now = Instant::now();
-        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let mut random = Random::new(seed);
         let history = random.percent(50);
         let machine =
             Machine::new(spec(policy.clone(), resume), surroundings(ConnState::Connected(1)), now);

@@ -16,23 +16,8 @@ use super::PullConfig;
 use super::machine::{Action, Fate, Machine, Status};
 use super::machine_tests::{config, info, surroundings};
 use crate::error::{Error, Kind};
+use crate::random::Random;
 use crate::transport::ConnState;
-
-struct Random(u64);
-
-impl Random {
-    /// xorshift64*
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-}
 
 const TICK: Duration = Duration::from_millis(20);
 /// In ticks.
@@ -102,7 +87,7 @@ struct World {
 impl World {
     fn new(seed: u64, config: PullConfig) -> World {
         let now = Instant::now();
-        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        let mut random = Random::new(seed);
         let trouble = [0, 1, 3, 8][usize::try_from(random.below(4)).expect("small")];
         let mut world = World {
             machine: Machine::new(config.clone(), surroundings(seed), now),
@@ -239,7 +224,7 @@ fn runs(cases: u64, vary: impl Fn(&mut Random, &mut PullConfig)) {
 
 fn runs_beside(unreadable: Option<u64>, cases: u64, vary: impl Fn(&mut Random, &mut PullConfig)) {
     for seed in 0..cases {
-        let mut random = Random(seed.wrapping_mul(77) + 1);
+        let mut random = Random::new(seed.wrapping_mul(77));
         let mut config = PullConfig {
             max_messages: 1 + random.below(30),
             expires: Duration::from_millis(1000 + random.below(3000)),
