@@ -8,7 +8,7 @@ use super::gather_observer::{GatherEvent, Pick};
 use super::object::KeyValue;
 use super::unfinished::Unfinished;
 use crate::bridge::{self, LanePlace, Receiver, Rest};
-use crate::error::{Error, Kind};
+use crate::error::{self, Error, Kind};
 use crate::error_code::error_code;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::roll::Marks;
@@ -79,7 +79,7 @@ impl Lister {
         if add(first) {
             rest.go_on(wanted, add);
         }
-        let shown: crate::error::Result<Vec<Option<Obj>>> =
+        let shown: error::Result<Vec<Option<Obj>>> =
             entries.iter().map(|entry| (self.show)(entry)).collect();
         match shown {
             Ok(shown) => {
@@ -95,7 +95,7 @@ impl Lister {
     }
 
     /// The last call: an empty list, and what was wrong.
-    fn end(&self, interp: Interp<'_>, outcome: crate::error::Result<()>) {
+    fn end(&self, interp: Interp<'_>, outcome: error::Result<()>) {
         // Nothing more comes.
         let Some(running) = self.running.take() else { return };
         drop(running);
@@ -153,21 +153,17 @@ pub fn list(
     });
     let pick = if wanted.keys { Pick::Seen(Marks::default()) } else { Pick::All };
     let (promise, pending) = bridge::promise(interp);
-    let done = Box::new(move |created| promise.complete(created));
+    let bucket = kv.bucket.clone();
+    let done = Box::new(move |created: error::Result<()>| {
+        promise.complete(created.map_err(|error| bucket_gone(&bucket.name, error)));
+    });
     let source = Rc::new(wanted.start(kv, api, sender, pick, done)?);
     lister.running.replace(Some(Running { source, events }));
-    let (weak, bucket) = (Rc::downgrade(&lister), kv.bucket.clone());
-    drop(lister);
-    kv.js.wait(interp, pending, move |interp, created| {
-        created.map_err(|error| bucket_gone(&bucket.name, error))?;
-        let Some(lister) = weak.upgrade() else {
-            return Err(Error::invalid("The lister was destroyed").into());
-        };
+    unfinished.wait(interp, &kv.js, pending, lister, |lister| {
         if let Some(running) = lister.running.borrow().as_ref() {
             running.events.start();
         }
-        unfinished.finish();
-        Ok(lister.handle.command(interp).into())
+        Ok(())
     })
 }
 

@@ -8,12 +8,11 @@ use super::patterns::patterns_of;
 use super::unfinished::Unfinished;
 use super::watcher::{Watcher, Wishes};
 use crate::bridge;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What a watch is asked for.
@@ -111,24 +110,17 @@ fn watch(call: &Call<'_>) -> Result<Return> {
         link_array(interp, name, array)?;
     }
     let (promise, pending) = bridge::promise(interp);
-    let done = Box::new(move |created| promise.complete(created));
-    watcher.start(interp, api, config, meta_only, done)?;
-    // Nothing holds it during the wait: destroyed meanwhile, it ends that.
-    let weak = Rc::downgrade(&watcher);
-    drop(watcher);
-
     let bucket = kv.bucket.clone();
-    kv.js.wait(interp, pending, move |interp, created| {
-        created.map_err(|error| bucket_gone(&bucket.name, error))?;
-        let Some(watcher) = weak.upgrade() else {
-            return Err(Error::invalid("The watcher was destroyed").into());
-        };
+    let done = Box::new(move |created: error::Result<()>| {
+        promise.complete(created.map_err(|error| bucket_gone(&bucket.name, error)));
+    });
+    watcher.start(interp, api, config, meta_only, done)?;
+    unfinished.wait(interp, &kv.js, pending, watcher, move |watcher| {
         if !delivers {
-            return Err(Error::invalid("-callback or -values_array is required").into());
+            return Err(Error::invalid("-callback or -values_array is required"));
         }
         watcher.deliver();
-        unfinished.finish();
-        Ok(watcher.command(interp).into())
+        Ok(())
     })
 }
 

@@ -143,10 +143,6 @@ impl Watcher {
         &self.handle
     }
 
-    pub fn command(&self, interp: Interp<'_>) -> Obj {
-        self.handle.command(interp)
-    }
-
     fn event(&self, event: WatchEvent, rest: &Rest<'_, WatchEvent>) {
         // Destroyed in a callback further up the stack: nothing more comes.
         if !self.handle.is_alive() {
