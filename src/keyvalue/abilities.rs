@@ -7,7 +7,8 @@ use crate::jetstream::api::{reply, request_error};
 use crate::transport::Outgoing;
 use serde_json::Value;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The answer to a message with a lifetime where the stream allows none.
 const TTL_DISABLED: (u64, u64) = (400, 10166);
@@ -23,6 +24,8 @@ pub struct Abilities {
     batches: AtomicBool,
     /// What expires leaves a marker behind.
     markers: AtomicBool,
+    /// After so many ns everything is removed; 0 is never.
+    max_age: AtomicU64,
 }
 
 impl Abilities {
@@ -43,6 +46,21 @@ impl Abilities {
         let markers = config.and_then(|config| config.get("subject_delete_marker_ttl"));
         let lasts = markers.and_then(Value::as_i64).is_some_and(|ttl| ttl > 0);
         self.markers.store(lasts && flag("allow_msg_ttl"), Ordering::Relaxed);
+        let max_age = config.and_then(|config| config.get("max_age")).and_then(Value::as_u64);
+        self.max_age.store(max_age.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    fn refuses(&self, what: &str, ttl: Duration) -> Option<Error> {
+        let max_age = Duration::from_nanos(self.max_age.load(Ordering::Relaxed));
+        let lacks = if !self.markers.load(Ordering::Relaxed) {
+            "-limit_marker_ttl".to_owned()
+        } else if !max_age.is_zero() && max_age < ttl {
+            // The lifetime of a message is no longer than that of all.
+            format!("a -ttl of {} or more, or without one", ttl.as_millis())
+        } else {
+            return None;
+        };
+        Some(Error::new(Kind::NotSupported, format!("{what} needs a bucket with {lacks}")))
     }
 
     /// The error of a write with a lifetime in the words of a bucket.
@@ -98,21 +116,16 @@ impl Store {
         }
     }
 
-    /// That what expires in the bucket leaves a marker behind, for what is called `what`.
+    /// That the bucket keeps what has a lifetime for so long, and that what expires leaves a marker behind, for
+    /// what is called `what`.
     ///
     /// # Errors
     /// `ErrNotSupported`.
-    pub async fn check_markers(&self, what: &str) -> Result<()> {
-        if !self.abilities.markers.load(Ordering::Relaxed) {
+    pub async fn check_keeps(&self, what: &str, ttl: Duration) -> Result<()> {
+        if self.abilities.refuses(what, ttl).is_some() {
             self.ask_abilities().await?;
         }
-        match self.abilities.markers.load(Ordering::Relaxed) {
-            true => Ok(()),
-            false => {
-                let text = format!("{what} needs a bucket with -limit_marker_ttl");
-                Err(Error::new(Kind::NotSupported, text))
-            }
-        }
+        self.abilities.refuses(what, ttl).map_or(Ok(()), Err)
     }
 
     /// That the stream takes atomic batches.

@@ -151,20 +151,25 @@ impl Keeper {
         Ok(other.map_or(Leader::Nobody, |value| Leader::Other(value.to_vec())))
     }
 
-    /// Has the key have another value.
-    pub fn change(&self, out: Outgoing, stored: Promise<()>) {
+    /// Has the key have another value. Returns its version: of several that are on their way the last one stays.
+    pub fn change(&self, out: Outgoing, stored: Promise<()>) -> u64 {
         let mut driver = match self.driver() {
             Ok(driver) => driver,
-            Err(error) => return stored.complete(Err(error)),
+            Err(error) => {
+                stored.complete(Err(error));
+                return 0;
+            }
         };
         if !driver.machine.is_valid(Instant::now()) {
-            return stored.complete(Err(lost()));
+            stored.complete(Err(lost()));
+            return 0;
         }
         driver.wanted.out = out.clone();
         // Before it is written, which may be answered at once.
         let version = driver.machine.version() + 1;
         driver.changes.push((version, out, stored));
         driver.input(|machine, now, out| machine.change(version, now, out));
+        version
     }
 
     /// Gives the key back; whether it was ours until then.
@@ -218,11 +223,11 @@ async fn run(driver: Arc<Mutex<Driver>>, number: u64, mut state: watch::Receiver
     let _end = CloseOnDrop(driver.clone(), number);
     let wake = lock(&driver).wake.clone();
     if number == 0 {
-        let (store, what) = {
+        let (store, what, ttl) = {
             let driver = lock(&driver);
-            (driver.wanted.store.clone(), driver.wanted.what)
+            (driver.wanted.store.clone(), driver.wanted.what, driver.wanted.ttl)
         };
-        if let Err(error) = store.check_markers(what).await {
+        if let Err(error) = store.check_keeps(what, ttl).await {
             return lock(&driver).input(|machine, now, out| machine.refuse(error, now, out));
         }
     }

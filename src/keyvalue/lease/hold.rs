@@ -94,10 +94,19 @@ impl Hold {
         }
     }
 
+    /// Its end, if its time is over. To be asked before anything else is done with it: what was not valid for
+    /// a moment is lost, whatever is heard afterwards, since somebody may have seen it.
+    pub fn expired(&self, now: Instant) -> Option<End> {
+        let over = now >= self.valid_until && !matches!(self.ending, Ending::Sent(_));
+        over.then(|| self.lost(Reason::Expired))
+    }
+
+    /// The numbers of the writes that are on their way.
+    pub fn under_way(&self) -> Vec<u64> {
+        self.attempts.iter().map(|attempt| attempt.number).collect()
+    }
+
     pub fn tick(&mut self, turn: &mut Turn<'_>) -> Option<End> {
-        if turn.now >= self.valid_until && !matches!(self.ending, Ending::Sent(_)) {
-            return Some(self.lost(Reason::Expired));
-        }
         if self.ending == Ending::No && turn.now >= self.renew_at {
             self.renew(turn);
         }
@@ -162,14 +171,10 @@ impl Hold {
                 Kind::BucketNotFound | Kind::StreamNotFound => {
                     return Some(self.lost(Reason::BucketDeleted));
                 }
-                // The next one is due before long.
+                // The next one is due before long, but a value is not waited for in vain.
                 kind => {
-                    let refused = attempt.version > self.stored && kind != Kind::Timeout;
-                    if refused {
+                    if attempt.version > self.stored && kind != Kind::Timeout {
                         self.keep(attempt.version, error, turn);
-                    }
-                    if self.ending == Ending::No && !refused {
-                        return None;
                     }
                 }
             },
@@ -192,6 +197,8 @@ impl Hold {
         if self.wanted == refused {
             self.wanted = self.stored;
         }
+        // It has not renewed anything.
+        self.renew_at = self.renew_at.min(self.valid_until - self.ttl + self.ttl / WRITES);
         turn.unstored(refused, error);
     }
 

@@ -68,8 +68,9 @@ impl Run {
         self
     }
 
-    fn change(&mut self, version: u64) {
+    fn change(&mut self, version: u64) -> &mut Run {
         self.machine.change(version, self.now, &mut self.out);
+        self
     }
 
     pub fn end_of_data(&mut self) -> &mut Run {
@@ -172,11 +173,73 @@ fn expired_without_answers() {
     assert_eq!(run.due(), Some(3000));
     run.at(3000).tick();
     assert_eq!(run.take(), [lost(Reason::Expired)]);
-    assert!(run.machine.is_over());
+    assert!(!run.valid() && run.machine.hold().is_none());
     assert_eq!(run.machine.token(), 10);
-    // What comes now is nobody's.
-    run.written(2, Ok(11)).written(3, conflict(11));
-    assert!(run.take().is_empty());
+    // Nobody has it any more.
+    run.written(2, failed(ErrorKind::Timeout)).written(3, failed(ErrorKind::Timeout));
+    assert!(run.take().is_empty() && run.machine.is_over());
+}
+
+#[test]
+fn what_was_not_valid_once_never_is_again() {
+    // A process that stood still: answers come before the clock is looked at.
+    let late: [fn(&mut Run) -> &mut Run; 6] = [
+        |run| run.written(2, Ok(11)),
+        |run| run.looked(4, Ok(ours(11, 2))),
+        |run| run.seen(ours(11, 2)),
+        |run| run.disconnected().connected(2),
+        |run| run.change(1),
+        |run| run.release(),
+    ];
+    for late in late {
+        let mut run = Run::holding();
+        run.at(1000).tick();
+        run.at(2000).tick();
+        run.at(2001).written(3, conflict(11));
+        run.take();
+        run.at(3000);
+        assert!(!run.valid());
+        late(&mut run);
+        let told = run.take();
+        assert_eq!(told.first(), Some(&lost(Reason::Expired)), "{told:?}");
+        run.at(3001).written(2, Ok(11));
+        assert!(!run.valid());
+    }
+}
+
+#[test]
+fn what_is_stored_too_late_is_given_back() {
+    let mut run = Run::holding();
+    run.at(1000).tick();
+    run.at(2000).tick();
+    run.at(3000).tick().take();
+    run.at(3001).written(2, conflict(12));
+    assert!(run.take().is_empty() && !run.machine.is_over());
+    run.written(3, Ok(13));
+    assert_eq!(run.take(), [Action::Delete { number: 4, expected: 13 }]);
+    assert_eq!(run.due(), None);
+    run.written(4, Ok(14));
+    assert!(run.take().is_empty() && run.machine.is_over());
+
+    // Somebody else has it.
+    let mut run = Run::holding();
+    run.at(2900).tick();
+    run.at(3000).tick().take();
+    run.written(2, conflict(12));
+    assert!(run.take().is_empty() && run.machine.is_over());
+
+    // Without a connection nothing can be done, nor over another one.
+    for offline in [true, false] {
+        let mut run = Run::holding();
+        run.at(1000).tick();
+        if offline {
+            run.disconnected().at(3000).tick();
+        } else {
+            run.at(3000).tick().disconnected().connected(2);
+        }
+        assert_eq!(run.take()[1..], [lost(Reason::Expired)]);
+        assert!(run.machine.is_over());
+    }
 }
 
 #[test]
@@ -350,11 +413,45 @@ fn a_value_that_is_refused_does_not_cost_the_key() {
     assert_eq!(run.take(), [Action::Write { number: 3, expected: 10 }]);
     run.written(3, Ok(11));
     assert!(run.take().is_empty() && run.valid());
-    // It may be stored: the next one tells.
+    // It may be stored: the next one tells, and does not wait for its time.
     run.at(1200).change(2);
-    run.take();
-    run.written(4, failed(ErrorKind::Timeout));
-    assert!(run.take().is_empty());
+    assert_eq!(run.take(), [Action::Write { number: 4, expected: 11 }]);
+    run.at(1300).written(4, failed(ErrorKind::Timeout));
+    assert_eq!(run.take(), [Action::Write { number: 5, expected: 11 }]);
+    run.written(5, conflict(12));
+    assert_eq!(run.take(), [Action::Look { number: 6 }]);
+    run.looked(6, Ok(ours(12, 4)));
+    assert_eq!(run.take(), [Action::Write { number: 7, expected: 12 }]);
+}
+
+#[test]
+fn a_value_that_waits_behind_a_renewal_that_fails() {
+    let mut run = Run::holding();
+    run.at(1000).tick();
+    run.at(1001).change(1);
+    assert_eq!(run.take(), [Action::Write { number: 2, expected: 10 }]);
+    run.at(1002).written(2, failed(ErrorKind::Permissions));
+    assert_eq!(run.take(), [Action::Write { number: 3, expected: 10 }]);
+    run.at(1003).written(3, failed(ErrorKind::Permissions));
+    assert!(matches!(run.take()[..], [Action::Tell(Event::Unstored(1, _))]));
+}
+
+#[test]
+fn values_that_are_refused_again_and_again_do_not_put_off_the_renewal() {
+    let mut run = Run::holding();
+    for n in 1..20 {
+        run.at(n * 100).change(n);
+        let Some(Action::Write { number, .. }) = run.take().pop() else { panic!() };
+        run.written(number, failed(ErrorKind::JsResponse));
+        run.take();
+        assert_eq!(run.due().map(|due| due.max(n * 100)), Some((n * 100).max(1000)), "{n}");
+        if n * 100 >= 1000 {
+            run.tick();
+            assert!(matches!(run.take()[..], [Action::Write { expected: 10, .. }]));
+            return;
+        }
+    }
+    panic!("never renewed");
 }
 
 #[test]

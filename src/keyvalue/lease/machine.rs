@@ -8,6 +8,8 @@
 //!          ▼                         ▼
 //!        Leaving ────────────────▶ Over
 //! ```
+//! A hold whose time is over is lost before anything else is looked at.
+//!
 //! What is written is numbered, and so is each reading and each watch: answers that name an older one are ignored.
 
 use super::action::{Action, Event, Kind, Turn};
@@ -21,8 +23,8 @@ use std::time::{Duration, Instant};
 pub(super) enum Phase {
     Claiming(Claim),
     Holding(Hold),
-    /// Given up while this write was on its way: what it takes is given back.
-    LeavingClaim(u64),
+    /// Given up while these writes were on their way: what they have stored is given back.
+    LeavingWrites(Vec<u64>),
     /// The deletion of this number is on its way, and nobody waits for it.
     Leaving(u64),
     Over,
@@ -139,7 +141,9 @@ impl Machine {
     // ---------------------------------------------------------------------------------- inputs
 
     pub fn connection(&mut self, state: ConnState, now: Instant, out: &mut Vec<Action>) {
+        let known = self.connected.then_some(self.generation);
         let generation = match state {
+            ConnState::Connected(generation) if known == Some(generation) => return,
             ConnState::Connected(generation) => generation,
             ConnState::Disconnected => {
                 self.connected = false;
@@ -147,9 +151,8 @@ impl Machine {
             }
             ConnState::Closed => return self.closed(now, out),
         };
-        if self.connected && generation == self.generation {
-            return;
-        }
+        self.connected = false;
+        self.expire(now, out);
         (self.connected, self.generation) = (true, generation);
         let mut turn = turn!(self, now, out);
         match &mut self.phase {
@@ -162,12 +165,19 @@ impl Machine {
                 self.ended(end, now, out);
             }
             // The answer has gone with the old connection.
-            Phase::LeavingClaim(_) | Phase::Leaving(_) => self.over(now, out),
+            Phase::LeavingWrites(_) | Phase::Leaving(_) => self.over(now, out),
             Phase::Over => {}
         }
     }
 
+    /// Ends a hold whose time is over.
+    fn expire(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let end = self.hold().and_then(|hold| hold.expired(now));
+        self.ended(end, now, out);
+    }
+
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.expire(now, out);
         let mut turn = turn!(self, now, out);
         match &mut self.phase {
             Phase::Claiming(_) if self.deadline.is_some_and(|deadline| now >= deadline) => {
@@ -195,6 +205,7 @@ impl Machine {
         now: Instant,
         out: &mut Vec<Action>,
     ) {
+        self.expire(now, out);
         let mut turn = turn!(self, now, out);
         match &mut self.phase {
             Phase::Claiming(claim) => {
@@ -205,10 +216,17 @@ impl Machine {
                 let end = hold.written(number, outcome, &mut turn);
                 self.ended(end, now, out);
             }
-            Phase::LeavingClaim(last) if *last == number => match outcome {
-                Ok(revision) => self.phase = Phase::Leaving(turn.delete(revision)),
-                Err(_) => self.over(now, out),
-            },
+            Phase::LeavingWrites(numbers) => {
+                let before = numbers.len();
+                numbers.retain(|known| *known != number);
+                match outcome {
+                    Ok(revision) if numbers.len() < before => {
+                        self.phase = Phase::Leaving(turn.delete(revision));
+                    }
+                    _ if numbers.is_empty() => self.over(now, out),
+                    _ => {}
+                }
+            }
             Phase::Leaving(last) if *last == number => self.over(now, out),
             _ => {}
         }
@@ -216,6 +234,7 @@ impl Machine {
 
     /// The answer to `Look`.
     pub fn looked(&mut self, number: u64, seen: Result<Seen>, now: Instant, out: &mut Vec<Action>) {
+        self.expire(now, out);
         let mut turn = turn!(self, now, out);
         match &mut self.phase {
             Phase::Claiming(claim) => {
@@ -281,6 +300,7 @@ impl Machine {
 
     /// What the watch of the key tells.
     pub fn seen(&mut self, seen: &Seen, now: Instant, out: &mut Vec<Action>) {
+        self.expire(now, out);
         // A reading was quicker.
         if seen.revision != 0 && seen.revision < self.known.revision() {
             return;
@@ -333,6 +353,7 @@ impl Machine {
     /// The value is another one.
     pub fn change(&mut self, version: u64, now: Instant, out: &mut Vec<Action>) {
         self.version = version;
+        self.expire(now, out);
         let mut turn = turn!(self, now, out);
         if let Phase::Holding(hold) = &mut self.phase {
             hold.change(version, &mut turn);
@@ -341,6 +362,7 @@ impl Machine {
 
     /// Gives the key back. A candidate stays one.
     pub fn release(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.expire(now, out);
         let mut turn = turn!(self, now, out);
         if let Phase::Holding(hold) = &mut self.phase {
             let end = hold.release(&mut turn);

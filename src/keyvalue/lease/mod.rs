@@ -9,6 +9,7 @@
 //! | `driver`, `perform` | do and decide nothing, on the runtime thread; the handle |
 //! | `observer` | the driver's watch of its key |
 //! | `options` | what the commands have in common |
+//! | `owner` | what both objects have in common
 //! | `object` | `$kv lease`, `$kv lock`, and `nats::kv_lease` |
 //! | `election` | `$kv elect`, and `nats::kv_election` |
 //!
@@ -26,6 +27,7 @@ mod object;
 mod observer;
 mod options;
 mod outcome;
+mod owner;
 mod perform;
 mod seen;
 

@@ -53,6 +53,21 @@ struct Candidate {
     /// The process stands still until then.
     stopped_until: u64,
     waiting: VecDeque<Mail>,
+    /// The last token that was seen to be valid, and that it is not any more.
+    looked: Option<(u64, bool)>,
+}
+
+impl Candidate {
+    /// What its program sees: who is not the leader any more is not with the same token again.
+    fn look(&mut self, now: Instant) {
+        if self.machine.is_valid(now) {
+            let token = self.machine.token();
+            assert_ne!(self.looked, Some((token, true)), "valid again");
+            self.looked = Some((token, false));
+        } else if let Some((_, ended)) = &mut self.looked {
+            *ended = true;
+        }
+    }
 }
 
 struct World {
@@ -80,6 +95,7 @@ impl World {
             watching: false,
             stopped_until: 0,
             waiting: VecDeque::new(),
+            looked: None,
         };
         World {
             random: Random::new(seed),
@@ -134,6 +150,10 @@ impl World {
                         who,
                         Mail::Write { from: who, number, expected, delete: false },
                     );
+                    // The answer may be what it meets when it goes on.
+                    if !self.calm && self.random.below(30) == 0 {
+                        self.candidates[who].stopped_until = self.now + self.random.below(2 * TTL);
+                    }
                 }
                 Action::Delete { number, expected } => {
                     self.post(None, who, Mail::Write { from: who, number, expected, delete: true });
@@ -297,10 +317,13 @@ impl World {
             } else if !self.candidates[who].connected && (calm || self.random.below(100) == 0) {
                 self.connect(who);
             }
+            // Its own thread may be the first to go on.
+            let now = self.at(self.now);
+            self.candidates[who].look(now);
             while let Some(mail) = self.candidates[who].waiting.pop_front() {
                 self.take(who, mail);
             }
-            let now = self.at(self.now);
+            self.candidates[who].look(now);
             if self.candidates[who].machine.due().is_some_and(|due| due <= now) {
                 self.input(who, |machine, now, out| machine.tick(now, out));
             }

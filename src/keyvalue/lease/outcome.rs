@@ -39,6 +39,7 @@ impl Machine {
     pub(super) fn ended(&mut self, end: Option<End>, now: Instant, out: &mut Vec<Action>) {
         let Some(end) = end else { return };
         let again = self.kind == Kind::Forever && !self.leaving;
+        let under_way = self.hold().map(Hold::under_way).unwrap_or_default();
         let mut turn = turn!(self, now, out);
         let mut not_before = None;
         match end {
@@ -53,7 +54,7 @@ impl Machine {
             }
         }
         if !again {
-            return self.over(now, out);
+            return self.leave_writes(under_way, now, out);
         }
         let mut claim = Claim::new(self.kind, self.ttl, not_before);
         let outcome = claim.consider(&self.known, &mut turn);
@@ -67,13 +68,16 @@ impl Machine {
             Phase::Claiming(claim) => claim.under_way(),
             _ => None,
         };
-        match under_way {
-            Some(number) if self.connected => {
-                turn!(self, now, out).unwatch();
-                self.phase = Phase::LeavingClaim(number);
-            }
-            _ => self.over(now, out),
+        self.leave_writes(under_way.into_iter().collect(), now, out);
+    }
+
+    /// Nobody wants the key any more, which these writes may have stored all the same.
+    fn leave_writes(&mut self, under_way: Vec<u64>, now: Instant, out: &mut Vec<Action>) {
+        if under_way.is_empty() || !self.connected {
+            return self.over(now, out);
         }
+        turn!(self, now, out).unwatch();
+        self.phase = Phase::LeavingWrites(under_way);
     }
 
     pub(super) fn over(&mut self, now: Instant, out: &mut Vec<Action>) {

@@ -1,6 +1,6 @@
 //! What becomes of the machine's actions.
 
-use super::action::{Action, Event, Kind};
+use super::action::{Action, Event, Kind, Reason};
 use super::driver::{Driver, Unsent, lost};
 use super::observer::KeyObserver;
 use super::seen::{Seen, WRITER};
@@ -162,7 +162,13 @@ impl Driver {
                 }
                 return;
             }
-            Event::Lost(_) => self.forsake(),
+            // Follows from what is told next.
+            Event::Lost(Reason::Resigned) => {}
+            Event::Lost(_) => {
+                self.forsake();
+                // Too late: its time was over.
+                self.releases.drain(..).for_each(|promise| promise.complete(Ok(false)));
+            }
             Event::Acquired(_) | Event::Led(_) => {}
         }
         self.events.send(event);
