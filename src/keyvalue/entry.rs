@@ -3,12 +3,17 @@
 use serde_json::Value;
 
 use super::bucket::Bucket;
-use super::headers::{EntryHeaders, HeaderSource};
+use super::headers::{EntryHeaders, HeaderSource, is_reserved};
 use super::lifetime::{self, Lifetime};
 use crate::error::{Error, Kind, Result};
+use crate::jetstream::messages::direct;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::stored::StoredMessage;
 use crate::rfc3339;
+use crate::transport::Message;
+
+const OPERATION: &str = "KV-Operation";
+const REASON: &str = "Nats-Marker-Reason";
 
 /// What an entry did to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +40,15 @@ impl Operation {
     /// Reads the headers of an entry. The server's own markers, left behind by limits and by TTLs,
     /// have a reason in place of an operation.
     pub fn of(headers: &(impl HeaderSource + ?Sized)) -> Self {
-        match headers.first("KV-Operation") {
+        Operation::said(headers.first(OPERATION), || headers.first(REASON))
+    }
+
+    fn said<'a>(operation: Option<&str>, reason: impl FnOnce() -> Option<&'a str>) -> Self {
+        match operation {
             Some("DEL") => Operation::Delete,
             Some("PURGE") => Operation::Purge,
             Some(_) => Operation::Put,
-            None => match headers.first("Nats-Marker-Reason") {
+            None => match reason() {
                 Some("MaxAge" | "Purge") => Operation::Purge,
                 Some("Remove") => Operation::Delete,
                 _ => Operation::Put,
@@ -133,6 +142,37 @@ impl Entry {
             .map_err(|_| malformed(format!("Invalid sequence in direct get reply: {sequence}")))?;
         let created_ms = created(needed("Nats-Time-Stamp")?)?;
         Ok(Entry { revision, created_ms, ..Entry::read(key, payload, headers) })
+    }
+
+    /// From one of the replies to a direct get for many keys. Its headers are looked at once.
+    pub fn from_reply(bucket: &Bucket, reply: &Message) -> Result<Self> {
+        let [mut subject, mut sequence, mut time] = [None; 3];
+        let [mut operation, mut reason, mut lives] = [None; 3];
+        let mut more = false;
+        for (name, mut values) in reply.headers() {
+            match name {
+                // The server's are the last ones.
+                direct::SUBJECT => subject = values.next_back(),
+                direct::SEQUENCE => sequence = values.next_back(),
+                direct::TIME => time = values.next_back(),
+                OPERATION => operation = values.next(),
+                REASON => reason = values.next(),
+                lifetime::HEADER => lives = values.next(),
+                _ => more |= !is_reserved(name),
+            }
+        }
+        let subject = direct::needed(subject, direct::SUBJECT)?;
+        let key = bucket
+            .key_of(subject)
+            .ok_or_else(|| malformed(format!("Reply of another bucket: {subject}")))?;
+        let operation = Operation::said(operation, || reason);
+        Ok(Entry {
+            revision: direct::sequence(direct::needed(sequence, direct::SEQUENCE)?)?,
+            created_ms: created(direct::needed(time, direct::TIME)?)?,
+            lifetime: lives.and_then(Lifetime::of_header),
+            headers: if more { EntryHeaders::of(reply) } else { None },
+            ..Entry::new(key, reply.payload(), operation)
+        })
     }
 
     /// From the reply to a `STREAM.MSG.GET` request.

@@ -62,7 +62,7 @@ impl HeaderSource for [(&str, &str)] {
 }
 
 /// What servers and bucket clients say by headers. Some servers compare names without case.
-fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     let begins = |prefix: &str| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };

@@ -77,7 +77,21 @@ pub fn check_filter(pattern: &str) -> Result<()> {
     Err(Error { api: Some((500, 10052)), ..Error::new(Kind::JsResponse, message) })
 }
 
+/// Whether it has nothing but tokens of the characters that keys of ours have.
+pub fn is_plain(pattern: &str) -> bool {
+    let mut before = b'.';
+    pattern.bytes().all(|byte| {
+        let fits = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/' | b'=');
+        let fits = fits || byte == b'.' && before != b'.';
+        before = byte;
+        fits
+    }) && before != b'.'
+}
+
 fn refused_by_servers(pattern: &str) -> Option<String> {
+    if is_plain(pattern) {
+        return None;
+    }
     if pattern.is_empty() {
         return Some("is empty".to_owned());
     }
@@ -144,6 +158,16 @@ mod tests {
         for key in ["a:b", "gr\u{fc}n", "x*y", "{a}", "\"q\"", "_kv", "a b"] {
             let foreign = if key == "a b" { Err(invalid_key(key)) } else { Ok(KeyOrigin::Foreign) };
             assert_eq!(origin_of(key), foreign, "{key}");
+        }
+    }
+
+    #[test]
+    fn plain_keys() {
+        for key in ["a", "a.b", "-", "_.9.Z", "a/b="] {
+            assert!(is_plain(key), "{key}");
+        }
+        for key in ["", ".", ".a", "a.", "a..b", "a b", "a:b", "*", "a.>", "\u{e9}", "a\n"] {
+            assert!(!is_plain(key), "{key}");
         }
     }
 

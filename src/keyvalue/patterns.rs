@@ -26,16 +26,21 @@ pub fn patterns_of(interp: Interp<'_>, word: &Obj) -> Result<Vec<String>> {
 
 /// Leaves out what others match as well: servers refuse filters that are the same in part.
 pub fn without_covered(mut patterns: Vec<String>) -> Vec<String> {
-    let mut known = HashSet::new();
-    patterns.retain(|pattern| known.insert(pattern.clone()));
+    let mut known = HashSet::with_capacity(patterns.len());
+    let first: Vec<bool> = patterns.iter().map(|pattern| known.insert(pattern.as_str())).collect();
+    let mut first = first.into_iter();
+    patterns.retain(|_| first.next().unwrap_or(false));
     let wide: Vec<String> = patterns.iter().filter(|pattern| is_wide(pattern)).cloned().collect();
+    if wide.is_empty() {
+        return patterns;
+    }
     patterns.retain(|pattern| !wide.iter().any(|wide| wide != pattern && covers(wide, pattern)));
     patterns
 }
 
 /// Whether it has a wildcard.
 pub fn is_wide(pattern: &str) -> bool {
-    pattern.split('.').any(|token| matches!(token, "*" | ">"))
+    pattern.contains(['*', '>']) && pattern.split('.').any(|token| matches!(token, "*" | ">"))
 }
 
 /// Whether everything that `narrow` matches is matched by `wide`.

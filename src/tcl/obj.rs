@@ -294,7 +294,11 @@ impl Dict {
     }
 
     pub fn put(&mut self, key: &str, value: &Obj) {
-        let key = Obj::new(key);
+        self.put_by(&Obj::new(key), value);
+    }
+
+    /// [`Dict::put`] under a key that is a value already.
+    pub fn put_by(&mut self, key: &Obj, value: &Obj) {
         // SAFETY: an unshared dict; without an interpreter an error only returns a code.
         unsafe { stubs::dict_obj_put(ptr::null_mut(), self.0.raw(), key.raw(), value.raw()) };
     }

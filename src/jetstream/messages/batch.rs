@@ -1,5 +1,6 @@
 //! Messages of a stream, one behind the other.
 
+use super::direct::AsStored;
 use super::page::{self, End, page};
 use crate::error::{Kind, Result};
 use crate::jetstream::api::{Api, Op};
@@ -63,7 +64,7 @@ pub async fn gather(api: Api, stream: String, batch: Batch) -> Result<Vec<Stored
         }
         question.insert("batch".into(), left.into());
         question.insert("max_bytes".into(), room.into());
-        match page(&api, &stream, &question.into(), &mut found).await? {
+        match page(&AsStored, &api, &stream, Value::from(question).to_string(), &mut found).await? {
             End::Whole { pending: 1.., .. } if batch.bytes.is_none() => {}
             // Of a batch it is said so that there is nothing more.
             End::Whole { .. } | End::Nothing | End::Torn => return Ok(found),

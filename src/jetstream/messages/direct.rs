@@ -6,9 +6,9 @@ use crate::jetstream::stored::StoredMessage;
 use crate::schema;
 use crate::transport::{Message, PackedMessage, RequestError, RequestResult};
 
-const SUBJECT: &str = "Nats-Subject";
-const SEQUENCE: &str = "Nats-Sequence";
-const TIME: &str = "Nats-Time-Stamp";
+pub const SUBJECT: &str = "Nats-Subject";
+pub const SEQUENCE: &str = "Nats-Sequence";
+pub const TIME: &str = "Nats-Time-Stamp";
 const STREAM: &str = "Nats-Stream";
 /// In batches.
 const PENDING: &str = "Nats-Num-Pending";
@@ -63,9 +63,42 @@ pub fn refusal(reply: &Message) -> Option<Error> {
     })
 }
 
+/// What is made of the messages that come.
+pub trait Form: Clone + Send + 'static {
+    type Item: Send;
+
+    /// From the message itself, with the headers that the server adds.
+    fn of_reply(&self, reply: &Message) -> Result<Self::Item>;
+
+    /// From one that had to be asked for as JSON.
+    fn of_stored(&self, stored: StoredMessage) -> Result<Self::Item>;
+
+    fn seq(item: &Self::Item) -> u64;
+}
+
+/// Messages as they are stored.
+#[derive(Clone)]
+pub struct AsStored;
+
+impl Form for AsStored {
+    type Item = StoredMessage;
+
+    fn of_reply(&self, reply: &Message) -> Result<StoredMessage> {
+        message(reply, &[PENDING, PREVIOUS])
+    }
+
+    fn of_stored(&self, stored: StoredMessage) -> Result<StoredMessage> {
+        Ok(stored)
+    }
+
+    fn seq(item: &StoredMessage) -> u64 {
+        item.seq
+    }
+}
+
 /// One of several replies.
-pub enum Part {
-    Message(StoredMessage),
+pub enum Part<T> {
+    Message(T),
     /// The last one: how many messages are left behind it, and the end of the snapshot that they are
     /// part of.
     End {
@@ -79,13 +112,14 @@ pub enum Part {
 }
 
 /// Reads one of several replies.
-pub fn part(subject: &str, result: RequestResult) -> Result<Part> {
+pub fn part<F: Form>(form: &F, subject: &str, result: RequestResult) -> Result<Part<F::Item>> {
     let reply = received(subject, result)?;
-    if is_message(&reply) {
-        if reply.header(PENDING).is_none() {
+    // What has no status must be one.
+    if reply.status().is_none() || is_message(&reply) {
+        if reply.header(PENDING).is_none() && is_message(&reply) {
             return Err(schema::too_old("a batch of messages", (2, 11, 0)));
         }
-        return message(&reply, &[PENDING, PREVIOUS]).map(Part::Message);
+        return form.of_reply(&reply).map(Part::Message);
     }
     let number = |name| reply.header(name).and_then(|text| text.trim().parse().ok());
     match reply.status() {
@@ -124,20 +158,27 @@ fn message(reply: &Message, more: &[&str]) -> Result<StoredMessage> {
     }
     // The engine forgets their order. The sort keeps that of the values of a name.
     headers.sort_by_key(|(name, _)| *name);
-    let needed = |value, name: &str| {
-        let missing = || malformed(format!("Direct get reply without {name}"));
-        Option::ok_or_else(value, missing)
-    };
-    let number: &str = needed(seq, SEQUENCE)?;
     Ok(StoredMessage {
         subject: needed(subject, SUBJECT)?.to_owned(),
-        seq: number
-            .parse()
-            .map_err(|_| malformed(format!("Invalid sequence in direct get reply: {number}")))?,
+        seq: sequence(needed(seq, SEQUENCE)?)?,
         time: needed(time, TIME)?.to_owned(),
         data: reply.payload().to_vec(),
         headers: headers.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
     })
+}
+
+/// The number of a message.
+///
+/// # Errors
+/// `ErrProtocol`.
+pub fn sequence(text: &str) -> Result<u64> {
+    let invalid = || malformed(format!("Invalid sequence in direct get reply: {text}"));
+    text.parse().map_err(|_| invalid())
+}
+
+/// What a message from a stream must have.
+pub fn needed<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str> {
+    value.ok_or_else(|| malformed(format!("Direct get reply without {name}")))
 }
 
 fn malformed(text: String) -> Error {

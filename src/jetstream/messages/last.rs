@@ -1,11 +1,13 @@
 //! The last messages of many subjects: one snapshot, however many requests it takes.
 
+use super::direct::{AsStored, Form};
 use super::page::{self, End, page};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::stored::StoredMessage;
 use crate::jetstream::unreadable::Unreadable;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// How many subjects one request may name, so that a server which answers for 1024 subjects answers if
@@ -28,10 +30,9 @@ pub enum UpTo {
 }
 
 /// What was gathered.
-#[derive(Default)]
-pub struct Gathered {
+pub struct Gathered<T> {
     /// In the order of the stream.
-    pub messages: Vec<StoredMessage>,
+    pub messages: Vec<T>,
     /// It took more than one request. A message of the snapshot that was replaced between two of them
     /// may be missing then.
     pub in_steps: bool,
@@ -44,21 +45,22 @@ pub async fn gather(
     subjects: Vec<String>,
     up_to: UpTo,
 ) -> Result<Vec<StoredMessage>> {
-    Ok(gather_in_steps(&api, &stream, &subjects, up_to).await?.messages)
+    Ok(gather_in_steps(&AsStored, &api, &stream, &subjects, up_to).await?.messages)
 }
 
 /// [`gather`], which tells how it went.
-pub async fn gather_in_steps(
+pub async fn gather_in_steps<F: Form>(
+    form: &F,
     api: &Api,
     stream: &str,
     subjects: &[String],
     up_to: UpTo,
-) -> Result<Gathered> {
+) -> Result<Gathered<F::Item>> {
     if matches!(up_to, UpTo::Seq(0)) {
         // Before anything was; a server would take it for no limit.
-        return Ok(Gathered::default());
+        return Ok(Gathered { messages: Vec::new(), in_steps: false });
     }
-    let mut gathering = Gathering { api, stream, up_to, found: Vec::new(), requests: 0 };
+    let mut gathering = Gathering { form, api, stream, up_to, found: Vec::new(), requests: 0 };
     let parts = parts(subjects);
     let mut early = Vec::new();
     for part in &parts {
@@ -75,8 +77,8 @@ pub async fn gather_in_steps(
         }
     }
     let Gathering { mut found, requests, .. } = gathering;
-    found.sort_by_key(|message| message.seq);
-    found.dedup_by_key(|message| message.seq);
+    found.sort_by_key(F::seq);
+    found.dedup_by_key(|message| F::seq(message));
     Ok(Gathered { messages: found, in_steps: requests > 1 })
 }
 
@@ -96,15 +98,16 @@ fn parts(subjects: &[String]) -> Vec<&[String]> {
 }
 
 /// What is being gathered.
-struct Gathering<'a> {
+struct Gathering<'a, F: Form> {
+    form: &'a F,
     api: &'a Api,
     stream: &'a str,
     up_to: UpTo,
-    found: Vec<StoredMessage>,
+    found: Vec<F::Item>,
     requests: u32,
 }
 
-impl Gathering<'_> {
+impl<F: Form> Gathering<'_, F> {
     /// Where the snapshot ends is known.
     fn ends_at_seq(&self) -> bool {
         matches!(self.up_to, UpTo::Seq(_))
@@ -149,7 +152,7 @@ impl Gathering<'_> {
         loop {
             self.requests += 1;
             let question = question(subjects, next, &self.up_to);
-            match page(self.api, self.stream, &question, &mut self.found).await? {
+            match page(self.form, self.api, self.stream, question, &mut self.found).await? {
                 End::Nothing => return Ok(()),
                 End::Torn => {
                     torn += 1;
@@ -176,7 +179,7 @@ impl Gathering<'_> {
                     }
                 }
                 End::Interrupted => {
-                    let position = self.last_since(before).map_or(0, |last| last.seq);
+                    let position = self.last_since(before).map_or(0, F::seq);
                     unreadable.connection_lost(position);
                     if unreadable.is_next(position) {
                         self.found.truncate(before);
@@ -186,11 +189,11 @@ impl Gathering<'_> {
                     self.interrupted(before);
                 }
             }
-            next = self.last_since(before).map(|last| last.seq.saturating_add(1));
+            next = self.last_since(before).map(|last| F::seq(last).saturating_add(1));
         }
     }
 
-    fn last_since(&self, before: usize) -> Option<&StoredMessage> {
+    fn last_since(&self, before: usize) -> Option<&F::Item> {
         self.found.get(before..).and_then(<[_]>::last)
     }
 
@@ -236,11 +239,11 @@ impl Gathering<'_> {
                 Err(error) => return Err(error),
             };
             if message.seq <= limit {
-                self.found.push(message);
+                self.found.push(self.form.of_stored(message)?);
                 continue;
             }
             let before = question(std::slice::from_ref(name), None, &UpTo::Seq(limit));
-            if let End::Interrupted = page(api, stream, &before, &mut self.found).await? {
+            if let End::Interrupted = page(self.form, api, stream, before, &mut self.found).await? {
                 return Err(unreadable(stream));
             }
         }
@@ -277,17 +280,27 @@ async fn names(
     Ok((names, end))
 }
 
-fn question(subjects: &[String], next: Option<u64>, up_to: &UpTo) -> Value {
-    let mut question = Map::new();
-    question.insert("multi_last".into(), subjects.into());
-    if let Some(next) = next {
-        question.insert("seq".into(), next.into());
-    }
-    match up_to {
-        UpTo::Now => {}
-        UpTo::Seq(seq) => drop(question.insert("up_to_seq".into(), (*seq).into())),
-        UpTo::Time(time) => drop(question.insert("up_to_time".into(), time.as_str().into())),
-    }
-    question.insert("max_bytes".into(), page::BYTES.into());
-    question.into()
+/// The body of the request.
+#[derive(Serialize)]
+struct Question<'a> {
+    multi_last: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to_time: Option<&'a str>,
+    max_bytes: u64,
+}
+
+fn question(subjects: &[String], next: Option<u64>, up_to: &UpTo) -> String {
+    let (up_to_seq, up_to_time) = match up_to {
+        UpTo::Now => (None, None),
+        UpTo::Seq(seq) => (Some(*seq), None),
+        UpTo::Time(time) => (None, Some(time.as_str())),
+    };
+    let max_bytes = page::BYTES;
+    let body = Question { multi_last: subjects, seq: next, up_to_seq, up_to_time, max_bytes };
+    // Texts and numbers can always be written.
+    serde_json::to_string(&body).unwrap_or_default()
 }

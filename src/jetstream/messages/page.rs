@@ -1,13 +1,11 @@
 //! A page: one direct get with many replies. They come without flow control, so a page is bounded, and
 //! many of them are one answer.
 
-use super::direct::{self, Part};
+use super::direct::{self, Form, Part};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op};
-use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::transport::{ConnState, Link, RequestId, RequestResult};
-use serde_json::Value;
 use std::future::pending;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -30,22 +28,23 @@ pub enum End {
     Interrupted,
 }
 
-struct Arrived {
-    messages: Vec<StoredMessage>,
+struct Arrived<T> {
+    messages: Vec<T>,
     last: Instant,
 }
 
 /// Asks for a page, and adds what comes to the messages. The timeout is that of silence.
-pub async fn page(
+pub async fn page<F: Form>(
+    form: &F,
     api: &Api,
     stream: &str,
-    question: &Value,
-    messages: &mut Vec<StoredMessage>,
+    question: String,
+    messages: &mut Vec<F::Item>,
 ) -> Result<End> {
     let before = messages.len();
     let taken = std::mem::take(messages);
     let arrived = Arc::new(Mutex::new(Arrived { messages: taken, last: Instant::now() }));
-    let end = ask(api, stream, question, &arrived).await;
+    let end = ask(form, api, stream, question, &arrived).await;
     *messages = std::mem::take(&mut lock(&arrived).messages);
     match end {
         // It could go on for ever.
@@ -57,19 +56,21 @@ pub async fn page(
     }
 }
 
-async fn ask(
+async fn ask<F: Form>(
+    form: &F,
     api: &Api,
     stream: &str,
-    question: &Value,
-    arrived: &Arc<Mutex<Arrived>>,
+    question: String,
+    arrived: &Arc<Mutex<Arrived<F::Item>>>,
 ) -> Result<End> {
-    let (subject, out) = api.outgoing(Op::DirectGet(stream), question.to_string().into())?;
+    let (subject, out) = api.outgoing(Op::DirectGet(stream), question.into())?;
     let mut state = api.link.connected();
     let asked_over = number(&state);
     let (tell, mut told) = oneshot::channel();
     let (mut tell, to, about) = (Some(tell), arrived.clone(), subject.clone());
+    let form = form.clone();
     let asked = api.link.request_many(out, None, move |result| {
-        let Some(end) = take(&about, result, &to) else { return ControlFlow::Continue(()) };
+        let Some(end) = take(&form, &about, result, &to) else { return ControlFlow::Continue(()) };
         // Nobody may wait for it any more.
         let _ = tell.take().map(|tell| tell.send(end));
         ControlFlow::Break(())
@@ -99,8 +100,13 @@ async fn ask(
 }
 
 /// Takes one reply; what comes out is the end.
-fn take(subject: &str, result: RequestResult, arrived: &Mutex<Arrived>) -> Option<Result<End>> {
-    match direct::part(subject, result) {
+fn take<F: Form>(
+    form: &F,
+    subject: &str,
+    result: RequestResult,
+    arrived: &Mutex<Arrived<F::Item>>,
+) -> Option<Result<End>> {
+    match direct::part(form, subject, result) {
         Ok(Part::Message(message)) => {
             let mut arrived = lock(arrived);
             arrived.messages.push(message);

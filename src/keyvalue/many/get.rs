@@ -117,12 +117,12 @@ fn mget(call: &Call<'_>) -> Result<Return> {
     if patterns.all().next().is_none() {
         return Ok(Return::Empty);
     }
-    let asked: Vec<String> = patterns.all().cloned().collect();
+    let odd = patterns.odd();
     let finish = move |_: Interp<'_>, found: crate::error::Result<Vec<Entry>>| {
         let mut found = found?;
         // To a time before all that there is, servers say what there is now.
         found.retain(|entry| entry.created_ms <= no_later_than);
-        check_found(&asked, found.is_empty())?;
+        check_found(&odd, found.is_empty())?;
         Ok(shown(&kv, &found, entries)?.into())
     };
     let this = call.data::<KeyValue>()?;
@@ -145,8 +145,8 @@ fn shown(kv: &KeyValue, found: &[Entry], entries: bool) -> crate::error::Result<
         let key = kv.codecs.key_out(&kv.js, entry.key());
         let value = kv.codecs.value_out(&kv.js, entry)?;
         match entries {
-            true => dict.put(&key.text(), &words.dict(entry, &key, &value)),
-            false => dict.put(&key.text(), &value),
+            true => dict.put_by(&key, &words.dict(entry, &key, &value)),
+            false => dict.put_by(&key, &value),
         }
     }
     Ok(dict)

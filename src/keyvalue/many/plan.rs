@@ -7,6 +7,7 @@ use crate::error::{Kind, Result};
 use crate::jetstream::api::Api;
 use crate::jetstream::ordered::OrderedConfig;
 use crate::keyvalue::entry::Entry;
+use crate::keyvalue::names::is_plain;
 use crate::keyvalue::patterns::{is_wide, share_keys, without_covered};
 use crate::keyvalue::store::Store;
 use futures_util::stream::{self, StreamExt};
@@ -31,6 +32,11 @@ impl Patterns {
 
     pub fn all(&self) -> impl Iterator<Item = &String> {
         self.keys.iter().chain(&self.wild)
+    }
+
+    /// Those that may have been meant otherwise, see `check_found`.
+    pub fn odd(&self) -> Vec<String> {
+        self.all().filter(|pattern| !is_plain(pattern)).cloned().collect()
     }
 
     /// The filters of as few consumers as possible. `several`: one may have more than one of them.

@@ -5,17 +5,42 @@
 //! than its last value, though: what was replaced meanwhile is missing then, and is read by itself.
 
 use super::plan::{Patterns, Plan, each, each_by_leader};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op};
+use crate::jetstream::messages::direct::Form;
 use crate::jetstream::messages::last::{Gathered, UpTo, gather_in_steps};
-use crate::keyvalue::bucket::not_found;
+use crate::jetstream::stored::StoredMessage;
+use crate::keyvalue::bucket::{Bucket, not_found};
 use crate::keyvalue::entry::Entry;
 use crate::keyvalue::store::Store;
+use crate::transport::Message;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long to wait before nobody is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Makes entries of what a stream answers.
+#[derive(Clone)]
+struct Entries(Arc<Bucket>);
+
+impl Form for Entries {
+    type Item = Entry;
+
+    fn of_reply(&self, reply: &Message) -> Result<Entry> {
+        Entry::from_reply(&self.0, reply)
+    }
+
+    fn of_stored(&self, stored: StoredMessage) -> Result<Entry> {
+        let entry = Entry::from_stored_watch(&self.0, &stored, true);
+        entry.ok_or_else(|| Error::new(Kind::Protocol, "Invalid stored message"))
+    }
+
+    fn seq(entry: &Entry) -> u64 {
+        entry.revision
+    }
+}
 
 /// The last entry of each key that matches, without deletions, in the order of revisions; from servers
 /// that do not answer for many keys at once. It is no snapshot.
@@ -58,10 +83,9 @@ async fn read(store: &Store, api: &Api, patterns: &Patterns, up_to: &UpTo) -> Re
     };
     let now = matches!(up_to, UpTo::Now);
     let asked = subjects(&mut patterns.all());
-    let gathered = gather_in_steps(api, &bucket.stream, &asked, up_to.clone()).await?;
-    let Gathered { messages, in_steps } = gathered;
-    let entry = |message| Entry::from_stored_watch(bucket, &message, true);
-    let mut found: Vec<Entry> = messages.into_iter().filter_map(entry).collect();
+    let form = Entries(bucket.clone());
+    let gathered = gather_in_steps(&form, api, &bucket.stream, &asked, up_to.clone()).await?;
+    let Gathered { messages: mut found, in_steps } = gathered;
     if now && in_steps {
         let names = names(api, store, patterns).await?;
         add_replaced(store, &mut found, names).await?;

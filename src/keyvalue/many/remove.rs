@@ -78,10 +78,10 @@ fn mdelete(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
     let patterns = patterns(call.interp, &kv, call.arg(0)?)?;
-    let asked: Vec<String> = patterns.all().cloned().collect();
+    let odd = patterns.odd();
     kv.check_writable()?;
     let (store, js) = (kv.store()?, kv.js.clone());
-    if asked.is_empty() {
+    if patterns.all().next().is_none() {
         return Ok(Obj::int(0).into());
     }
     let before = given.get("older_than").map(|_| limit(&given, 0));
@@ -92,7 +92,7 @@ fn mdelete(call: &Call<'_>) -> Result<Return> {
         |_| remove(store, plan, removal),
         move |interp, answers| {
             let (keys, answers) = answers?;
-            check_found(&asked, keys.is_empty())?;
+            check_found(&odd, keys.is_empty())?;
             let keys = shown(&kv, &keys);
             let outcome = Outcome { keys: &keys, answers: &answers };
             outcome.check(interp, "removed", |removed| Obj::int((*removed).into()))?;
