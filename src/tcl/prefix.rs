@@ -11,7 +11,11 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    pub fn new(words: Vec<Obj>) -> Prefix {
+    pub fn new(mut words: Vec<Obj>) -> Prefix {
+        if words.is_empty() {
+            // A command that there is not: the first argument comes from elsewhere and must not become one.
+            words.push(Obj::empty());
+        }
         Prefix { words, ready: Cell::default() }
     }
 

@@ -28,10 +28,11 @@ pub enum End {
     Interrupted,
 }
 
-struct Arrived<T> {
-    messages: Vec<T>,
-    last: Instant,
-}
+/// How often, within the timeout, it is looked whether something has come: to ask the clock at each message
+/// would take longer than to read it.
+const LOOKS: u32 = 8;
+
+type Arrived<T> = Mutex<Vec<T>>;
 
 /// Asks for a page, and adds what comes to the messages. The timeout is that of silence.
 pub async fn page<F: Form>(
@@ -43,9 +44,9 @@ pub async fn page<F: Form>(
 ) -> Result<End> {
     let before = messages.len();
     let taken = std::mem::take(messages);
-    let arrived = Arc::new(Mutex::new(Arrived { messages: taken, last: Instant::now() }));
+    let arrived = Arc::new(Mutex::new(taken));
     let end = ask(form, api, stream, question, &arrived).await;
-    *messages = std::mem::take(&mut lock(&arrived).messages);
+    *messages = std::mem::take(&mut lock(&arrived));
     match end {
         // It could go on for ever.
         Ok(End::Whole { pending: 1.., .. }) if messages.len() == before => {
@@ -61,7 +62,7 @@ async fn ask<F: Form>(
     api: &Api,
     stream: &str,
     question: String,
-    arrived: &Arc<Mutex<Arrived<F::Item>>>,
+    arrived: &Arc<Arrived<F::Item>>,
 ) -> Result<End> {
     let (subject, out) = api.outgoing(Op::DirectGet(stream), question.into())?;
     let mut state = api.link.connected();
@@ -76,11 +77,11 @@ async fn ask<F: Form>(
         ControlFlow::Break(())
     })?;
     let _asked = Asked(&api.link, asked);
+    let (mut count, mut heard) = (lock(arrived).len(), Instant::now());
     loop {
-        let deadline = api.timeout.and_then(|timeout| lock(arrived).last.checked_add(timeout));
-        let silence = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
+        let look = async {
+            match api.timeout {
+                Some(timeout) => tokio::time::sleep(timeout / LOOKS).await,
                 None => pending().await,
             }
         };
@@ -88,9 +89,11 @@ async fn ask<F: Form>(
             biased;
             end = &mut told => return end.unwrap_or_else(|_| Err(Error::connection_closed())),
             () = another(&mut state, asked_over) => return Ok(End::Interrupted),
-            () = silence => {
-                let last = lock(arrived).last;
-                if api.timeout.and_then(|timeout| last.checked_add(timeout)) <= deadline {
+            () = look => {
+                let now = lock(arrived).len();
+                if std::mem::replace(&mut count, now) != now {
+                    heard = Instant::now();
+                } else if api.timeout.is_some_and(|timeout| heard.elapsed() >= timeout) {
                     let text = format!("Request to {subject} timed out");
                     return Err(Error::new(Kind::Timeout, text));
                 }
@@ -104,13 +107,11 @@ fn take<F: Form>(
     form: &F,
     subject: &str,
     result: RequestResult,
-    arrived: &Mutex<Arrived<F::Item>>,
+    arrived: &Arrived<F::Item>,
 ) -> Option<Result<End>> {
     match direct::part(form, subject, result) {
         Ok(Part::Message(message)) => {
-            let mut arrived = lock(arrived);
-            arrived.messages.push(message);
-            arrived.last = Instant::now();
+            lock(arrived).push(message);
             None
         }
         Ok(Part::End { pending, up_to }) => Some(Ok(End::Whole { pending, up_to })),
