@@ -2,7 +2,7 @@
 #
 # Writers are processes of their own: `many_writer url bucket count` replaces the keys k.1 … k.count again and again,
 # `many_pairs url bucket` writes the same number to x and y in one batch, `many_incr url bucket key count` adds 1 so many
-# times, `many_incr_through` until so many were acknowledged, whatever happens. `many_writes` asks a writer how much it has done, `many_stop` ends it.
+# times, `many_incr_through` whatever happens, until `many_enough`, which returns how often surely and how often perhaps. `many_writes` asks a writer how much it has done, `many_stop` ends it.
 
 # A dict of keys with this prefix and their values.
 proc values {count {prefix k.}} {
@@ -21,7 +21,11 @@ proc many_writer {url bucket count} { return [ManyStart writer $url $bucket $cou
 proc many_pairs {url bucket} { return [ManyStart pairs $url $bucket] }
 proc many_incr {url bucket key count} { return [ManyStart incr $url $bucket $key $count] }
 
-proc many_incr_through {url bucket key count} { return [ManyStart incr_through $url $bucket $key $count] }
+proc many_incr_through {url bucket key} { return [ManyStart incr_through $url $bucket $key] }
+proc many_enough {pipe} {
+    puts $pipe enough
+    return [gets $pipe]
+}
 
 proc ManyStart {args} {
     set script [file join $::support::here support kv_many_writer.tcl]
