@@ -22,6 +22,8 @@ pub enum RequestOutcome {
     Message(PackedMessage),
     /// One of several replies has come into the backlog.
     Queued,
+    /// No further reply will come: a request for many has got what it asked for.
+    Complete,
     /// Nobody serves the subject; the server's report.
     NoResponders(PackedMessage),
     Timeout,
@@ -41,7 +43,9 @@ impl From<RequestResult> for RequestOutcome {
                 RequestOutcome::NoResponders(PackedMessage::new(*report))
             }
             // Nobody will answer what was not sent.
-            Err(RequestError::Timeout | RequestError::Refused(_)) => RequestOutcome::Timeout,
+            Err(RequestError::Timeout | RequestError::Stalled | RequestError::Refused(_)) => {
+                RequestOutcome::Timeout
+            }
             Err(RequestError::Denied(_)) => RequestOutcome::Denied,
             Err(RequestError::Lost) => RequestOutcome::Lost,
             Err(RequestError::Closed) => RequestOutcome::Closed,

@@ -18,7 +18,7 @@ pub struct Collector {
 
 impl Collector {
     /// Keeps a reply if there is room; whether its turn has to be announced.
-    fn keep(&mut self, message: Message) -> bool {
+    pub fn keep(&mut self, message: Message) -> bool {
         self.left = self.left.saturating_sub(1);
         // Each reply has a marker: it goes by the number of the request.
         let size = message.size();

@@ -11,7 +11,7 @@
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
 //! | `subscription`, `subscriber`, `arrival`, `delivery`, `backlog`, `long_queue`, `limits`, `slow_consumer` | messages in |
-//! | `request`, `replies`, `collector` | requests |
+//! | `request`, `replies`, `collector`, `gather` | requests; replies to them; several; until one of several ends |
 //! | `drain`, `round_trip`, `statistics` | `drain`; `ping`, `flush`, `rtt`; `statistics` |
 //! | `parts` | what other modules keep for it |
 
@@ -26,6 +26,7 @@ mod delay_callback;
 mod delivery;
 mod drain;
 mod event_callback;
+mod gather;
 mod lifecycle;
 mod limits;
 mod link_events;

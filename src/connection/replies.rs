@@ -54,8 +54,10 @@ impl AsyncRequest {
 
 /// What a request for several replies has more.
 pub struct SeveralReplies {
-    /// How many replies are still to come, `None` = no limit.
+    /// How many replies are still to come, `None` = no limit, or the end is told.
     pub left: Cell<Option<u64>>,
+    /// That the end is told, whatever it is.
+    pub gathers: bool,
     /// Replies that wait for the program.
     pub backlog: Arc<Backlog>,
 }
@@ -209,8 +211,9 @@ impl AsyncRequest {
             (RequestOutcome::NoResponders(report), None) if dictmsg => (1, dict(report), true),
             (RequestOutcome::NoResponders(_), None) => (1, Obj::empty(), true),
             (RequestOutcome::NoResponders(report), Some(several)) => {
-                (1, dict(report), several.left.get() == Some(1))
+                (1, dict(report), several.gathers || several.left.get() == Some(1))
             }
+            (RequestOutcome::Complete, _) => (0, Obj::empty(), true),
             // A deliberate close ends a single request silently, and several with a last word.
             (RequestOutcome::Closed, None) => return Call::Silent,
             (RequestOutcome::Closed, Some(_))

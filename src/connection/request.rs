@@ -4,6 +4,7 @@ use super::Connection;
 use super::arrival::{Arrival, RequestOutcome};
 use super::backlog::Backlog;
 use super::collector::{Collector, checked, failure};
+use super::gather::{Ends, Gatherer};
 use super::limits::{LIMIT_OPTIONS, Limits, SlowConsumer};
 use super::log::Level;
 use super::outgoing::MessageArgs;
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, List, Method, Obj, Result, Return};
-use crate::transport::{How, Link, Outgoing, PackedMessage, RequestId};
+use crate::transport::{How, Link, Outgoing, PackedMessage, RequestId, RequestResult};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const OPTIONS: &[options::Spec] = &[
     ("dictmsg", Type::Bool),
     ("header", Type::Dict),
     ("max_msgs", Type::PosInt),
+    ("stall", Type::Timeout),
+    ("sentinel", Type::Bool),
     ("check_subj", Type::Bool),
     LIMIT_OPTIONS[0],
     LIMIT_OPTIONS[1],
@@ -41,9 +44,12 @@ fn request(call: &Call<'_>) -> Result<Return> {
     let mut args = MessageArgs::new(subject, data);
     args.header = given.get("header").cloned();
     let max_replies = given.int("max_msgs").map(|n| n.max(0) as u64);
+    let ends = Ends::of(&given);
     let unchecked = given.get("check_subj").is_some() && !given.flag("check_subj");
-    args.check_subject = max_replies.is_some() || !unchecked;
-    this.make_request(call.interp, args, &given, max_replies)
+    // As nats-tcl has it, that counts for one reply only.
+    args.check_subject = !unchecked || (max_replies.is_some() && ends.is_none());
+    let several = max_replies.or(ends.and(Some(0))).map(|limit| Several { limit, ends });
+    this.make_request(call.interp, args, &given, several)
 }
 
 fn request_msg(call: &Call<'_>) -> Result<Return> {
@@ -81,9 +87,22 @@ struct RequestOptions {
     timeout: Option<Duration>,
     callback: Vec<Obj>,
     dictmsg: bool,
-    /// For several replies; 0 = no limit.
-    max_replies: Option<u64>,
+    several: Option<Several>,
     limits: Limits,
+}
+
+/// What a request for several replies asks for.
+#[derive(Clone, Copy)]
+struct Several {
+    /// How many; 0 = no limit.
+    limit: u64,
+    ends: Option<Ends>,
+}
+
+impl Several {
+    fn how(&self, timeout: Option<Duration>) -> How {
+        How { timeout, stall: self.ends.and_then(|ends| ends.stall), ..How::default() }
+    }
 }
 
 impl Connection {
@@ -92,12 +111,15 @@ impl Connection {
         interp: Interp<'_>,
         args: MessageArgs<'_>,
         given: &Options,
-        max_replies: Option<u64>,
+        several: Option<Several>,
     ) -> Result<Return> {
         self.check_open()?;
         let subject = args.subject.string();
         let out = self.outgoing(interp, args)?;
         let timeout = given.time_limit("timeout", self.request_timeout());
+        if let Some(ends) = several.and_then(|several| several.ends) {
+            ends.check(given, timeout)?;
+        }
         let callback = match given.non_empty("callback") {
             Some(callback) => callback.elements(interp)?,
             None => Vec::new(),
@@ -105,13 +127,13 @@ impl Connection {
         let dictmsg =
             given.get("dictmsg").map_or_else(|| self.dictmsg(), |_| given.flag("dictmsg"));
         let limits = Limits::of(given);
-        let options = RequestOptions { subject, timeout, callback, dictmsg, max_replies, limits };
+        let options = RequestOptions { subject, timeout, callback, dictmsg, several, limits };
         let link = self.link()?;
         let id = self.delivery.requests.next_id();
-        match (options.callback.is_empty(), max_replies) {
+        match (options.callback.is_empty(), several) {
             (false, _) => self.request_async(&link, out, id, options),
             (true, None) => self.request_one(interp, &link, out, options),
-            (true, Some(limit)) => self.request_several(interp, &link, out, options, limit),
+            (true, Some(several)) => self.request_several(interp, &link, out, options, several),
         }
     }
 
@@ -122,25 +144,30 @@ impl Connection {
         id: i64,
         options: RequestOptions,
     ) -> Result<Return> {
-        let RequestOptions { subject, timeout, callback, dictmsg, max_replies, limits } = options;
+        let RequestOptions { subject, timeout, callback, dictmsg, several, limits } = options;
         let subscribers = &self.delivery.subscribers;
-        let (sub_id, collector) = match max_replies {
-            None => (subscribers.inbox_id(), None),
-            Some(limit) => {
-                let sub_id = subscribers.next_id();
-                (sub_id, Some(self.collector(sub_id, &subject, limits, limit)))
-            }
+        let Some(several) = several else {
+            let sub_id = Obj::int(subscribers.inbox_id());
+            let answers = Answers::Messages { dictmsg, sub_id, several: None };
+            let tell = self.announcing(id, callback, answers);
+            let sent = link.request(out, timeout, move |result| tell(checked(result).into()));
+            return self.announced(id, sent);
         };
-        let several = collector.as_ref().map(|collector| SeveralReplies {
-            left: Cell::new(max_replies.filter(|limit| *limit > 0)),
+        let sub_id = subscribers.next_id();
+        let mut collector = self.collector(sub_id, &subject, limits, several.limit);
+        let replies = SeveralReplies {
+            left: Cell::new(Some(several.limit).filter(|n| *n > 0 && several.ends.is_none())),
+            gathers: several.ends.is_some(),
             backlog: collector.backlog.clone(),
-        });
-        let answers = Answers::Messages { dictmsg, sub_id: Obj::int(sub_id), several };
+        };
+        let (sub_id, how) = (Obj::int(sub_id), several.how(timeout));
+        let answers = Answers::Messages { dictmsg, sub_id, several: Some(replies) };
         let tell = self.announcing(id, callback, answers);
-        let sent = match collector {
-            None => link.request(out, timeout, move |result| tell(checked(result).into())),
-            Some(mut collector) => {
-                link.request_many(out, timeout, move |result| collector.announce(result, &tell))
+        let sent = match several.ends {
+            None => link.request_many_as(out, how, move |reply| collector.announce(reply, &tell)),
+            Some(ends) => {
+                let mut gatherer = Gatherer::new(collector, ends);
+                link.request_many_as(out, how, move |reply| gatherer.announce(reply, &tell))
             }
         };
         self.announced(id, sent)
@@ -207,7 +234,7 @@ impl Connection {
             timeout,
             callback: Vec::new(),
             dictmsg: self.dictmsg(),
-            max_replies: None,
+            several: None,
             limits: Limits::default(),
         };
         self.request_one(interp, &self.link()?, out, options)
@@ -247,16 +274,23 @@ impl Connection {
         link: &Link,
         out: Outgoing,
         options: RequestOptions,
-        limit: u64,
+        several: Several,
     ) -> Result<Return> {
         let RequestOptions { subject, timeout, limits, .. } = options;
         let (promise, pending) = bridge::promise(interp);
         let mut complete = Some(self.in_order(timeout, move |end| promise.complete(end)));
         let sub_id = self.delivery.subscribers.next_id();
-        let mut collector = self.collector(sub_id, &subject, limits, limit);
+        let mut collector = self.collector(sub_id, &subject, limits, several.limit);
         let replies = collector.backlog.clone();
-        let sent = link.request_many(out, timeout, move |result| {
-            let ControlFlow::Break(end) = collector.collect(result, &subject) else {
+        let mut collect: Box<dyn FnMut(RequestResult) -> _ + Send> = match several.ends {
+            None => Box::new(move |result| collector.collect(result, &subject)),
+            Some(ends) => {
+                let mut gatherer = Gatherer::new(collector, ends);
+                Box::new(move |result| gatherer.collect(result, &subject))
+            }
+        };
+        let sent = link.request_many_as(out, several.how(timeout), move |result| {
+            let ControlFlow::Break(end) = collect(result) else {
                 return ControlFlow::Continue(());
             };
             if let Some(complete) = complete.take() {

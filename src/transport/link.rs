@@ -209,7 +209,19 @@ impl Link {
         timeout: Option<Duration>,
         on_reply: impl FnMut(RequestResult) -> ControlFlow<()> + Send + 'static,
     ) -> Result<RequestId> {
-        let how = How { timeout, ..How::default() };
+        self.request_many_as(out, How { timeout, ..How::default() }, on_reply)
+    }
+
+    /// [`Link::request_many`] with all that there is to say of it.
+    ///
+    /// # Errors
+    /// As [`Link::publish`].
+    pub fn request_many_as(
+        &self,
+        out: Outgoing,
+        how: How,
+        on_reply: impl FnMut(RequestResult) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<RequestId> {
         self.0.core.request(out, how, ReplyHandler::Many(Box::new(on_reply)))
     }
 

@@ -72,13 +72,13 @@ impl LinkCore {
         how: How,
         handler: ReplyHandler,
     ) -> Result<RequestId> {
-        let How { timeout, again, quiet, patience } = how;
+        let How { timeout, stall, again, quiet, patience } = how;
         let refusable = out.refusable;
         let patient = patience
             .map(|patience| Box::new(Patient { out: out.clone(), patience, nobody: false }));
         let mut wire = out.into_wire(self.max_payload())?;
         let subject = wire.subject.clone();
-        let question = Question { subject, inbox: None, quiet, timeout, again, patient };
+        let question = Question { subject, inbox: None, quiet, timeout, stall, again, patient };
         let id = self.requests.add(question, handler).map_err(|_| Error::no_connection())?;
         wire.reply = Some(self.requests.reply_subject(id));
         // Behind `add`: should the inbox be lost just now, either the request is ended or there is
@@ -221,6 +221,8 @@ impl LinkCore {
 #[derive(Default)]
 pub struct How {
     pub timeout: Option<Duration>,
+    /// Of a request for several replies: how long it waits for a further one.
+    pub stall: Option<Duration>,
     /// Asked over each new connection as long as there is no reply.
     pub again: Option<Resend>,
     /// That it is forbidden is told to nobody but the handler.

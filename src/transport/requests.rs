@@ -28,6 +28,8 @@ pub struct RequestId(pub(super) u64);
 #[derive(Debug)]
 pub enum RequestError {
     Timeout,
+    /// Replies came, but for a while no further one.
+    Stalled,
     /// Nobody serves the subject; the server's report.
     NoResponders(Box<Message>),
     /// The link was closed.
@@ -45,7 +47,7 @@ impl RequestError {
     /// run out.
     pub fn into_error(self, late: impl Into<Cow<'static, str>>) -> Error {
         match self {
-            RequestError::Timeout => Error::new(Kind::Timeout, late),
+            RequestError::Timeout | RequestError::Stalled => Error::new(Kind::Timeout, late),
             RequestError::NoResponders(_) => {
                 Error::new(Kind::NoResponders, "No responders available for request")
             }
@@ -91,6 +93,8 @@ pub(super) struct Question {
     pub inbox: Option<Subject>,
     pub quiet: bool,
     pub timeout: Option<Duration>,
+    /// How long it waits for a further reply.
+    pub stall: Option<Duration>,
     pub again: Option<Resend>,
     pub patient: Option<Box<Patient>>,
 }
@@ -99,7 +103,8 @@ impl Question {
     /// That of a barrier.
     pub fn nothing() -> Question {
         let subject = Subject::from_static("");
-        Question { subject, inbox: None, quiet: false, timeout: None, again: None, patient: None }
+        let (again, patient) = (None, None);
+        Question { subject, inbox: None, quiet: false, timeout: None, stall: None, again, patient }
     }
 }
 
@@ -167,12 +172,34 @@ struct PendingRequest {
     /// A refusal is nobody's news.
     quiet: bool,
     deadline: Option<Instant>,
+    stall: Option<Stall>,
     /// When the timer is to look at it: the deadline, or before.
     due: Option<Instant>,
     again: Option<Resend>,
     patient: Option<Box<Patient>>,
     /// Taken out while it runs, so that it may use the link, also to cancel itself.
     handler: Option<ReplyHandler>,
+}
+
+/// The wait for a further reply.
+#[derive(Clone, Copy)]
+struct Stall {
+    limit: Duration,
+    /// When the last reply came.
+    last: Option<Instant>,
+}
+
+impl Stall {
+    fn end(&self) -> Option<Instant> {
+        self.last?.checked_add(self.limit)
+    }
+}
+
+impl PendingRequest {
+    /// When it has waited for a further reply for too long.
+    fn stalled_at(&self) -> Option<Instant> {
+        self.stall.as_ref().and_then(Stall::end)
+    }
 }
 
 impl Table {
@@ -205,14 +232,25 @@ impl Table {
         }
         due.is_some_and(|due| self.look_at(due, token))
     }
+
+    /// A reply has come to a request that waits for more; whether the timer has to be woken. Only the
+    /// first one sets the timer: when that goes off, it sees how long ago the last one came.
+    fn goes_on(&mut self, token: u64) -> bool {
+        let Some(pending) = self.pending.get_mut(&token) else { return false };
+        let Some(stall) = &mut pending.stall else { return false };
+        let first = stall.last.replace(Instant::now()).is_none();
+        let due = earlier(stall.end(), pending.deadline);
+        first && self.look_again(due, token)
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// When a request that pauses for so long has its turn.
 fn pause(now: Instant, pause: Duration, deadline: Option<Instant>) -> Option<Instant> {
-    match (now.checked_add(pause), deadline) {
-        (Some(over), Some(deadline)) => Some(over.min(deadline)),
-        (over, deadline) => over.or(deadline),
-    }
+    earlier(now.checked_add(pause), deadline)
 }
 
 impl RequestTable {
@@ -249,7 +287,7 @@ impl RequestTable {
         question: Question,
         handler: ReplyHandler,
     ) -> std::result::Result<RequestId, (ReplyHandler, RequestError)> {
-        let Question { subject, inbox, quiet, timeout, again, patient } = question;
+        let Question { subject, inbox, quiet, timeout, stall, again, patient } = question;
         let now = Instant::now();
         // A time too far away for the clock is none at all.
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
@@ -263,8 +301,9 @@ impl RequestTable {
         table.last += 1;
         let token = table.last;
         let handler = Some(handler);
+        let stall = stall.map(|limit| Stall { limit, last: None });
         let pending =
-            PendingRequest { subject, inbox, quiet, deadline, due, again, patient, handler };
+            PendingRequest { subject, inbox, quiet, deadline, stall, due, again, patient, handler };
         table.pending.insert(token, pending);
         table.barriers += usize::from(barrier);
         let wake = due.is_some_and(|due| table.look_at(due, token));
@@ -338,6 +377,11 @@ impl RequestTable {
                 table.remove(token);
             } else if let Some(pending) = table.pending.get_mut(&token) {
                 pending.handler = Some(ReplyHandler::Many(on_reply));
+                let wake = table.goes_on(token);
+                drop(table);
+                if wake {
+                    self.earlier.notify_one();
+                }
                 return None;
             }
             // Dropped last and unlocked: what it owns may use the link.
@@ -499,8 +543,15 @@ impl RequestTable {
             if due > now {
                 return Some(due);
             }
-            let deadline = table.pending.get(&token).and_then(|pending| pending.deadline);
-            if deadline.is_none_or(|deadline| deadline > now) {
+            let pending = table.pending.get(&token);
+            let deadline = pending.and_then(|pending| pending.deadline);
+            let stalled_at = pending.and_then(PendingRequest::stalled_at);
+            let in_time = deadline.is_none_or(|deadline| deadline > now);
+            if in_time && stalled_at.is_some_and(|at| at > now) {
+                table.look_again(earlier(stalled_at, deadline), token);
+                continue;
+            }
+            if in_time && stalled_at.is_none() {
                 table.look_again(deadline, token);
                 drop(table);
                 go_on(RequestId(token));
@@ -509,7 +560,7 @@ impl RequestTable {
             let pending = table.remove(token);
             drop(table);
             if let Some(handler) = pending.and_then(|p| p.handler) {
-                handler.fail(RequestError::Timeout);
+                handler.fail(if in_time { RequestError::Stalled } else { RequestError::Timeout });
             }
         }
     }
@@ -536,3 +587,7 @@ fn checked(message: Message) -> RequestResult {
     }
     Ok(message)
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

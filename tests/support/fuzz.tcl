@@ -80,6 +80,8 @@ set fuzz_methods {
     request     {list [good subject] [good data] -callback [good callback] {*}[options {timeout timeout dictmsg bool header header
                      max_msgs count check_subj bool}]}
     request     {list fuzz.echo [good data]}
+    request     {list fuzz.echo [good data] -callback [good callback] -timeout 20 {*}[options {stall timeout sentinel bool
+                     max_msgs count}]}
     request_msg {list [good message] {*}[options {timeout timeout callback callback dictmsg bool}]}
     cancel_request {list [likely $::fuzz_requests]}
     statistics  {list}

@@ -45,7 +45,7 @@ impl Late {
 impl From<RequestError> for End {
     fn from(error: RequestError) -> End {
         match error {
-            RequestError::Timeout => End::Timeout(Late::default()),
+            RequestError::Timeout | RequestError::Stalled => End::Timeout(Late::default()),
             RequestError::NoResponders(_) => End::Nobody,
             RequestError::Denied(error) | RequestError::Refused(error) => End::Denied(error),
             RequestError::Closed => End::Closed,

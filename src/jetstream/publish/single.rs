@@ -176,7 +176,9 @@ impl AckReader {
                 return nothing(End::Failed);
             }
             RequestOutcome::Timeout | RequestOutcome::Lost => return nothing(End::TimedOut),
-            RequestOutcome::Closed | RequestOutcome::Queued => return None,
+            RequestOutcome::Closed | RequestOutcome::Queued | RequestOutcome::Complete => {
+                return None;
+            }
         };
         Some(match self.publishing.acknowledgement(message.payload()) {
             Ok(ack) => (End::Acknowledged, [Obj::int(0), ack, Obj::empty()]),

@@ -16,6 +16,7 @@ fn word(reply: &RequestResult) -> String {
     match reply {
         Ok(message) => String::from_utf8_lossy(message.payload()).into_owned(),
         Err(RequestError::Timeout) => "timeout".into(),
+        Err(RequestError::Stalled) => "stalled".into(),
         Err(RequestError::NoResponders(_)) => "nobody".into(),
         Err(RequestError::Closed) => "closed".into(),
         Err(RequestError::Lost) => "lost".into(),
