@@ -34,6 +34,8 @@ kinds! {
     AuthExpired: "ErrAuthExpired";
     AuthRevoked: "ErrAuthRevoked";
     Authorization: "ErrAuthorization";
+    /// A stored context cannot be read.
+    BadContext: "ErrBadContext";
     BadHeaderMsg: "ErrBadHeaderMsg";
     BadQueueName: "ErrBadQueueName";
     BadSubject: "ErrBadSubject";

@@ -27,13 +27,14 @@ use tcl::load::Package;
 use tcl::{Interp, Result};
 
 /// The Tcl half. Each file stands for itself; classes come first.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("../tcl/nats.tcl"),
     include_str!("../tcl/messages.tcl"),
     include_str!("../tcl/helpers.tcl"),
     include_str!("../tcl/format.tcl"),
     include_str!("../tcl/tcllib.tcl"),
     include_str!("../tcl/modify.tcl"),
+    include_str!("../tcl/context.tcl"),
 ];
 
 static PACKAGE: Package =

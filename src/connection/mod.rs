@@ -7,6 +7,7 @@
 //! | `variables`, `log`, `event_callback` | what the program sees of it |
 //! | `options`, `option_value`, `tls_opts` | the table of options, and the types of their values |
 //! | `configure` | `configure`, `cget`, `reset`, and what the link is told of the options |
+//! | `context_file` | contexts that natscli has stored |
 //! | `servers` | the pool, what is known of servers |
 //! | `auth_callback`, `delay_callback`, `tls_callback`, `certificate` | what the program is asked |
 //! | `publish`, `outgoing` | messages out |
@@ -22,6 +23,7 @@ mod certificate;
 mod collector;
 mod configure;
 mod construct;
+mod context_file;
 mod delay_callback;
 mod delivery;
 mod drain;
@@ -86,6 +88,7 @@ const CLASS: &str = "::nats::connection";
 pub fn register(interp: Interp<'_>) -> tcl::Result<()> {
     log::register(interp)?;
     construct::register(interp)?;
+    context_file::register(interp)?;
     for methods in [
         lifecycle::METHODS,
         configure::METHODS,
@@ -225,6 +228,13 @@ impl Connection {
 
     fn dictmsg(&self) -> bool {
         self.config.borrow().dictmsg
+    }
+
+    /// The domain and the prefix that a `jet_stream` without its own has.
+    pub fn jetstream_options(&self) -> (Option<String>, Option<String>) {
+        let config = self.config.borrow();
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        (given(&config.jetstream_domain), given(&config.jetstream_api_prefix))
     }
 
     fn request_timeout(&self) -> Duration {

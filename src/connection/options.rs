@@ -108,6 +108,8 @@ connection_options! {
     ignore_discovered_servers: bool = Type::Bool, "false", Live;
     pending_out_msgs: i64 = Type::PosInt, "2097152", Live;
     pending_out_bytes: i64 = Type::PosInt, "67108864", Live;
+    jetstream_domain: String = Type::Str, "", Here;
+    jetstream_api_prefix: String = Type::Str, "", Here;
     log_level: Level = Type::ValidStr, "warn", Here;
 }
 

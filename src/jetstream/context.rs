@@ -200,6 +200,20 @@ impl Native for JetStream {
     }
 }
 
+/// What API subjects begin with.
+fn prefix_of(
+    domain: Option<String>,
+    prefix: Option<String>,
+    options: &str,
+) -> crate::error::Result<Arc<str>> {
+    match (domain, prefix) {
+        (Some(_), Some(_)) => Err(Error::invalid(format!("{options} are mutually exclusive"))),
+        (Some(domain), None) => Ok(format!("$JS.{domain}.API").into()),
+        (None, Some(prefix)) => Ok(prefix.into()),
+        (None, None) => Ok("$JS.API".into()),
+    }
+}
+
 /// `$connection jet_stream ?options?`
 fn create(call: &Call<'_>) -> Result<Return> {
     let connection = call.data::<Connection>()?;
@@ -213,12 +227,11 @@ fn create(call: &Call<'_>) -> Result<Return> {
     const MAX_PENDING: i64 = 65536;
     let given = options::parse(call.interp, OPTIONS, call.args())?;
     let prefix = match (given.string("domain"), given.string("api_prefix")) {
-        (Some(_), Some(_)) => {
-            return Err(Error::invalid("-domain and -api_prefix are mutually exclusive").into());
+        (None, None) => {
+            let (domain, prefix) = connection.jetstream_options();
+            prefix_of(domain, prefix, "-jetstream_domain and -jetstream_api_prefix")?
         }
-        (Some(domain), None) => format!("$JS.{domain}.API").into(),
-        (None, Some(prefix)) => prefix.into(),
-        (None, None) => "$JS.API".into(),
+        (domain, prefix) => prefix_of(domain, prefix, "-domain and -api_prefix")?,
     };
     let max_pending = given.int("max_pending").unwrap_or(MAX_PENDING).unsigned_abs();
     let tracing = given.flag("trace").then(|| Tracing::new(call.interp, &connection));
