@@ -225,7 +225,10 @@ async fn run(driver: Arc<Mutex<Driver>>, number: u64, mut state: watch::Receiver
     if number == 0 {
         let (store, what, ttl) = {
             let driver = lock(&driver);
-            (driver.wanted.store.clone(), driver.wanted.what, driver.wanted.ttl)
+            let wanted = &driver.wanted;
+            // The time for the key has begun.
+            let timeout = wanted.store.timeout.into_iter().chain(wanted.patience).min();
+            (Store { timeout, ..wanted.store.clone() }, wanted.what, wanted.ttl)
         };
         if let Err(error) = store.check_keeps(what, ttl).await {
             return lock(&driver).input(|machine, now, out| machine.refuse(error, now, out));
