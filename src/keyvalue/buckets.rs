@@ -2,7 +2,7 @@
 
 use super::abilities::Abilities;
 use super::binding::Binding;
-use super::bucket::{Bucket, mirror_of, mirrored, not_found};
+use super::bucket::{Bucket, mirrored, not_found};
 use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
 use super::names::{check_bucket, check_mirror, stream_of};
 use super::object::create as create_object;
@@ -74,9 +74,9 @@ fn bound_object(
     binding: Binding,
 ) -> Result<Return> {
     let bucket = Bucket::from_infos(name, infos, &js.prefix)?;
-    // The stream that is written to, if it was seen.
-    let written = infos.last().filter(|info| mirror_of(info).is_none());
-    let abilities = Abilities::from_info(written);
+    // The stream that is written to. If that was not seen a mirror of it tells what it can: of atomic batches
+    // and markers no mirror has any, and messages that must not expire are refused by the origin.
+    let abilities = Abilities::from_info(infos.last());
     Ok(create_object(interp, js, bucket, abilities, binding)?.into())
 }
 
