@@ -6,7 +6,7 @@
 
 use super::boundary::reported;
 use super::obj::Obj;
-use super::{Failure, Interp, Result, stubs};
+use super::{Failure, Fault, Interp, Result, stubs};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -92,6 +92,12 @@ impl ArrayTrace {
         NonNull::new(mark)
     }
 
+    /// Whether the variable of this absolute name is the array.
+    pub fn is_on(&self, interp: Interp<'_>, array: &Obj) -> bool {
+        let Some(mark) = *self.marks.whole.borrow() else { return false };
+        is_set(interp, &name(array), ptr::null(), mark)
+    }
+
     /// Takes all traces off.
     pub fn end(&self, interp: Interp<'_>) {
         let elements = self.marks.elements.take();
@@ -107,25 +113,30 @@ impl ArrayTrace {
     fn remove(&self, interp: Interp<'_>, part: Option<&CString>, mark: NonNull<Mark>) {
         let part = part.map_or(ptr::null(), |part| part.as_ptr());
         let (array, data): (_, *mut c_void) = (self.array.as_ptr(), mark.as_ptr().cast());
+        if !is_set(interp, &self.array, part, mark) {
+            return;
+        }
         // SAFETY: alive; the names end with NUL. The mark is freed only if it is found at the variable, so
         // that its trace is removed here; a call of it that is under way does not look at it any more.
         // Where the variable is being removed, or is not to be reached by its name any more, Tcl has it
         // still, and calls it once more, for the last time.
         unsafe {
-            let mut found = ptr::null_mut();
-            loop {
-                let flags = stubs::GLOBAL_ONLY;
-                found = stubs::var_trace_info2(interp.raw(), array, part, flags, heard, found);
-                if found.is_null() {
-                    return;
-                }
-                if found == data {
-                    break;
-                }
-            }
             let flags = FLAGS | stubs::GLOBAL_ONLY;
             stubs::untrace_var2(interp.raw(), array, part, flags, heard, data);
             drop(Box::from_raw(mark.as_ptr()));
+        }
+    }
+}
+
+/// Whether the variable has the trace of this mark; `part` is null or ends with NUL.
+fn is_set(interp: Interp<'_>, array: &CStr, part: *const c_char, mark: NonNull<Mark>) -> bool {
+    let mut found = ptr::null_mut();
+    loop {
+        let (array, flags) = (array.as_ptr(), stubs::GLOBAL_ONLY);
+        // SAFETY: alive; the names end with NUL; what was found is only compared.
+        found = unsafe { stubs::var_trace_info2(interp.raw(), array, part, flags, heard, found) };
+        if found.is_null() || found == mark.as_ptr().cast() {
+            return !found.is_null();
         }
     }
 }
@@ -148,14 +159,24 @@ unsafe extern "C" fn heard(
         (mark.marks.clone(), mark.element.clone())
     };
     let whole = about.is_none();
+    let mut unnamed = false;
     if whole && !element.is_null() {
         // SAFETY: a name that ends with NUL, in Tcl's internal form.
         let bytes = unsafe { CStr::from_ptr(element) }.to_bytes();
-        about = Some(super::text::to_utf8(bytes).as_ref().into());
+        let text = super::text::to_utf8(bytes);
+        // A lone surrogate has no UTF-8.
+        unnamed = text.as_bytes() != bytes && Obj::new(&text).tcl_bytes() != bytes;
+        about = Some(text.as_ref().into());
     }
     if flags & stubs::TRACE_DESTROYED != 0 {
         match (&about, whole) {
-            (Some(element), false) => drop(marks.elements.borrow_mut().remove(element)),
+            (Some(element), false) => {
+                let mut elements = marks.elements.borrow_mut();
+                // A trace before ours may have made the element again.
+                if elements.get(element).is_some_and(|mark| mark.as_ptr().cast() == data) {
+                    elements.remove(element);
+                }
+            }
             _ => drop(marks.whole.take()),
         }
         // SAFETY: Tcl has removed the trace and does not call it again.
@@ -167,6 +188,8 @@ unsafe extern "C" fn heard(
         return ptr::null_mut();
     };
     let failed = reported(|| match about {
+        Some(_) if unnamed && flags & stubs::TRACE_UNSETS != 0 => None,
+        Some(_) if unnamed => Some(Fault::Argument.failure("Invalid name of an element")),
         Some(element) if flags & stubs::TRACE_UNSETS != 0 => {
             traced.unset(interp, &element);
             None
@@ -193,8 +216,8 @@ unsafe extern "C" fn heard(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcl::Error;
     use crate::tcl::testing::interp;
-    use crate::tcl::{Error, Fault};
 
     #[derive(Default)]
     struct Log(RefCell<Vec<String>>);

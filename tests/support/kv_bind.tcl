@@ -2,6 +2,8 @@
 #
 #   open_bound ?options of bind?    a bucket, the array ::arr bound to it as $b, with all that the bucket had
 #   close_bound / close_bound_noisy as close_kv and close_noisy, without the array
+#   open_proxied / close_proxied    the same behind a proxy, with a server of its own and a jet_stream with -timeout 1000
+#   offline, online                 cuts that proxy off, and lets it through again
 # Losses that were reported are in `lost` (see collect), as dicts.
 
 proc bind_array {args} {
@@ -21,6 +23,37 @@ proc close_bound {} {
 proc close_bound_noisy {} {
     close_noisy
     unset -nocomplain ::arr
+}
+
+proc open_proxied {args} {
+    set ::s2 [server::start]
+    set ::p [proxy::start [server::port $::s2]]
+    set ::conn [open_conn [proxy::url $::p]]
+    $::conn configure -log_level error -reconnect_time_wait 20 -max_reconnect_attempts -1
+    set ::js [$::conn jet_stream -timeout 1000]
+    set ::bucket [fresh_bucket]
+    set ::kv [$::js create_kv_bucket $::bucket -history 5]
+    set ::direct [raw::connect [server::port $::s2]]
+    # `stored` looks there.
+    set ::kept_raw $::raw
+    set ::raw $::direct
+    unset -nocomplain ::arr
+    bind_array {*}$args
+}
+proc close_proxied {} {
+    set ::raw $::kept_raw
+    close_bound_noisy
+    raw::close $::direct
+    proxy::stop $::p
+    server::delete $::s2
+}
+proc offline {} {
+    proxy::refuse $::p true; proxy::cut $::p
+    wait_until {[dict get [$::b status] state] eq "stale"}
+}
+proc online {} {
+    proxy::refuse $::p false
+    wait_until {[dict get [$::b status] state] eq "live"}
 }
 
 # The array in the order of its keys, and the bucket as a foreign client has it.

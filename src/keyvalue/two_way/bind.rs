@@ -7,9 +7,10 @@ use super::key::Policy;
 use super::object::{Binding, Running, Settings};
 use super::reports::Reports;
 use super::table::Table;
+use super::twice;
+use super::writing::max_message;
 use crate::bridge;
 use crate::error::Error;
-use crate::jetstream::api::{reply, request_error};
 use crate::jetstream::ordered::consumer::OrderedConsumer;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::keyvalue::bucket::bucket_gone;
@@ -18,14 +19,12 @@ use crate::keyvalue::consumer::ordered_config;
 use crate::keyvalue::names::check_pattern;
 use crate::keyvalue::object::KeyValue;
 use crate::keyvalue::patterns::{patterns_of, without_covered};
-use crate::keyvalue::store::Store;
 use crate::keyvalue::unfinished::Unfinished;
 use crate::keyvalue::writes::{TTL, lifetime_of};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::trace::Traced;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
-use crate::transport::{How, Outgoing};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -75,7 +74,8 @@ fn bind(call: &Call<'_>) -> Result<Return> {
     let work = async move {
         created.await.unwrap_or_else(|_| Err(Error::connection_closed()))?;
         store.with_lifetime(lifetime.is_some(), |_| async { Ok(()) }).await?;
-        Ok(max_message(&store).await)
+        // As far as the user may know it.
+        Ok(max_message(&store).await.unwrap_or_default())
     };
     // Nothing holds it during the wait: destroyed meanwhile, it ends that.
     let weak = Rc::downgrade(&binding);
@@ -92,6 +92,7 @@ fn bind(call: &Call<'_>) -> Result<Return> {
             };
             let limit = outcome.map_err(|error| bucket_gone(&kv.bucket.name, error))?;
             binding.max_message.set(limit);
+            twice::check(interp, &binding)?;
             let traced: Rc<dyn Traced> = binding.clone();
             binding.elements.begin(interp, Rc::downgrade(&traced))?;
             if let Some(running) = binding.running.get() {
@@ -182,16 +183,6 @@ fn start(
     // It is started once.
     let _ = binding.running.set(Running { consumer, sender, events });
     Ok(told)
-}
-
-/// What a message of the stream may have, as far as there is a limit and the user may know it.
-async fn max_message(store: &Store) -> Option<usize> {
-    let question = &store.bucket.write_info;
-    let how = How { timeout: store.timeout, quiet: true, ..How::default() };
-    let reply = store.link.ask_as(Outgoing::new(question.clone(), ""), how).await;
-    let reply = reply.map_err(|error| request_error(question, error)).ok()?;
-    let info = reply::parse(reply.payload()).ok()?;
-    usize::try_from(info.get("config")?.get("max_msg_size")?.as_i64()?).ok()
 }
 
 /// What a bucket has of it.

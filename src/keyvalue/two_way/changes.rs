@@ -1,6 +1,8 @@
 //! What the program does to the array of a binding.
 
+use super::elements::Elements;
 use super::form::{self, Value};
+use super::key::{Change, Loss};
 use super::object::Binding;
 use crate::error::Error;
 use crate::keyvalue::bucket::not_found;
@@ -10,8 +12,8 @@ use crate::tcl::{Interp, Result};
 impl Binding {
     /// The program has set an element: the change goes to the table.
     fn accept(&self, interp: Interp<'_>, element: &str, value: Value) -> Result<()> {
-        if self.lost.get() {
-            return Err(not_found(&self.kv.bucket.name).into());
+        if let Some(error) = self.lost_error() {
+            return Err(error.into());
         }
         let key = form::key_in(&self.kv, element)?;
         let exists = self.table.borrow().get(&key).is_some_and(|state| state.revision() > 0);
@@ -37,19 +39,37 @@ impl Binding {
         }
     }
 
+    /// Why nothing is written any more, if the bucket has gone.
+    fn lost_error(&self) -> Option<Error> {
+        self.lost.get().then(|| not_found(&self.kv.bucket.name))
+    }
+
+    fn refuse_unset(&self, key: &str, error: Error) {
+        let change = Change { value: None, number: 0 };
+        let (theirs, revision) = match self.table.borrow().get(key) {
+            Some(state) => (state.bucket().cloned(), state.revision()),
+            None => (None, 0),
+        };
+        self.table.borrow_mut().forget(key);
+        self.reports.lost(&self.kv, key, &Loss { change, theirs, revision, error });
+    }
+
+    /// What the element shows, as far as it is known here.
+    fn shown(&self, interp: Interp<'_>, element: &str) -> Option<Value> {
+        let key = interp.aside(|| form::key_in(&self.kv, element).ok())?;
+        self.table.borrow().get(&key)?.shown().cloned()
+    }
+
     fn restore(&self, interp: Interp<'_>, element: &str) {
-        let key = interp.aside(|| form::key_in(&self.kv, element).ok());
-        let shown = key.and_then(|key| self.table.borrow().get(&key)?.shown().cloned());
+        let shown = self.shown(interp, element);
         self.elements.restore(interp, element, shown.as_ref());
     }
 
     /// Traces that come behind ours may have changed what was set.
     pub fn look_again(&self, interp: Interp<'_>) {
         for element in self.touched.take() {
-            let Ok(key) = interp.aside(|| form::key_in(&self.kv, &element)) else { continue };
-            let shown = self.table.borrow().get(&key).and_then(|state| state.shown().cloned());
             let now = self.elements.get(interp, &element);
-            if let (Some(shown), Some(now)) = (shown, now)
+            if let (Some(shown), Some(now)) = (self.shown(interp, &element), now)
                 && shown != now
             {
                 self.take_in(interp, &element);
@@ -74,6 +94,11 @@ impl Traced for Binding {
             self.elements.leave(element, &value);
             return Ok(());
         }
+        if Elements::any_shows() && self.shown(interp, element).is_some_and(|shown| shown == value)
+        {
+            // What another binding shows has come from here, round about or not.
+            return Ok(());
+        }
         if let Some((heard, before)) = self.heard.take()
             && heard == element
             && before.0.is(&value.0)
@@ -92,13 +117,23 @@ impl Traced for Binding {
         if self.elements.is_gone() || self.elements.is_own(element, false) {
             return;
         }
+        self.heard.take();
+        if self.elements.has(interp, element) {
+            // A trace before ours has made it again.
+            return self.take_in(interp, element);
+        }
         self.elements.forget(element);
         let Ok(key) = interp.aside(|| form::key_in(&self.kv, element)) else { return };
         let shown = self.table.borrow().get(&key).is_some_and(|state| state.shown().is_some());
-        if shown {
-            self.table.borrow_mut().change(&key, None);
-            self.schedule();
+        if !shown {
+            return;
         }
+        if let Some(error) = self.lost_error() {
+            // Nothing that happens in an unset can make that fail.
+            return self.refuse_unset(&key, error);
+        }
+        self.table.borrow_mut().change(&key, None);
+        self.schedule();
     }
 
     fn array_unset(&self, interp: Interp<'_>) {

@@ -3,7 +3,7 @@
 use super::form::Value;
 use crate::error::Error;
 use crate::tcl::trace::{ArrayTrace, Traced};
-use crate::tcl::{Interp, Obj, Result};
+use crate::tcl::{Failure, Interp, Obj, Result};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Weak;
@@ -19,6 +19,15 @@ pub struct Elements {
     /// What was there before, as far as the bucket has not taken its place.
     before: RefCell<HashMap<String, Obj>>,
     gone: Cell<bool>,
+}
+
+fn not_an_array(name: &str) -> Failure {
+    Error::invalid(format!("{name} is a variable but not an array")).into()
+}
+
+thread_local! {
+    /// How many elements are being written by bindings just now.
+    static SHOWING: Cell<usize> = const { Cell::new(0) };
 }
 
 #[derive(PartialEq)]
@@ -46,8 +55,7 @@ impl Elements {
         }
         let array = Obj::new(array);
         if interp.get_var(&array, None).is_some() {
-            let text = format!("{} is a variable but not an array", name.text());
-            return Err(Error::invalid(text).into());
+            return Err(not_an_array(&name.text()));
         }
         Ok(Elements {
             array,
@@ -75,6 +83,11 @@ impl Elements {
 
     /// From now on what the program does is heard of.
     pub fn begin(&self, interp: Interp<'_>, traced: Weak<dyn Traced>) -> Result<()> {
+        // It may have become something else meanwhile. From now on it is an array, though it may be empty.
+        let mut words = [Obj::new("::array"), Obj::new("set"), self.array.clone(), Obj::empty()];
+        if interp.aside(|| interp.call(&mut words).is_err()) {
+            return Err(not_an_array(&self.name));
+        }
         let mut before = HashMap::new();
         for element in interp.array_names(&self.array) {
             if let Some(value) = interp.get_var(&self.array, Some(&Obj::new(&element))) {
@@ -99,6 +112,16 @@ impl Elements {
         self.gone.get()
     }
 
+    /// Whether a binding writes an element just now, this one or another.
+    pub fn any_shows() -> bool {
+        SHOWING.get() > 0
+    }
+
+    /// Whether both are the same array, of which this one hears.
+    pub fn is_same(&self, interp: Interp<'_>, other: &Elements) -> bool {
+        !self.gone.get() && self.trace.get().is_some_and(|trace| trace.is_on(interp, &other.array))
+    }
+
     /// Whether a write that is heard of is one of ours.
     pub fn is_own(&self, element: &str, sets: bool) -> bool {
         self.writing.borrow().iter().any(|own| own.sets == sets && own.element == element)
@@ -117,6 +140,13 @@ impl Elements {
 
     pub fn get(&self, interp: Interp<'_>, element: &str) -> Option<Value> {
         interp.get_var(&self.array, Some(&Obj::new(element))).map(Value)
+    }
+
+    /// Whether the element is there. Traces of reading may make one, so it is not read.
+    pub fn has(&self, interp: Interp<'_>, element: &str) -> bool {
+        let words = [Obj::new("::array"), Obj::new("names"), self.array.clone()];
+        let mut words = [&words[..], &[Obj::new("-exact"), Obj::new(element)]].concat();
+        interp.aside(|| interp.call(&mut words)).is_ok_and(|names| !names.is_empty())
     }
 
     /// The element has come from the program, and will be heard of by whatever name it is called.
@@ -171,6 +201,7 @@ impl Elements {
     fn write(&self, interp: Interp<'_>, element: &str, value: Option<&Value>) -> Option<Value> {
         let own = || Own { element: element.to_owned(), sets: value.is_some() };
         self.writing.borrow_mut().push(own());
+        SHOWING.set(SHOWING.get() + 1);
         let name = Obj::new(element);
         let now = match value {
             None => {
@@ -186,6 +217,7 @@ impl Elements {
                 }
             },
         };
+        SHOWING.set(SHOWING.get() - 1);
         let mut writing = self.writing.borrow_mut();
         if let Some(at) = writing.iter().rposition(|other| *other == own()) {
             writing.remove(at);

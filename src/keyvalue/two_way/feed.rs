@@ -40,6 +40,10 @@ pub enum Event {
     },
     /// Changes are to be sent.
     Due,
+    /// A write that has no answer is to be sent again.
+    Again(u64),
+    /// What a message of the stream may have.
+    Limit(Option<usize>),
     /// A flush has waited long enough.
     Late(u64),
 }

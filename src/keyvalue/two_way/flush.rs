@@ -69,6 +69,13 @@ impl Flushes {
         }
     }
 
+    /// All end with this error, or with the one that they have.
+    pub fn fail(&self, error: &Error) {
+        for flush in self.all.take() {
+            flush.promise.complete(Err(flush.failed.unwrap_or_else(|| error.clone())));
+        }
+    }
+
     /// There is nothing to wait for any more: the promises say so.
     pub fn end(&self) {
         drop(self.all.take());

@@ -12,6 +12,7 @@
 //! | `reports`, `flush` | what the program is told; who waits for acknowledgements |
 //! | `form` | keys and values as they are shown, and as they are stored |
 //! | `bind`, `commands` | the method `bind`; those of a binding |
+//! | `twice` | that an array is not bound to a bucket twice |
 
 mod bind;
 mod changes;
@@ -26,6 +27,7 @@ mod model_tests;
 mod object;
 mod reports;
 mod table;
+mod twice;
 mod writing;
 
 use crate::tcl::{Interp, Result};

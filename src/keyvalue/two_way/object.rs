@@ -4,6 +4,7 @@ use super::elements::Elements;
 use super::feed::{Event, Writer};
 use super::flush::Flushes;
 use super::form::{self, Value};
+use super::key::Loss;
 use super::reports::Reports;
 use super::table::{Output, Table};
 use crate::bridge::{Receiver, Sender};
@@ -42,8 +43,8 @@ pub struct Binding {
     pub running: OnceCell<Running>,
     /// Something is to be sent, in a later turn of the event loop.
     pub due: Cell<bool>,
-    /// Elements that were set in this turn, and the last one by its name and value: it is heard of a
-    /// second time if it has a trace of its own.
+    /// Elements that were set in this turn, and the last one by its name and value, until anything else
+    /// happens: it is heard of a second time if it has a trace of its own.
     pub touched: RefCell<Vec<String>>,
     pub heard: RefCell<Option<(String, Value)>>,
     pub state: Cell<Option<ConsumerState>>,
@@ -66,6 +67,7 @@ impl Binding {
         if !self.handle.is_alive() {
             return;
         }
+        self.heard.take();
         let Some(guard) = self.interp_handle.enter() else { return };
         let interp = guard.interp();
         let mut out = Vec::new();
@@ -108,6 +110,8 @@ impl Binding {
                 self.due.set(false);
                 self.look_again(interp);
             }
+            Event::Again(id) => self.table.borrow_mut().unanswered(id),
+            Event::Limit(limit) => self.max_message.set(limit),
             Event::Late(flush) => {
                 self.flushes.late(flush, &self.elements.name);
             }
@@ -127,8 +131,12 @@ impl Binding {
     // --------------------------------------------------------------------------- from the bucket
 
     fn entry(&self, entry: &Entry, own: Option<u64>, out: &mut Vec<Output<Value>>) {
-        let value = (!entry.operation.deletes()).then(|| form::value_out(&self.kv, entry));
+        let value = self.value_of(entry);
         self.table.borrow_mut().entry(entry.key(), entry.revision, value, own, out);
+    }
+
+    fn value_of(&self, entry: &Entry) -> Option<Value> {
+        (!entry.operation.deletes()).then(|| form::value_out(&self.kv, entry))
     }
 
     fn written(&self, id: u64, outcome: crate::error::Result<u64>, out: &mut Vec<Output<Value>>) {
@@ -138,26 +146,23 @@ impl Binding {
             Err(error) if error.kind == Kind::WrongLastSequence => {
                 table.refused(id, met(&error), error, out);
             }
-            Err(error) if is_open(&error) => table.unanswered(id),
+            Err(error) if is_open(&error) => {
+                drop(table);
+                self.send_again(id);
+            }
             Err(error) => table.failed(id, error, out),
         }
     }
 
     fn read(&self, id: u64, outcome: crate::error::Result<Entry>, out: &mut Vec<Output<Value>>) {
-        let mut table = self.table.borrow_mut();
         let answer = match outcome {
-            Ok(entry) => {
-                let exists = !entry.operation.deletes();
-                Ok((entry.revision, exists.then(|| form::value_out(&self.kv, &entry))))
-            }
+            // A codec of the program may run here.
+            Ok(entry) => Ok((entry.revision, self.value_of(&entry))),
             Err(error) if error.kind == Kind::KeyNotFound => Ok((0, None)),
-            Err(error) if is_open(&error) => {
-                drop(table);
-                return self.ask_again(Some(id));
-            }
+            Err(error) if is_open(&error) => return self.ask_again(Some(id)),
             Err(error) => Err(error),
         };
-        table.told(id, answer, out);
+        self.table.borrow_mut().told(id, answer, out);
     }
 
     fn state(&self, interp: Interp<'_>, state: ConsumerState) {
@@ -181,6 +186,12 @@ impl Binding {
                 self.reports.bucket_lost(&error);
                 self.abandon(&error);
             }
+            ConsumerState::Stopped => {
+                self.table.borrow_mut().set_online(false);
+                // Disconnected, and with the link its timers have gone.
+                self.due.set(false);
+                self.flushes.fail(&Error::connection_closed());
+            }
             _ => self.table.borrow_mut().set_online(false),
         }
     }
@@ -189,18 +200,26 @@ impl Binding {
         self.last_error.borrow().as_ref().is_some_and(|error| error.kind == Kind::StreamNotFound)
     }
 
-    /// Does what has come out. Traces of the program run here, and anything in them.
+    /// Does what has come out. Traces of the program run here, and anything in them: so losses are noted
+    /// before, though they are told after it, lest a binding that is destroyed by a trace keeps them to
+    /// itself.
     pub fn apply(&self, interp: Interp<'_>, out: Vec<Output<Value>>) {
+        let mut shown = Vec::new();
         for output in out {
             match output {
-                Output::Show(key) => self.show(interp, &key),
-                Output::Lost(key, loss) => {
-                    let error = self.reports.lost(&self.kv, &key, &loss);
-                    self.flushes.failed(loss.change.number, &error);
-                }
+                Output::Show(key) => shown.push(key),
+                Output::Lost(key, loss) => self.note_loss(&key, &loss),
                 Output::Ask(key, id) => self.ask(&key, id, Duration::ZERO),
             }
         }
+        for key in shown {
+            self.show(interp, &key);
+        }
+    }
+
+    fn note_loss(&self, key: &str, loss: &Loss<Value>) {
+        let error = self.reports.lost(&self.kv, key, loss);
+        self.flushes.failed(loss.change.number, &error);
     }
 
     fn show(&self, interp: Interp<'_>, key: &str) {
@@ -238,8 +257,11 @@ impl Binding {
         self.table.borrow_mut().abandon(error, &mut out);
         for output in out {
             if let Output::Lost(key, loss) = output {
-                let error = self.reports.lost(&self.kv, &key, &loss);
-                self.flushes.failed(loss.change.number, &error);
+                self.note_loss(&key, &loss);
+                // It is what the element still has.
+                if let Some(value) = &loss.change.value {
+                    self.elements.leave(&form::key_out(&self.kv, &key), value);
+                }
             }
         }
         self.flushes.settled(&self.table.borrow());

@@ -119,6 +119,11 @@ impl<V: Clone + PartialEq> Table<V> {
         self.queue.len() > before
     }
 
+    /// The bucket has gone, and now the element as well.
+    pub fn forget(&mut self, key: &str) {
+        self.keys.remove(key);
+    }
+
     // ----------------------------------------------------------------------------- to the bucket
 
     pub fn is_online(&self) -> bool {

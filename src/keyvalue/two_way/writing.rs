@@ -5,17 +5,21 @@ use super::form::{self, Value};
 use super::key::Write;
 use super::object::Binding;
 use crate::error::{Error, Kind};
+use crate::jetstream::api::{reply, request_error};
 use crate::keyvalue::lifetime;
-use crate::keyvalue::store;
+use crate::keyvalue::store::{self, Store};
 use crate::tcl::{Failure, Interp, Obj, Result};
-use crate::transport::Headers;
+use crate::transport::{Headers, How, Outgoing};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// How long to wait when too much waits to be sent already.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long to wait with a question that nobody has answered.
+/// What the headers of a write have at most, and more.
+const HEADERS: usize = 1024;
+
+/// How long to wait with a write or a question that nobody has answered.
 const REST: Duration = Duration::from_millis(250);
 
 impl Binding {
@@ -53,6 +57,7 @@ impl Binding {
     }
 
     pub fn send_all(&self, interp: Interp<'_>) {
+        self.heard.take();
         loop {
             let next = self.table.borrow_mut().take_write();
             let Some((key, write)) = next else { return };
@@ -122,7 +127,7 @@ impl Binding {
         let payload =
             self.kv.js.connection.server_info().map_or(usize::MAX, |info| info.max_payload);
         let limit = self.max_message.get().unwrap_or(usize::MAX).min(payload);
-        if size <= limit / 2 {
+        if size.saturating_add(HEADERS) <= limit {
             return Ok(());
         }
         let table = self.table.borrow();
@@ -134,10 +139,35 @@ impl Binding {
         match size <= limit {
             true => Ok(()),
             false => {
+                self.ask_limit();
                 let text = format!("Maximum size of a value of this key is {limit}");
                 Err(Error::new(Kind::MaxPayload, text).into())
             }
         }
+    }
+
+    /// The bucket may have another limit by now: then the next one of this size is taken.
+    fn ask_limit(&self) {
+        let Some(running) = self.running.get() else { return };
+        let Ok(store) = self.kv.store() else { return };
+        let sender = running.sender.clone();
+        drop(store.link.clone().spawn(async move {
+            if let Ok(limit) = max_message(&store).await {
+                sender.send(Event::Limit(limit));
+            }
+        }));
+    }
+
+    /// A write that nobody has answered: sent again, but not in a hurry. Without a link all is, when
+    /// there is one.
+    pub fn send_again(&self, id: u64) {
+        let Some(running) = self.running.get() else { return };
+        let Ok(link) = self.kv.js.connection.link() else { return };
+        let sender = running.sender.clone();
+        drop(link.spawn(async move {
+            tokio::time::sleep(REST).await;
+            sender.send(Event::Again(id));
+        }));
     }
 
     // ---------------------------------------------------------------------------------- questions
@@ -171,6 +201,17 @@ impl Binding {
             }
         }
     }
+}
+
+/// What a message of the stream may have, if there is a limit.
+pub async fn max_message(store: &Store) -> crate::error::Result<Option<usize>> {
+    let question = &store.bucket.write_info;
+    let how = How { timeout: store.timeout, quiet: true, ..How::default() };
+    let reply = store.link.ask_as(Outgoing::new(question.clone(), ""), how).await;
+    let reply = reply.map_err(|error| request_error(question, error))?;
+    let info = reply::parse(reply.payload())?;
+    let limit = info.get("config").and_then(|config| config.get("max_msg_size")?.as_i64());
+    Ok(limit.and_then(|limit| usize::try_from(limit).ok()))
 }
 
 /// Why a message could not be made.

@@ -1,6 +1,6 @@
 //! What comes from the bucket for a key: answers, messages, and that it has gone.
 
-use super::{Change, Effect, Key, Local, Loss, Policy, Stage, newest};
+use super::{Change, Effect, Key, Local, Loss, Policy, Refusal, Stage, newest};
 use crate::error::{Error, Kind};
 
 impl<V: Clone + PartialEq> Key<V> {
@@ -44,12 +44,12 @@ impl<V: Clone + PartialEq> Key<V> {
         policy: Policy,
         out: &mut Vec<Effect<V>>,
     ) {
-        let Some((expected, change)) = self.land(id, out) else { return };
+        let Some((expected, sent, change)) = self.land(id, out) else { return };
         if self.revision > expected {
             let base = met.unwrap_or(0).max(self.revision);
             return match policy {
                 Policy::Mine => self.wait_again(change, base, out),
-                Policy::Theirs => self.conflict(change, error, policy, out),
+                Policy::Theirs => self.met(sent, change, error, policy, out),
             };
         }
         match met {
@@ -59,7 +59,7 @@ impl<V: Clone + PartialEq> Key<V> {
             }
             _ => {
                 let until = met.filter(|met| *met > expected);
-                let stage = Stage::Refused { id, expected, until, change, error };
+                let stage = Stage::Refused(Refusal { id, expected, until, sent, change, error });
                 self.local = Some(Box::new(Local { waiting: None, stage }));
                 out.push(Effect::Ask(id));
             }
@@ -69,7 +69,7 @@ impl<V: Clone + PartialEq> Key<V> {
     /// The server does not take the write, and would not take it again.
     pub fn failed(&mut self, id: u64, error: Error, policy: Policy, out: &mut Vec<Effect<V>>) {
         let replaced = self.local.as_ref().is_some_and(|local| local.waiting.is_some());
-        let Some((expected, change)) = self.land(id, out) else { return };
+        let Some((expected, _, change)) = self.land(id, out) else { return };
         match replaced {
             true if self.revision > expected => {
                 self.conflict(change, overtaken(self.revision), policy, out)
@@ -90,25 +90,25 @@ impl<V: Clone + PartialEq> Key<V> {
         let Some(local) = self.local.as_mut() else { return };
         match &local.stage {
             // It comes by itself.
-            Stage::Refused { until: Some(_), .. } if answer.is_err() => return,
-            Stage::Refused { id: asked, .. } if *asked == id => {}
+            Stage::Refused(Refusal { until: Some(_), .. }) if answer.is_err() => return,
+            Stage::Refused(refusal) if refusal.id == id => {}
             _ => return,
         }
         let stage = std::mem::replace(&mut local.stage, Stage::Idle { base: 0 });
-        let Stage::Refused { expected, change, error, .. } = stage else { return };
+        let Stage::Refused(Refusal { expected, sent, change, error, .. }) = stage else { return };
         let change = newest(change, local.waiting.take(), out);
         match answer {
             Err(_) => self.lose(change, error, out),
             // What has come meanwhile is later.
             Ok((revision, _)) if self.revision > expected && revision < self.revision => {
-                self.conflict(change, error, policy, out)
+                self.met(sent, change, error, policy, out)
             }
             Ok((0, _)) => self.absent(change, out),
             // Somebody else's write is about to be stored, or was not stored in the end.
             Ok((revision, _)) if revision == expected => self.wait_again(change, expected, out),
             Ok((revision, value)) => {
                 (self.revision, self.bucket, self.unknown) = (revision, value, false);
-                self.conflict(change, error, policy, out);
+                self.met(sent, change, error, policy, out);
             }
         }
     }
@@ -139,11 +139,11 @@ impl<V: Clone + PartialEq> Key<V> {
                     self.conflict(change, overtaken(revision), policy, out);
                 }
             }
-            Stage::Refused { until: Some(until), .. } if *until <= revision => {
+            Stage::Refused(Refusal { until: Some(until), .. }) if *until <= revision => {
                 let stage = std::mem::replace(&mut local.stage, Stage::Idle { base: 0 });
-                let Stage::Refused { change, error, .. } = stage else { return };
+                let Stage::Refused(Refusal { sent, change, error, .. }) = stage else { return };
                 let change = newest(change, local.waiting.take(), out);
-                self.conflict(change, error, policy, out);
+                self.met(sent, change, error, policy, out);
             }
             // The answer will tell what became of it.
             _ => {}
@@ -162,9 +162,9 @@ impl<V: Clone + PartialEq> Key<V> {
                 *base = 0;
                 self.drop_needless(out);
             }
-            Stage::Refused { .. } => {
+            Stage::Refused(_) => {
                 let stage = std::mem::replace(&mut local.stage, Stage::Idle { base: 0 });
-                let Stage::Refused { change, .. } = stage else { return };
+                let Stage::Refused(Refusal { change, .. }) = stage else { return };
                 let change = newest(change, local.waiting.take(), out);
                 self.absent(change, out);
             }
@@ -182,7 +182,7 @@ impl<V: Clone + PartialEq> Key<V> {
             Stage::Idle { .. } => {}
             // The new bucket may have taken it, and knows its number then.
             Stage::Flight { expected: 0, .. } => local.stage = stage,
-            Stage::Flight { change, .. } | Stage::Refused { change, .. } => {
+            Stage::Flight { change, .. } | Stage::Refused(Refusal { change, .. }) => {
                 local.waiting = Some(newest(change, local.waiting.take(), out));
                 out.push(Effect::Ready);
             }
@@ -191,15 +191,16 @@ impl<V: Clone + PartialEq> Key<V> {
 
     // ---------------------------------------------------------------------------------- outcomes
 
-    /// The write is not on its way any more: what it expected, and the newest change.
-    fn land(&mut self, id: u64, out: &mut Vec<Effect<V>>) -> Option<(u64, Change<V>)> {
+    /// The write is not on its way any more: what it expected, its value, and the newest change.
+    fn land(&mut self, id: u64, out: &mut Vec<Effect<V>>) -> Option<(u64, Option<V>, Change<V>)> {
         let local = self.local.as_mut()?;
         if !matches!(local.stage, Stage::Flight { id: flying, .. } if flying == id) {
             return None;
         }
         let stage = std::mem::replace(&mut local.stage, Stage::Idle { base: 0 });
         let Stage::Flight { expected, change, .. } = stage else { return None };
-        Some((expected, newest(change, local.waiting.take(), out)))
+        let sent = change.value.clone();
+        Some((expected, sent, newest(change, local.waiting.take(), out)))
     }
 
     /// It will be written, upon this revision.
@@ -216,6 +217,21 @@ impl<V: Clone + PartialEq> Key<V> {
     fn absent(&mut self, change: Change<V>, out: &mut Vec<Effect<V>>) {
         (self.revision, self.bucket, self.unknown) = (0, None, false);
         self.wait_again(change, 0, out);
+    }
+
+    /// What was in the way of a write is known now.
+    fn met(
+        &mut self,
+        sent: Option<V>,
+        change: Change<V>,
+        error: Error,
+        policy: Policy,
+        out: &mut Vec<Effect<V>>,
+    ) {
+        match sent == self.bucket && change.value != self.bucket {
+            true => self.wait_again(change, self.revision, out),
+            false => self.conflict(change, error, policy, out),
+        }
     }
 
     /// Both sides have changed the key.

@@ -78,13 +78,19 @@ enum Stage<V> {
     },
     /// Another revision is in the way. The key is being read; if it is known which one that is, it may
     /// also come by itself.
-    Refused {
-        id: u64,
-        expected: u64,
-        until: Option<u64>,
-        change: Change<V>,
-        error: Error,
-    },
+    Refused(Refusal<V>),
+}
+
+#[derive(Debug)]
+struct Refusal<V> {
+    id: u64,
+    expected: u64,
+    until: Option<u64>,
+    /// What was refused. If it is what the key has, it had been written after all, as the server does
+    /// not remember for ever; and the newest change has come after it.
+    sent: Option<V>,
+    change: Change<V>,
+    error: Error,
 }
 
 #[derive(Debug)]
@@ -132,7 +138,7 @@ impl<V: Clone + PartialEq> Key<V> {
         let Some(local) = &self.local else { return self.bucket.as_ref() };
         match (&local.waiting, &local.stage) {
             (Some(change), _)
-            | (None, Stage::Flight { change, .. } | Stage::Refused { change, .. }) => {
+            | (None, Stage::Flight { change, .. } | Stage::Refused(Refusal { change, .. })) => {
                 change.value.as_ref()
             }
             (None, Stage::Idle { .. }) => self.bucket.as_ref(),
@@ -165,9 +171,11 @@ impl<V: Clone + PartialEq> Key<V> {
     /// Forgets a deletion of what the bucket does not have.
     fn drop_needless(&mut self, out: &mut Vec<Effect<V>>) {
         let Some(local) = &self.local else { return };
-        if let (Some(Change { value: None, number }), Stage::Idle { .. }) =
+        if let (Some(Change { value: None, number }), Stage::Idle { base }) =
             (&local.waiting, &local.stage)
             && self.bucket.is_none()
+            // Otherwise it is upon a message that has not come yet.
+            && *base <= self.revision
             && !self.unknown
         {
             out.push(Effect::Settled(*number));
@@ -200,7 +208,7 @@ impl<V: Clone + PartialEq> Key<V> {
     /// What is being asked, for the same case.
     pub fn asks(&self) -> Option<u64> {
         match &self.local.as_ref()?.stage {
-            Stage::Refused { id, .. } => Some(*id),
+            Stage::Refused(refusal) => Some(refusal.id),
             _ => None,
         }
     }
@@ -210,7 +218,7 @@ impl<V: Clone + PartialEq> Key<V> {
         let local = *self.local.take()?;
         match local.stage {
             Stage::Idle { .. } => local.waiting,
-            Stage::Flight { change, .. } | Stage::Refused { change, .. } => {
+            Stage::Flight { change, .. } | Stage::Refused(Refusal { change, .. }) => {
                 Some(newest(change, local.waiting, out))
             }
         }
