@@ -22,7 +22,7 @@ impl Lifetime {
 
     /// From the header: seconds, a duration in the form of Go, or `never`; `None` for what is neither.
     pub fn of_header(text: &str) -> Option<Lifetime> {
-        if text == "never" {
+        if text.eq_ignore_ascii_case("never") {
             return Some(Lifetime::NEVER);
         }
         let ms = match text.parse::<i64>() {
@@ -63,6 +63,7 @@ pub fn expires(headers: &Headers) -> bool {
 
 /// Such as `1m30s` or `1.5s`, in ms.
 fn go_duration(text: &str) -> Option<i64> {
+    let text = text.strip_prefix('+').unwrap_or(text);
     let mut rest = text;
     let mut ns = 0_f64;
     while !rest.is_empty() {
@@ -82,7 +83,7 @@ fn go_duration(text: &str) -> Option<i64> {
         ns += number.parse::<f64>().ok()? * unit;
         rest = more;
     }
-    (!text.is_empty() && ns < 9.2e18).then_some((ns / 1e6) as i64)
+    (!text.is_empty() && ns < i64::MAX as f64).then_some((ns / 1e6) as i64)
 }
 
 #[cfg(test)]
@@ -102,7 +103,14 @@ mod tests {
             ("2000us", Some(2)),
             ("2000\u{b5}s", Some(2)),
             ("never", Some(-1)),
+            ("NEVER", Some(-1)),
+            ("+90s", Some(90_000)),
+            ("+", None),
+            ("++1s", None),
             ("2540400h10m10s", Some(9_145_440_610_000)),
+            ("9223372036s", Some(9_223_372_036_000)),
+            ("9223372036854ms", Some(9_223_372_036_854)),
+            ("9223372037s", None),
             ("0", None),
             ("-1", None),
             ("-1s", None),
