@@ -37,18 +37,18 @@ pub(super) fn bucket_options(
     bucket: &str,
     words: &[Obj],
 ) -> Result<Record> {
-    bucket_record(call, bucket, words, |given| given.record(call.interp, &|v| js.serves(v)))
+    let given = schema::strict(call.interp, &config::TABLE, words)?;
+    bucket_record(call, bucket, given, |given| given.record(call.interp, &|v| js.serves(v)))
 }
 
 /// The options of a bucket, of which `make` makes a record.
 pub(super) fn bucket_record(
     call: &Call<'_>,
     bucket: &str,
-    words: &[Obj],
+    given: Given,
     make: impl FnOnce(Given) -> Result<Record>,
 ) -> Result<Record> {
-    let given = schema::strict(call.interp, &config::TABLE, words)?;
-    let origins = given.get(config::SOURCES).cloned();
+    let origins = given.get(config::SOURCES).filter(|origins| !origins.is_empty()).cloned();
     let mut record = make(given)?;
     if let Some(origins) = origins {
         let origins = read_origins(call.interp, &origins)?;

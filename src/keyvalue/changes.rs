@@ -1,6 +1,6 @@
 //! What becomes of the configuration of a bucket that is changed.
 
-use super::config::{LIMIT_MARKER_TTL, TTL, check, mirror_of, window};
+use super::config::{LIMIT_MARKER_TTL, TTL, check, mirror_of, window, without_markers};
 use crate::error::Result;
 use crate::jetstream::stream::config as stream;
 use crate::schema::Record;
@@ -8,9 +8,13 @@ use serde_json::{Map, Value};
 
 /// The configuration of a stream with these options of a bucket in the place of what they name. All else
 /// stays as the server has shown it, also what is not known here.
-pub fn changed(config: &Value, changes: Record) -> Result<Value> {
-    check(&changes)?;
+pub fn changed(config: &Value, mut changes: Record) -> Result<Value> {
     let mut config = config.as_object().cloned().unwrap_or_default();
+    if without_markers(&mut changes) {
+        // Entries may have a lifetime all the same: servers do not take that back.
+        config.remove(stream::SUBJECT_DELETE_MARKER_TTL.name());
+    }
+    check(&changes)?;
     let number = |config: &Map<String, Value>, field: &str| {
         config.get(field).and_then(Value::as_i64).unwrap_or_default()
     };
@@ -27,7 +31,12 @@ pub fn changed(config: &Value, changes: Record) -> Result<Value> {
         set(&mut config, stream::MIRROR.name(), mirror);
     }
     for (field, value) in changes.into_map() {
-        set(&mut config, &field, value);
+        match value {
+            Value::Null => {
+                config.remove(&field);
+            }
+            value => set(&mut config, &field, value),
+        }
     }
     Ok(config.into())
 }
@@ -71,6 +80,11 @@ mod tests {
         );
         let found = change(&config, &[(LIMIT_MARKER_TTL, SECOND.into())]);
         assert_eq!(found["allow_msg_ttl"], json!(true));
+        assert_eq!(found["subject_delete_marker_ttl"], json!(SECOND));
+        let found = change(&found, &[(LIMIT_MARKER_TTL, 0.into()), (METADATA, Value::Null)]);
+        assert_eq!(found["allow_msg_ttl"], json!(true));
+        assert_eq!(found.get("subject_delete_marker_ttl"), None);
+        assert_eq!(found.get("metadata"), None);
         let found = change(&config, &[(MIRROR_NAME, "O".into())]);
         assert_eq!(found["mirror"], json!({"name": "KV_O"}));
         assert_eq!(found.get("mirror_name"), None);

@@ -141,6 +141,15 @@ pub fn check(options: &Record) -> Result<()> {
     Ok(())
 }
 
+/// Takes out the option that there shall be no markers. Whether it was there.
+pub fn without_markers(options: &mut Record) -> bool {
+    let none = options.get(LIMIT_MARKER_TTL).and_then(Value::as_i64) == Some(0);
+    if none {
+        options.remove(LIMIT_MARKER_TTL);
+    }
+    none
+}
+
 /// The duplicate window of a bucket with this time to live, both in ns.
 pub fn window(ttl: i64) -> i64 {
     if ttl > 0 { ttl.min(DUPLICATE_WINDOW) } else { DUPLICATE_WINDOW }

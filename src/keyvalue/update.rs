@@ -1,29 +1,42 @@
 //! Buckets that are changed: `update_kv_bucket` and `create_or_update_kv_bucket`.
 
 use super::bucket::not_found;
-use super::buckets::{
-    bucket_missing, bucket_object, bucket_options, bucket_record, create_stream, with_origins,
-};
+use super::buckets::{bucket_missing, bucket_object, bucket_record, create_stream, with_origins};
 use super::changes::changed;
-use super::config::{bucket_stream, check};
+use super::config::{self, bucket_stream, check, without_markers};
 use super::names::{check_bucket, stream_of};
 use crate::error::{self, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::watched;
 use crate::jetstream::stream::create::NAME_IN_USE;
-use crate::schema::Record;
+use crate::schema::{self, Given, Record};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Result, Return, oo};
 use serde_json::Value;
 use std::rc::Rc;
 
+fn given(call: &Call<'_>) -> Result<Given> {
+    schema::strict_change(call.interp, &config::TABLE, &call.args()[1..])
+}
+
 /// The options that were given, and no others.
 fn changes(call: &Call<'_>, js: &JetStream, name: &str) -> Result<Record> {
-    let record = bucket_record(call, name, &call.args()[1..], |given| {
+    let record = bucket_record(call, name, given(call)?, |given| {
         given.changes(call.interp, &|version| js.serves(version))
     })?;
-    check(&record)?;
+    let mut wanted = record.clone();
+    without_markers(&mut wanted);
+    check(&wanted)?;
+    Ok(record)
+}
+
+/// The same for a bucket that is made: what is empty is not there.
+fn whole(call: &Call<'_>, js: &JetStream, name: &str) -> Result<Record> {
+    let mut record = bucket_record(call, name, given(call)?, |given| {
+        given.record(call.interp, &|version| js.serves(version))
+    })?;
+    without_markers(&mut record);
     Ok(record)
 }
 
@@ -96,7 +109,7 @@ fn create_or_update_kv_bucket(call: &Call<'_>) -> Result<Return> {
     let name = call.arg(0)?.string();
     check_bucket(&name)?;
     let changes = changes(call, &js, &name)?;
-    let config = bucket_stream(&name, bucket_options(call, &js, &name, &call.args()[1..])?)?;
+    let config = bucket_stream(&name, whole(call, &js, &name)?)?;
     let bucket = name.clone();
     let work = |api: Api| async move {
         let info = change_or_create(&api, &bucket, changes, &config).await?;

@@ -39,7 +39,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Given, dict, lenient, strict, too_old};
+pub use read::{Given, dict, lenient, strict, strict_change, too_old};
 
 use crate::options::Type;
 use serde_json::{Map, Value};

@@ -4,7 +4,7 @@
 //! options are reported; the others when the request is made, after what the method itself has to say
 //! on what goes together.
 
-use super::{Field, Kind, Record, Table, Version};
+use super::{Field, Kind, Place, Record, Table, Version};
 use crate::error::{Error, Kind as ErrorKind};
 use crate::options::{self, Type};
 use crate::tcl::{Interp, Obj, Result};
@@ -19,14 +19,32 @@ pub struct Given {
     values: Vec<Option<Obj>>,
     /// Not even the defaults are wanted.
     nothing: bool,
+    /// An empty value takes away what there is.
+    clears: bool,
 }
 
 /// Reads an option list in which unknown options are errors.
 pub fn strict(interp: Interp<'_>, table: &'static Table, words: &[Obj]) -> Result<Given> {
+    read_strictly(interp, table, words, false)
+}
+
+/// The same for a change: an empty value of a list, a dict or a text says that there shall be none.
+pub fn strict_change(interp: Interp<'_>, table: &'static Table, words: &[Obj]) -> Result<Given> {
+    read_strictly(interp, table, words, true)
+}
+
+fn read_strictly(
+    interp: Interp<'_>,
+    table: &'static Table,
+    words: &[Obj],
+    clears: bool,
+) -> Result<Given> {
     let (mut given, unknown) = assign(table, words)?;
+    given.clears = clears;
     for (slot, field) in given.values.iter_mut().zip(table.0) {
         if let (Some(name), Kind::Plain(kind)) = (field.option, field.kind)
             && matches!(kind, Type::Bool | Type::Timeout | Type::PosInt | Type::ValidStr)
+            && !(clears && slot.as_ref().is_some_and(|value| takes_away(field, value)))
             && let Some(value) = slot.take()
         {
             *slot = Some(options::check(interp, name, kind, value)?);
@@ -61,6 +79,16 @@ pub fn dict(interp: Interp<'_>, table: &'static Table, dict: &Obj) -> Result<Giv
     Ok(given)
 }
 
+/// Whether this value of the field says that there shall be none.
+fn takes_away(field: &Field, value: &Obj) -> bool {
+    let can_be_none = match field.kind {
+        Kind::Plain(kind) => matches!(kind, Type::ValidStr | Type::List | Type::Metadata),
+        Kind::Times => false,
+        Kind::Object(_) | Kind::Objects(_) => true,
+    };
+    can_be_none && field.place == Place::Request && value.text().trim().is_empty()
+}
+
 fn words(pairs: Vec<(Obj, Obj)>) -> Vec<Obj> {
     pairs.into_iter().flat_map(|(key, value)| [key, value]).collect()
 }
@@ -68,7 +96,7 @@ fn words(pairs: Vec<(Obj, Obj)>) -> Vec<Obj> {
 fn assign(table: &'static Table, words: &[Obj]) -> Result<(Given, Option<Error>)> {
     let position = |word: &str| table.0.iter().position(|field| field.option == Some(word));
     let (values, unknown) = options::assign(table.0.len(), position, words)?;
-    Ok((Given { table, values, nothing: false }, unknown))
+    Ok((Given { table, values, nothing: false, clears: false }, unknown))
 }
 
 impl Given {
@@ -100,12 +128,21 @@ impl Given {
         self.fill(interp, server, record)
     }
 
-    /// Makes a record of what was given and nothing else: for a change of what there is.
+    /// Makes a record of what was given and nothing else: for a change of what there is. What is to be
+    /// taken away is null.
     ///
     /// # Errors
     /// As [`Given::record`], but that something is required.
     pub fn changes(self, interp: Interp<'_>, server: Server<'_>) -> Result<Record> {
-        let record = Record::empty(self.table);
+        let mut record = Record::empty(self.table);
+        if self.clears {
+            let fields = self.table.0.iter().zip(&self.values);
+            for ((field, value), slot) in fields.zip(&mut record.values) {
+                if value.as_ref().is_some_and(|value| takes_away(field, value)) {
+                    *slot = Some(Value::Null);
+                }
+            }
+        }
         self.fill(interp, server, record)
     }
 
@@ -122,6 +159,9 @@ impl Given {
         let fields = self.table.0.iter().zip(self.values);
         for ((field, value), slot) in fields.zip(&mut record.values) {
             let (Some(name), Some(value)) = (field.option, value) else { continue };
+            if self.clears && takes_away(field, &value) {
+                continue;
+            }
             if let Some(value) = to_json(interp, name, field, value, server)? {
                 if !server(field.since) {
                     return Err(too_old(name, field.since).into());
