@@ -21,9 +21,14 @@ proc ::nats::kv::format {entries args} {
     }
     if {$count >= 14 && [lindex $entries 0] eq "bucket"} {
         set entries [list $entries]
+    } elseif {$count > 1 && $count % 2 == 0 && ![IsEntry [lindex $entries 0]] && [IsEntry [lindex $entries 1]]} {
+        # Of `mget`: the entries are behind their keys.
+        set entries [lmap {key entry} $entries {set entry}]
     }
+    # The end marker among the lists of a watch is none.
+    set entries [lsearch -all -inline -not -exact $entries {}]
     foreach entry $entries {
-        if {[catch {dict size $entry}] || ![dict exists $entry key] || ![dict exists $entry operation]} {
+        if {![IsEntry $entry]} {
             return -code error -errorcode {NATS ErrInvalidArg} "Not an entry: $entry"
         }
     }
@@ -34,6 +39,35 @@ proc ::nats::kv::format {entries args} {
     }
     return -code error -errorcode {NATS ErrInvalidArg} \
         "Invalid value for the enum style : $style; allowed values: table json csv"
+}
+
+# Whether it has what an entry has, in the form in which it is shown.
+proc ::nats::kv::IsEntry {entry} {
+    if {[catch {dict size $entry}]} {
+        return 0
+    }
+    foreach name {bucket key value operation} {
+        if {![dict exists $entry $name]} {
+            return 0
+        }
+    }
+    foreach name {revision created delta} {
+        if {![dict exists $entry $name] || ![IsNumber [dict get $entry $name]]} {
+            return 0
+        }
+    }
+    if {[dict exists $entry ttl] && ![IsNumber [dict get $entry ttl]]} {
+        return 0
+    }
+    if {![dict exists $entry header]} {
+        return 1
+    }
+    return [expr {![catch {dict for {name values} [dict get $entry header] { llength $values }}]}]
+}
+
+# Whether it is an integer as JSON has them.
+proc ::nats::kv::IsNumber {text} {
+    return [regexp {^(-?[1-9][0-9]{0,19}|0)$} $text]
 }
 
 # One line for each entry. Values are cut to what a line has room for; nothing in them moves the cursor.
