@@ -9,9 +9,13 @@ oo::define ::nats::key_value {
         }
         lassign [my ModifyOptions $key {*}$args] hasDefault default attempts ttl
         set more [expr {$ttl eq "" ? {} : [list -ttl $ttl]}]
-        set least 0
+        set met ""
         for {set conflicts 0} {1} {incr conflicts} {
-            lassign [my ModifyRead $key $hasDefault $least $conflicts] present revision value
+            # A command of a codec may have destroyed the object.
+            if {[namespace which my] eq ""} {
+                return -code error -errorcode {NATS ErrConnectionClosed} "The bucket's object was destroyed: $key was left as it is"
+            }
+            lassign [my ModifyRead $key $hasDefault $met $conflicts] present revision value
             if {!$present} {
                 set value $default
             }
@@ -33,7 +37,7 @@ oo::define ::nats::key_value {
             if {$written} {
                 return $revision
             }
-            set least $revision
+            set met $revision
         }
     }
 }

@@ -8,7 +8,7 @@
 use super::entry::Entry;
 use super::entry_dict::value_obj;
 use super::key_codec::KeyForm;
-use super::names::invalid_key;
+use super::names::{check_key, invalid_key};
 use super::patterns::is_wide;
 use crate::error::{Error, Kind};
 use crate::jetstream::context::JetStream;
@@ -141,6 +141,22 @@ impl Codecs {
         }
     }
 
+    /// The stored form of a key that may be made.
+    pub fn new_key_in<'w>(&self, word: &'w Obj) -> Result<Cow<'w, str>> {
+        let key = self.key_in(word)?;
+        check_key(&key).map_err(self.naming(word, &key))?;
+        Ok(key)
+    }
+
+    /// Has an error that names a key as it is stored name it as the program does.
+    pub fn naming(&self, word: &Obj, stored: &str) -> impl Fn(Error) -> Error + use<> {
+        let names = (!self.keeps_keys()).then(|| (stored.to_owned(), word.string()));
+        move |error| match &names {
+            None => error,
+            Some((stored, shown)) => renamed(error, stored, shown),
+        }
+    }
+
     /// The stored forms of patterns. Commands of the program get those, too, but for wildcards alone,
     /// and have to leave wildcards as they are.
     pub fn patterns_in(&self, patterns: Vec<String>) -> Result<Vec<String>> {
@@ -243,6 +259,18 @@ impl Codecs {
         })
     }
 
+    /// The same, and nobody is told.
+    fn name_of(&self, stored: &str) -> String {
+        let shown = match &self.key {
+            Codec::None => None,
+            Codec::Form(form) => form.decode(stored),
+            Codec::Commands { decode, .. } => {
+                self.answer_of(decode, Obj::new(stored)).ok().map(|key| key.string())
+            }
+        };
+        shown.unwrap_or_else(|| stored.to_owned())
+    }
+
     /// The result of a command of the program, or the text of its error.
     fn answer_of(&self, prefix: &[Obj], word: Obj) -> std::result::Result<Obj, String> {
         let Some(guard) = self.interp.enter() else { return Err(String::new()) };
@@ -291,7 +319,7 @@ impl Codecs {
             }
             Codec::Commands { decode, .. } => self.answer_of(decode, value_obj(js, entry)),
         };
-        value.map_err(|why| undecodable("value", entry.key(), &why))
+        value.map_err(|why| undecodable("value", &self.name_of(entry.key()), &why))
     }
 
     /// The same where nobody waits: a value that cannot be decoded is shown as it is, and the program
@@ -301,6 +329,18 @@ impl Codecs {
             self.tell(js, "value", entry.key(), error);
             value_obj(js, entry)
         })
+    }
+}
+
+fn renamed(error: Error, stored: &str, shown: &str) -> Error {
+    let message = ["Key ", "Invalid key name ", "The value of "].iter().find_map(|before| {
+        let rest = error.message.strip_prefix(before)?.strip_prefix(stored)?;
+        let whole = rest.is_empty() || rest.starts_with(' ');
+        whole.then(|| format!("{before}{shown}{rest}"))
+    });
+    match message {
+        Some(message) => Error { message: message.into(), ..error },
+        None => error,
     }
 }
 

@@ -24,21 +24,21 @@ impl KeyForm {
         match self {
             KeyForm::Base64 => Some(tokens(key, false, base64)),
             KeyForm::Path => path(key),
-            KeyForm::Percent => Some(percent(key)),
+            KeyForm::Percent => Some(percent(key, false)),
         }
     }
 
-    /// The stored form of a pattern, in which wildcards stay what they are.
+    /// The stored form of a pattern, in which wildcards stay what they are; `None` as above.
     pub fn encode_pattern(self, pattern: &str) -> Option<String> {
         let separator = if self == KeyForm::Path { '/' } else { '.' };
         if !pattern.split(separator).any(is_wildcard) {
             return self.encode(pattern);
         }
-        Some(match self {
-            KeyForm::Base64 => tokens(pattern, true, base64),
-            KeyForm::Path => slashes(pattern),
-            KeyForm::Percent => tokens(pattern, true, percent),
-        })
+        match self {
+            KeyForm::Base64 => Some(tokens(pattern, true, base64)),
+            KeyForm::Path => path(pattern),
+            KeyForm::Percent => Some(percent(pattern, true)),
+        }
     }
 
     /// The key that is stored in this form; `None` if it was not stored by this codec, since its form
@@ -96,15 +96,18 @@ fn slashes(path: &str) -> String {
     format!("{root}{}", below.replace('/', "."))
 }
 
-fn percent(key: &str) -> String {
+/// In a pattern, wildcards stay. All else depends on its place in the whole key.
+fn percent(key: &str, is_pattern: bool) -> String {
     let mut stored = String::with_capacity(key.len());
     let bytes = key.as_bytes();
     let reserved = key.starts_with("_kv");
+    let ends = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(|byte| *byte == b'.');
     for (at, byte) in bytes.iter().enumerate() {
         let legal = match byte {
             // Where it would make an empty token.
             b'.' => at > 0 && at + 1 < bytes.len() && bytes.get(at - 1) != Some(&b'.'),
             b'_' => at > 0 || !reserved,
+            b'*' | b'>' => is_pattern && ends(at.checked_sub(1)) && ends(Some(at + 1)),
             b'-' | b'/' => true,
             other => other.is_ascii_alphanumeric(),
         };
@@ -194,6 +197,9 @@ mod tests {
             (KeyForm::Percent, "foo*", "foo=2A"),
             (KeyForm::Percent, "foo*.*", "foo=2A.*"),
             (KeyForm::Percent, "_kv.>", "=5Fkv.>"),
+            (KeyForm::Percent, "*._kv", "*._kv"),
+            (KeyForm::Percent, "*.a*.>.**", "*.a=2A.>.=2A=2A"),
+            (KeyForm::Percent, ".a.*", "=2Ea.*"),
         ] {
             assert_eq!(form.encode_pattern(pattern).as_deref(), Some(stored), "{form:?} {pattern}");
         }
@@ -218,8 +224,9 @@ mod tests {
         ] {
             assert_eq!(form.decode(stored), None, "{form:?} {stored}");
         }
-        for key in ["a.b", "_root_", "_root_/x"] {
+        for key in ["a.b", "_root_", "_root_/x", "a.b/*", "*/a.b", "_root_/*"] {
             assert_eq!(KeyForm::Path.encode(key), None, "{key}");
+            assert_eq!(KeyForm::Path.encode_pattern(key), None, "{key}");
         }
     }
 }

@@ -36,7 +36,9 @@ fn keys(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
     // Options come in pairs, so that a pattern may begin with a dash.
     let (patterns, words) = match call.args() {
-        [patterns, words @ ..] if words.len() % 2 == 0 => (patterns_of(interp, patterns)?, words),
+        [patterns, words @ ..] if words.len() % 2 == 0 => {
+            (patterns_of(interp, &kv.codecs, patterns)?, words)
+        }
         words => (vec![">".to_owned()], words),
     };
     let patterns = kv.codecs.patterns_in(patterns)?;
@@ -78,7 +80,7 @@ fn history(call: &Call<'_>) -> Result<Return> {
         return Err(call.wrong_args(HISTORY.usage));
     }
     let text = call.arg(0)?.string();
-    let patterns = kv.codecs.patterns_in(patterns_of(interp, call.arg(0)?)?)?;
+    let patterns = kv.codecs.patterns_in(patterns_of(interp, &kv.codecs, call.arg(0)?)?)?;
     patterns.iter().try_for_each(|pattern| check_filter(pattern))?;
     let given = options::parse(interp, OPTIONS, words)?;
     let start = start_of(&given)?;

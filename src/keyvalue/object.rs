@@ -103,7 +103,8 @@ fn read(
     let this = call.data::<KeyValue>()?;
     let word = call.arg(0)?.clone();
     let key = this.codecs.key_in(&word)?;
-    let origin = origin_of(&key)?;
+    let naming = this.codecs.naming(&word, &key);
+    let origin = origin_of(&key).map_err(&naming)?;
     const OPTIONS: &[options::Spec] = &[("revision", Type::PosInt), ("consistent", Type::Bool)];
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;
     let revision = given.get("revision").map(revision_of).transpose()?;
@@ -112,7 +113,7 @@ fn read(
     subject::check_literal(&this.bucket.read_subject(&key))?;
     let (js, shown) = (this.js.clone(), word.clone());
     let finish = move |_: Interp<'_>, entry: crate::error::Result<Entry>| {
-        let entry = entry?.not_deleted()?;
+        let entry = entry.and_then(Entry::not_deleted).map_err(&naming)?;
         Ok(show(&this, &shown, &entry)?.into())
     };
     if origin == KeyOrigin::Foreign {

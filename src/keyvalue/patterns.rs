@@ -1,6 +1,8 @@
 //! Arguments that are patterns: a Tcl list of one or more. Keys hold no blanks, so one pattern without
-//! any is what it says, however a list would write it.
+//! any is what it says, however a list would write it. Behind a codec keys may hold anything: there it is
+//! a list and nothing else.
 
+use super::codec::Codecs;
 use super::names::check_filter;
 use crate::error::Result;
 use crate::tcl::{Interp, Obj};
@@ -8,14 +10,16 @@ use std::collections::HashSet;
 
 /// The patterns of an argument, as they stand there. None at all is an empty one, which is refused
 /// as such.
-pub fn patterns_of(interp: Interp<'_>, word: &Obj) -> Result<Vec<String>> {
-    let text = word.string();
-    if !text.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c']) {
+pub fn patterns_of(interp: Interp<'_>, codecs: &Codecs, word: &Obj) -> Result<Vec<String>> {
+    let (text, plain) = (word.string(), codecs.keeps_keys());
+    if plain && !text.contains([' ', '\t', '\n', '\r', '\x0b', '\x0c']) {
         return Ok(vec![text]);
     }
     let Ok(elements) = interp.aside(|| word.elements(interp)) else {
-        // No list, so it is one pattern that has a blank.
-        check_filter(&text)?;
+        // No list, so it is one pattern, which has a blank.
+        if plain {
+            check_filter(&text)?;
+        }
         return Ok(vec![text]);
     };
     match elements.is_empty() {

@@ -103,7 +103,7 @@ impl Store {
                 Err(error) if error.kind == Kind::WrongLastSequence => error,
                 other => return other,
             };
-            match this.reading_at_least(&key, revision_in(&conflict)).await {
+            match this.reading_after(&key, revision_in(&conflict)).await {
                 Ok(entry) if entry.operation.deletes() => {
                     let mut headers = expecting(entry.revision, out.headers);
                     if lifetime::expires(&headers) {
@@ -187,13 +187,14 @@ impl Store {
         async move { found(&bucket, &key, &subject, reply.await) }
     }
 
-    /// Reads the last entry of a key that is known to have this revision. A direct get may be answered
-    /// by a replica or a mirror that does not have it yet.
-    pub(super) async fn reading_at_least(&self, key: &str, revision: u64) -> Result<Entry> {
+    /// Reads the last entry of a key of which a write has met this revision; 0 if there was none, or if
+    /// that is not known. A direct get may be answered by a replica or a mirror that does not have it
+    /// yet, or still has what is gone.
+    pub(super) async fn reading_after(&self, key: &str, met: u64) -> Result<Entry> {
         let entry = self.reading(key, None).await;
         let stale = match &entry {
-            Ok(entry) => entry.revision < revision,
-            Err(error) => error.kind == Kind::KeyNotFound && revision > 0,
+            Ok(entry) => met == 0 || entry.revision < met,
+            Err(error) => error.kind == Kind::KeyNotFound && met > 0,
         };
         if !stale {
             return entry;

@@ -36,7 +36,7 @@ impl Store {
                 match this.writing(again(&entry, &out, lifetime)).await {
                     Err(error) if error.kind == Kind::WrongLastSequence && attempts < ATTEMPTS => {
                         attempts += 1;
-                        found = this.reading_at_least(&key, revision_in(&error)).await;
+                        found = this.reading_after(&key, revision_in(&error)).await;
                     }
                     outcome => return outcome,
                 }
@@ -77,12 +77,14 @@ fn touch(call: &Call<'_>) -> tcl::Result<Return> {
     const OPTIONS: &[options::Spec] = &[TTL];
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
-    let origin = origin_of(&key)?;
+    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let origin = origin_of(&key).map_err(&naming)?;
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;
     let lifetime = lifetime_of(&this.js, &given)?;
     let (store, out) = this.writing(&key, Headers::new(), &Obj::empty())?;
     let expires = lifetime.is_some();
-    let finish = |interp: Interp<'_>, revision: Result<u64>| written(interp, revision);
+    let finish =
+        move |interp: Interp<'_>, revision: Result<u64>| written(interp, revision.map_err(&naming));
     match origin {
         KeyOrigin::Ours => {
             let work = store.with_lifetime(expires, move |store| {

@@ -92,7 +92,7 @@ impl Wanted {
 fn watch(call: &Call<'_>) -> Result<Return> {
     let interp = call.interp;
     let kv = call.data::<KeyValue>()?;
-    let patterns = kv.codecs.patterns_in(patterns_of(interp, call.arg(0)?)?)?;
+    let patterns = kv.codecs.patterns_in(patterns_of(interp, &kv.codecs, call.arg(0)?)?)?;
     patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
     let Wanted { wishes, array, policy, meta_only, heartbeat } =
         Wanted::parse(interp, &call.args()[1..])?;

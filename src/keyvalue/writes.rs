@@ -51,7 +51,7 @@ struct Extras {
     expires: bool,
 }
 
-fn extras(call: &Call<'_>, method: &Method) -> Result<Extras> {
+fn extras(call: &Call<'_>, js: &JetStream, method: &Method) -> Result<Extras> {
     const OPTIONS: &[options::Spec] = &[("header", Type::Dict), TTL];
     let words = option_words(call, method)?;
     if words.is_empty() {
@@ -63,7 +63,7 @@ fn extras(call: &Call<'_>, method: &Method) -> Result<Extras> {
         None => Headers::new(),
     };
     headers::check(&headers)?;
-    let lifetime = lifetime_of(&call.data::<KeyValue>()?.js, &given)?;
+    let lifetime = lifetime_of(js, &given)?;
     if let Some(lifetime) = lifetime {
         lifetime.add_to(&mut headers);
     }
@@ -71,8 +71,13 @@ fn extras(call: &Call<'_>, method: &Method) -> Result<Extras> {
 }
 
 /// Waits for the number of a new revision.
-fn write(call: &Call<'_>, key: &str, extras: Extras, value: &Obj) -> Result<Return> {
-    let this = call.data::<KeyValue>()?;
+fn write(
+    call: &Call<'_>,
+    this: &KeyValue,
+    key: &str,
+    extras: Extras,
+    value: &Obj,
+) -> Result<Return> {
     let Extras { mut headers, expires } = extras;
     if expires {
         lifetime::roll_up(&mut headers);
@@ -87,34 +92,33 @@ fn write(call: &Call<'_>, key: &str, extras: Extras, value: &Obj) -> Result<Retu
 }
 
 fn put(call: &Call<'_>) -> Result<Return> {
-    let codecs = call.data::<KeyValue>()?.codecs.clone();
-    let key = codecs.key_in(call.arg(0)?)?;
-    check_key(&key)?;
-    write(call, &key, extras(call, &PUT)?, call.arg(1)?)
+    let this = call.data::<KeyValue>()?;
+    let key = this.codecs.new_key_in(call.arg(0)?)?;
+    write(call, &this, &key, extras(call, &this.js, &PUT)?, call.arg(1)?)
 }
 
 fn update(call: &Call<'_>) -> Result<Return> {
-    let codecs = call.data::<KeyValue>()?.codecs.clone();
-    let key = codecs.key_in(call.arg(0)?)?;
-    let origin = origin_of(&key)?;
-    let mut extras = extras(call, &UPDATE)?;
+    let this = call.data::<KeyValue>()?;
+    let key = this.codecs.key_in(call.arg(0)?)?;
+    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let origin = origin_of(&key).map_err(&naming)?;
+    let mut extras = extras(call, &this.js, &UPDATE)?;
     let word = call.arg(2)?;
     let revision = if word.is_empty() { None } else { Some(revision_of(word)?) };
     if origin == KeyOrigin::Foreign && revision.is_none_or(|revision| revision == 0) {
         // It could make the key; with a revision there must be one.
-        check_key(&key)?;
+        check_key(&key).map_err(&naming)?;
     }
     if let Some(revision) = revision {
         extras.headers = store::expecting(revision, extras.headers);
     }
-    write(call, &key, extras, call.arg(1)?)
+    write(call, &this, &key, extras, call.arg(1)?)
 }
 
 fn create_key(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
-    let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
-    check_key(&key)?;
-    let Extras { headers, expires } = extras(call, &CREATE)?;
+    let key = this.codecs.new_key_in(call.arg(0)?)?.into_owned();
+    let Extras { headers, expires } = extras(call, &this.js, &CREATE)?;
     let (store, out) = this.writing(&key, store::expecting(0, headers), call.arg(1)?)?;
     let work = store.with_lifetime(expires, move |store| store.create(&key, out));
     this.js.run(call.interp, |_| work, written)
@@ -129,7 +133,8 @@ fn write_marker(
 ) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
-    let origin = origin_of(&key)?;
+    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let origin = origin_of(&key).map_err(&naming)?;
     if let Some(revision) = expected {
         headers = store::expecting(revision, headers);
     }
@@ -137,8 +142,8 @@ fn write_marker(
         lifetime.add_to(&mut headers);
     }
     let (store, out) = this.writing(&key, headers, &Obj::empty())?;
-    let done = |_: Interp<'_>, revision: crate::error::Result<u64>| {
-        revision?;
+    let done = move |_: Interp<'_>, revision: crate::error::Result<u64>| {
+        revision.map_err(&naming)?;
         Ok(Return::Empty)
     };
     // With a revision there must be one.
@@ -174,10 +179,14 @@ fn purge(call: &Call<'_>) -> Result<Return> {
 fn revert(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?;
-    let origin = origin_of(&key)?;
+    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let origin = origin_of(&key).map_err(&naming)?;
     let revision = revision_of(call.arg(1)?)?;
     let (store, out) = this.writing(&key, Headers::new(), &Obj::empty())?;
     let interp = call.interp;
+    let written = move |interp: Interp<'_>, revision: crate::error::Result<u64>| {
+        written(interp, revision.map_err(&naming))
+    };
     match origin {
         KeyOrigin::Ours => {
             let old = store.reading_as(&key, Some(revision), false);

@@ -19,9 +19,13 @@ pub struct Present {
     pub revision: u64,
 }
 
-/// Reads a key, which is known to have had a revision.
-pub async fn present(store: &Store, key: &str, least: u64) -> Result<Present> {
-    match store.reading_at_least(key, least).await {
+/// Reads a key, of which a write may have met a revision.
+pub async fn present(store: &Store, key: &str, met: Option<u64>) -> Result<Present> {
+    let found = match met {
+        None => store.reading(key, None).await,
+        Some(met) => store.reading_after(key, met).await,
+    };
+    match found {
         Ok(entry) => {
             let revision = entry.revision;
             let entry = Some(entry).filter(|entry| !entry.operation.deletes());
@@ -70,18 +74,18 @@ pub async fn change<T: Send>(
     mut compute: impl FnMut(Option<Entry>) -> Result<(Bytes, T)> + Send,
 ) -> Result<(u64, T)> {
     let began = Instant::now();
-    let (mut least, mut conflicts) = (0, 0);
+    let (mut met, mut conflicts) = (None, 0);
     loop {
         let asked = Instant::now();
-        let Present { entry, revision } = present(&store, &key, least).await?;
+        let Present { entry, revision } = present(&store, &key, met).await?;
         let (payload, told) = compute(entry)?;
         match write(&store, Outgoing { payload, ..out.clone() }, revision).await? {
             Ok(revision) => return Ok((revision, told)),
-            Err((met, conflict)) => {
+            Err((revision, conflict)) => {
                 if limit.is_some_and(|limit| began.elapsed() >= limit) {
                     return Err(conflict);
                 }
-                least = met;
+                met = Some(revision);
             }
         }
         // The first one may have been an accident.

@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::keyvalue::entry::Entry;
 use crate::keyvalue::entry_dict::EntryWords;
 use crate::keyvalue::many::put::lived;
-use crate::keyvalue::names::check_key;
 use crate::keyvalue::object::KeyValue;
 use crate::keyvalue::store::{Store, expecting};
 use crate::keyvalue::writes::TTL;
@@ -19,7 +18,6 @@ use bytes::Bytes;
 
 /// The store, and a message to the key with this value.
 pub fn writing(kv: &KeyValue, key: &str, own: Headers, value: &Obj) -> Result<(Store, Outgoing)> {
-    check_key(key)?;
     // With its condition, so that a server without headers is known before anything is asked.
     kv.writing(key, expecting(0, own), value)
 }
@@ -34,7 +32,8 @@ fn summand(word: &Obj) -> Result<i64> {
 
 fn incr(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
-    let key = kv.codecs.key_in(call.arg(0)?)?.into_owned();
+    let key = kv.codecs.new_key_in(call.arg(0)?)?.into_owned();
+    let shown = call.arg(0)?.string();
     let mut words = call.args().get(1..).unwrap_or_default();
     let mut by = 1;
     // The number is there if the options behind it are pairs.
@@ -49,22 +48,20 @@ fn incr(call: &Call<'_>) -> Result<Return> {
     let (own, expires) = lived(&kv, &given)?;
     if !kv.codecs.keeps_values() {
         kv.check_writable()?;
-        check_key(&key)?;
-        let name = key.clone();
         let compute = Box::new(move |old: Option<(&Entry, &Obj)>| {
-            let sum = sum(&name, old.map(|(_, value)| value.tcl_bytes()), by)?;
+            let sum = sum(&shown, old.map(|(_, value)| value.tcl_bytes()), by)?;
             Ok((Obj::int(sum), Some(Obj::int(sum))))
         });
         return decoded::change(call.interp, Change { kv, key, own, expires, compute });
     }
     let (store, out) = writing(&kv, &key, own, &Obj::empty())?;
-    let (js, limit, name) = (kv.js.clone(), store.timeout, key.clone());
+    let (js, limit) = (kv.js.clone(), store.timeout);
     let compute = move |entry: Option<Entry>| {
-        let sum = sum(&key, entry.as_ref().map(Entry::value), by)?;
+        let sum = sum(&shown, entry.as_ref().map(Entry::value), by)?;
         Ok((Bytes::from(sum.to_string()), sum))
     };
     let work =
-        store.with_lifetime(expires, move |store| change(store.clone(), name, out, limit, compute));
+        store.with_lifetime(expires, move |store| change(store.clone(), key, out, limit, compute));
     js.run(
         call.interp,
         |_| work,
@@ -78,7 +75,7 @@ fn incr(call: &Call<'_>) -> Result<Return> {
 fn append(call: &Call<'_>) -> Result<Return> {
     const OPTIONS: &[options::Spec] = &[("separator", Type::Str)];
     let kv = call.data::<KeyValue>()?;
-    let key = kv.codecs.key_in(call.arg(0)?)?.into_owned();
+    let key = kv.codecs.new_key_in(call.arg(0)?)?.into_owned();
     let given = options::parse(call.interp, OPTIONS, call.args().get(2..).unwrap_or_default())?;
     if !kv.codecs.keeps_values() {
         let (text, separator) = (call.arg(1)?.string(), given.string("separator"));
@@ -92,7 +89,6 @@ fn append(call: &Call<'_>) -> Result<Return> {
         });
         let (own, expires) = (Headers::new(), false);
         kv.check_writable()?;
-        check_key(&key)?;
         return decoded::change(call.interp, Change { kv, key, own, expires, compute });
     }
     let (store, out) = writing(&kv, &key, Headers::new(), call.arg(1)?)?;
@@ -115,7 +111,7 @@ fn append(call: &Call<'_>) -> Result<Return> {
 
 fn getset(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
-    let key = kv.codecs.key_in(call.arg(0)?)?.into_owned();
+    let key = kv.codecs.new_key_in(call.arg(0)?)?.into_owned();
     // The key as it is shown, and the entry.
     let shown = |kv: &KeyValue, entry: &Entry, value: &Obj| {
         let key = kv.codecs.key_out(&kv.js, entry.key());
@@ -129,7 +125,6 @@ fn getset(call: &Call<'_>) -> Result<Return> {
             Ok((new.clone(), Some(old)))
         });
         kv.check_writable()?;
-        check_key(&key)?;
         return decoded::change(call.interp, Change { kv, key, own, expires, compute });
     }
     let (store, out) = writing(&kv, &key, Headers::new(), call.arg(1)?)?;

@@ -27,14 +27,14 @@ pub struct Change {
 
 /// As [`change`](super::cas::change).
 pub fn change(interp: Interp<'_>, change: Change) -> Result<Return> {
-    attempt(interp, Rc::new(change), Instant::now(), 0, 0)
+    attempt(interp, Rc::new(change), Instant::now(), None, 0)
 }
 
 fn attempt(
     interp: Interp<'_>,
     this: Rc<Change>,
     began: Instant,
-    least: u64,
+    met: Option<u64>,
     conflicts: u32,
 ) -> Result<Return> {
     let (store, key) = (this.kv.store()?, this.key.clone());
@@ -42,7 +42,7 @@ fn attempt(
         if conflicts > 1 {
             tokio::time::sleep(pause(conflicts, UNIT)).await;
         }
-        present(&store, &key, least).await
+        present(&store, &key, met).await
     };
     let js = this.kv.js.clone();
     js.clone().run(
@@ -67,7 +67,7 @@ fn attempt(
                     Err((_, conflict)) if limit.is_some_and(|limit| began.elapsed() >= limit) => {
                         Err(conflict.into())
                     }
-                    Err((met, _)) => attempt(interp, this, began, met, conflicts + 1),
+                    Err((met, _)) => attempt(interp, this, began, Some(met), conflicts + 1),
                 },
             )
         },

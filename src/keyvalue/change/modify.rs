@@ -6,7 +6,6 @@ use super::commands::writing;
 use crate::error::Error;
 use crate::keyvalue::entry::key_not_found;
 use crate::keyvalue::many::put::lived;
-use crate::keyvalue::names::check_key;
 use crate::keyvalue::object::KeyValue;
 use crate::keyvalue::writes::{TTL, lifetime_of};
 use crate::options::{self, Type};
@@ -23,8 +22,7 @@ const UNIT: Duration = Duration::from_millis(1);
 fn options(call: &Call<'_>) -> Result<Return> {
     const OPTIONS: &[options::Spec] = &[("default", Type::Str), ("attempts", Type::PosInt), TTL];
     let kv = call.data::<KeyValue>()?;
-    let key = kv.codecs.key_in(call.arg(0)?)?;
-    check_key(&key)?;
+    let key = kv.codecs.new_key_in(call.arg(0)?)?;
     subject::check_literal(&kv.bucket.write_subject(&key))?;
     let given = options::parse(call.interp, OPTIONS, call.args().get(1..).unwrap_or_default())?;
     kv.check_writable()?;
@@ -43,20 +41,20 @@ fn options(call: &Call<'_>) -> Result<Return> {
     .into())
 }
 
-/// `key hasDefault least conflicts` → whether the key is there, its revision, its value. Waits a moment
+/// `key hasDefault met conflicts` → whether the key is there, its revision, its value. Waits a moment
 /// first if there were conflicts.
 fn read(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
-    let key = kv.codecs.key_in(call.arg(0)?)?.into_owned();
+    let key = kv.codecs.new_key_in(call.arg(0)?)?.into_owned();
     let has_default = call.arg(1)?.as_int() == Some(1);
-    let least = options::unsigned(call.arg(2)?).unwrap_or(0);
+    let met = options::unsigned(call.arg(2)?);
     let conflicts = call.arg(3)?.as_int().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    let (store, js, name) = (kv.store()?, kv.js.clone(), key.clone());
+    let (store, js, shown) = (kv.store()?, kv.js.clone(), call.arg(0)?.string());
     let work = async move {
         if conflicts > 1 {
             tokio::time::sleep(pause(conflicts, UNIT)).await;
         }
-        present(&store, &name, least).await
+        present(&store, &key, met).await
     };
     js.run(
         call.interp,
@@ -66,7 +64,7 @@ fn read(call: &Call<'_>) -> Result<Return> {
             let value = match &present.entry {
                 Some(entry) => kv.codecs.value_out(&kv.js, entry)?,
                 None if has_default => Obj::empty(),
-                None => return Err(key_not_found(&kv.bucket.name, &key).into()),
+                None => return Err(key_not_found(&kv.bucket.name, &shown).into()),
             };
             let there = Obj::int(present.entry.is_some().into());
             Ok(Obj::list(&[there, Obj::uint(present.revision), value]).into())
@@ -78,7 +76,7 @@ fn read(call: &Call<'_>) -> Result<Return> {
 /// last conflict is thrown.
 fn put(call: &Call<'_>) -> Result<Return> {
     let kv = call.data::<KeyValue>()?;
-    let key = kv.codecs.key_in(call.arg(0)?)?.into_owned();
+    let key = kv.codecs.new_key_in(call.arg(0)?)?.into_owned();
     const OPTIONS: &[options::Spec] = &[TTL];
     let given = options::parse(call.interp, OPTIONS, call.args().get(4..).unwrap_or_default())?;
     let (own, expires) = lived(&kv, &given)?;
@@ -105,7 +103,7 @@ pub const METHODS: &[Method] = &[
     Method { name: "ModifyOptions", usage: "key ?arg ...?", min: 1, max: ANY, body: options },
     Method {
         name: "ModifyRead",
-        usage: "key hasDefault least conflicts",
+        usage: "key hasDefault met conflicts",
         min: 4,
         max: 4,
         body: read,

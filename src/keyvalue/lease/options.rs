@@ -9,7 +9,6 @@ use crate::jetstream::ordered::OrderedConfig;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::keyvalue::consumer::ordered_config;
 use crate::keyvalue::lifetime::Lifetime;
-use crate::keyvalue::names::check_key;
 use crate::keyvalue::object::KeyValue;
 use crate::keyvalue::store::Store;
 use crate::options::{self, Options, Type};
@@ -48,8 +47,7 @@ pub fn wanted(
     value: &Obj,
     given: &Options,
 ) -> Result<Wanted> {
-    let key = kv.codecs.key_in(word)?.into_owned();
-    check_key(&key)?;
+    let key = kv.codecs.new_key_in(word)?.into_owned();
     kv.js.needs(what, (2, 11, 0))?;
     let Some(ms) = given.get(TTL.0).and_then(|value| ttl(&value.text())) else {
         return Err(Error::invalid("Option ttl is required").into());

@@ -27,7 +27,7 @@ const FILTERS: Version = (2, 10, 0);
 
 /// A list of patterns of keys, as they are stored. An empty list is none at all.
 pub fn patterns(interp: Interp<'_>, kv: &KeyValue, word: &Obj) -> Result<Patterns> {
-    let mut given = patterns_of(interp, word)?;
+    let mut given = patterns_of(interp, &kv.codecs, word)?;
     given.retain(|pattern| !pattern.is_empty() || !word.text().trim().is_empty());
     let stored = kv.codecs.patterns_in(given)?;
     stored.iter().try_for_each(|pattern| check_filter(pattern))?;
@@ -118,6 +118,7 @@ fn mget(call: &Call<'_>) -> Result<Return> {
         return Ok(Return::Empty);
     }
     let odd = patterns.odd();
+    let this = kv.clone();
     let finish = move |_: Interp<'_>, found: crate::error::Result<Vec<Entry>>| {
         let mut found = found?;
         // To a time before all that there is, servers say what there is now.
@@ -125,7 +126,6 @@ fn mget(call: &Call<'_>) -> Result<Return> {
         check_found(&odd, found.is_empty())?;
         Ok(shown(&kv, &found, entries)?.into())
     };
-    let this = call.data::<KeyValue>()?;
     if consistent {
         let store = this.store()?;
         return js.run(call.interp, |api| read::consistent(store, api, patterns), finish);

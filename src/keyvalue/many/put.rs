@@ -5,7 +5,6 @@ use super::failure::Outcome;
 use super::write::{self, Write};
 use crate::error::Error;
 use crate::keyvalue::lifetime::roll_up;
-use crate::keyvalue::names::check_key;
 use crate::keyvalue::object::KeyValue;
 use crate::keyvalue::writes::{TTL, lifetime_of};
 use crate::options::{self, Options, Type};
@@ -58,8 +57,7 @@ fn mput(call: &Call<'_>) -> Result<Return> {
     let (mut keys, mut writes) = (Vec::new(), Vec::new());
     for (key, value) in pairs(interp, "values", call.arg(0)?)? {
         let shown = key.string();
-        let key = kv.codecs.key_in(&key)?.into_owned();
-        check_key(&key)?;
+        let key = kv.codecs.new_key_in(&key)?.into_owned();
         let expect = expected.remove(&shown);
         keys.push(shown);
         let (_, out) = kv.writing(&key, own.clone(), &value)?;

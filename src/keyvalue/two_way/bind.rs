@@ -47,7 +47,7 @@ fn bind(call: &Call<'_>) -> Result<Return> {
     kv.check_writable()?;
     let given = options::parse(interp, OPTIONS, &call.args()[1..])?;
     let patterns = match given.get("patterns") {
-        Some(list) => kv.codecs.patterns_in(patterns_of(interp, list)?)?,
+        Some(list) => kv.codecs.patterns_in(patterns_of(interp, &kv.codecs, list)?)?,
         None => vec![">".to_owned()],
     };
     patterns.iter().try_for_each(|pattern| check_pattern(pattern))?;
