@@ -28,13 +28,13 @@ impl Unfinished {
         begin: impl FnOnce(&T) -> error::Result<()> + 'static,
     ) -> Result<Return> {
         // Nothing holds it during the wait: destroyed meanwhile, it ends that.
-        let weak = Rc::downgrade(&data);
+        let (weak, this) = (Rc::downgrade(&data), js.clone());
         drop(data);
         js.wait(interp, pending, move |interp, outcome| {
-            outcome?;
             let Some(data) = weak.upgrade() else {
-                return Err(Error::invalid("The object was destroyed").into());
+                return Err(gone(&this, outcome).into());
             };
+            outcome?;
             begin(&data)?;
             let object = self.object.as_ref();
             let command = object.map_or_else(Obj::empty, |object| object.command(interp));
@@ -56,5 +56,14 @@ impl Drop for Unfinished {
         {
             object.destroy(guard.interp());
         }
+    }
+}
+
+/// The error of the command that makes an object, if that is gone by now: the program has destroyed it,
+/// unless all went with the connection. What its own end did to what was asked says nothing.
+pub fn gone<T>(js: &JetStream, outcome: error::Result<T>) -> Error {
+    match js.connection.link() {
+        Err(_) => outcome.err().unwrap_or_else(Error::connection_closed),
+        Ok(_) => Error::invalid("The object was destroyed"),
     }
 }

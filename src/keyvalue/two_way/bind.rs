@@ -19,7 +19,7 @@ use crate::keyvalue::consumer::ordered_config;
 use crate::keyvalue::names::check_pattern;
 use crate::keyvalue::object::KeyValue;
 use crate::keyvalue::patterns::{patterns_of, without_covered};
-use crate::keyvalue::unfinished::Unfinished;
+use crate::keyvalue::unfinished::{Unfinished, gone};
 use crate::keyvalue::writes::{TTL, lifetime_of};
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
@@ -86,9 +86,7 @@ fn bind(call: &Call<'_>) -> Result<Return> {
         move |interp, outcome| {
             let alive = |binding: &Rc<Binding>| binding.handle.is_alive();
             let Some(binding) = weak.upgrade().filter(alive) else {
-                // By the program, unless all went with the connection.
-                kv.js.connection.check_open()?;
-                return Err(Error::invalid("The binding was destroyed").into());
+                return Err(gone(&kv.js, outcome).into());
             };
             let limit = outcome.map_err(|error| bucket_gone(&kv.bucket.name, error))?;
             binding.max_message.set(limit);
