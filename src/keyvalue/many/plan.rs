@@ -113,8 +113,11 @@ impl Plan {
     }
 }
 
-/// Reads keys, all at once.
+/// Reads keys, all at once; as new as what the handle has written, if it wants that.
 pub async fn each(store: &Store, keys: Vec<String>) -> Vec<Result<Entry>> {
+    if store.own_writes.is_some() {
+        return each_as(store, keys, false).await;
+    }
     let (link, reader) = (store.link.clone(), store.clone());
     pipelined(link, keys.len(), WINDOW, move |at, answer| {
         let key = keys.get(at).map(String::as_str).unwrap_or_default();
@@ -125,9 +128,13 @@ pub async fn each(store: &Store, keys: Vec<String>) -> Vec<Result<Entry>> {
 
 /// Reads keys where they are written, from the leader, all at once.
 pub async fn each_by_leader(store: &Store, keys: Vec<String>) -> Vec<Result<Entry>> {
+    each_as(store, keys, true).await
+}
+
+async fn each_as(store: &Store, keys: Vec<String>, consistent: bool) -> Vec<Result<Entry>> {
     let asked = stream::iter(keys).map(|key| {
         let reader = store.clone();
-        async move { reader.reading_as(&key, None, true).await }
+        async move { reader.reading_as(&key, None, consistent).await }
     });
     asked.buffered(API_WINDOW).collect().await
 }
