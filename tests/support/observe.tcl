@@ -1,7 +1,7 @@
 # What most test files look at: the connection $conn and its end, what it has delivered, and this process.
 
 namespace eval support {
-    namespace export end_conn end_noisy status last_error var record payloads_of numbers threads descriptors resident setting
+    namespace export end_conn end_noisy status last_error var record payloads_of numbers longest threads descriptors resident setting
 }
 
 # Destroy the connection; an error if anything went wrong in the background, before or by that.
@@ -38,6 +38,10 @@ proc support::record {} {
 
 # The second words of what a callback was called with.
 proc support::payloads_of {calls} { return [lmap call $calls {lindex $call 1}] }
+# How many elements the longest of these lists has.
+proc support::longest {lists} {
+    return [tcl::mathfunc::max 0 {*}[lmap list $lists {llength $list}]]
+}
 # A list from 1 to n, or words made of these numbers.
 proc support::numbers {n {prefix ""}} {
     set result {}
