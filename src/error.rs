@@ -140,13 +140,38 @@ pub struct Error {
     pub api: Option<(u64, u64)>,
     /// What would be right, where contracts leave no room for it in the text.
     pub hint: Option<Cow<'static, str>>,
+    /// Where in the text a key stands as it is stored.
+    pub stored_key: Option<StoredKey>,
+}
+
+/// From byte to byte of the text, which is no longer than a subject and some words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    from: u32,
+    to: u32,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Error { kind, message: message.into(), api: None, hint: None }
+        Error { kind, message: message.into(), api: None, hint: None, stored_key: None }
+    }
+
+    /// An error about a key, which the text between `before` and `behind` names as it is stored.
+    pub fn about_key(kind: Kind, before: &str, key: &str, behind: &str) -> Self {
+        let place = |bytes: usize| u32::try_from(bytes).ok();
+        let stored_key = place(before.len()).zip(place(before.len() + key.len()));
+        let stored_key = stored_key.map(|(from, to)| StoredKey { from, to });
+        Error { stored_key, ..Error::new(kind, [before, key, behind].concat()) }
+    }
+
+    /// The same with the key as the program knows it, if there is one in the text.
+    pub fn with_key(mut self, shown: &str) -> Self {
+        if let Some(StoredKey { from, to }) = self.stored_key.take() {
+            self.message.to_mut().replace_range(from as usize..to as usize, shown);
+        }
+        self
     }
 
     /// The program closed the connection, for whoever still waits for an answer through it.
@@ -167,6 +192,11 @@ impl Error {
     /// The server would not take so large a message.
     pub fn too_large(limit: usize) -> Self {
         Error::new(Kind::MaxPayload, format!("Maximum size of NATS message is {limit}"))
+    }
+
+    /// The same error in other words.
+    pub fn with_message(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Error { message: message.into(), stored_key: None, ..self }
     }
 
     pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
@@ -192,3 +222,20 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_as_the_program_knows_it() {
+        let error = Error::about_key(Kind::KeyNotFound, "Key ", "Key", " not found in Key");
+        assert_eq!(error.message, "Key Key not found in Key");
+        let shown = error.clone().with_key("a longer one");
+        assert_eq!(shown.message, "Key a longer one not found in Key");
+        assert_eq!(shown.clone().with_key("Key"), shown);
+        assert_eq!(error.with_key("").message, "Key  not found in Key");
+        let other = Error::new(Kind::Timeout, "Key x");
+        assert_eq!(other.clone().with_key("y"), other);
+    }
+}

@@ -144,16 +144,16 @@ impl Codecs {
     /// The stored form of a key that may be made.
     pub fn new_key_in<'w>(&self, word: &'w Obj) -> Result<Cow<'w, str>> {
         let key = self.key_in(word)?;
-        check_key(&key).map_err(self.naming(word, &key))?;
+        check_key(&key).map_err(self.naming(word))?;
         Ok(key)
     }
 
-    /// Has an error that names a key as it is stored name it as the program does.
-    pub fn naming(&self, word: &Obj, stored: &str) -> impl Fn(Error) -> Error + use<> {
-        let names = (!self.keeps_keys()).then(|| (stored.to_owned(), word.string()));
-        move |error| match &names {
+    /// Has an error about this key name it as the program does.
+    pub fn naming(&self, word: &Obj) -> impl Fn(Error) -> Error + use<> {
+        let shown = (!self.keeps_keys()).then(|| word.string());
+        move |error| match &shown {
             None => error,
-            Some((stored, shown)) => renamed(error, stored, shown),
+            Some(shown) => error.with_key(shown),
         }
     }
 
@@ -329,18 +329,6 @@ impl Codecs {
             self.tell(js, "value", entry.key(), error);
             value_obj(js, entry)
         })
-    }
-}
-
-fn renamed(error: Error, stored: &str, shown: &str) -> Error {
-    let message = ["Key ", "Invalid key name ", "The value of "].iter().find_map(|before| {
-        let rest = error.message.strip_prefix(before)?.strip_prefix(stored)?;
-        let whole = rest.is_empty() || rest.starts_with(' ');
-        whole.then(|| format!("{before}{shown}{rest}"))
-    });
-    match message {
-        Some(message) => Error { message: message.into(), ..error },
-        None => error,
     }
 }
 

@@ -207,8 +207,7 @@ impl Entry {
         if self.operation == Operation::Put {
             return Ok(self);
         }
-        let text = format!("Key {} was deleted or purged", self.key());
-        Err(Error::new(Kind::KeyNotFound, text))
+        Err(Error::about_key(Kind::KeyNotFound, "Key ", self.key(), " was deleted or purged"))
     }
 }
 
@@ -221,7 +220,7 @@ impl std::fmt::Debug for Entry {
 
 /// `{NATS ErrKeyNotFound}` for a key that has no entry at all.
 pub fn key_not_found(bucket: &str, key: &str) -> Error {
-    Error::new(Kind::KeyNotFound, format!("Key {key} not found in bucket {bucket}"))
+    Error::about_key(Kind::KeyNotFound, "Key ", key, &format!(" not found in bucket {bucket}"))
 }
 
 /// A revision belongs to exactly one key.

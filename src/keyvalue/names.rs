@@ -60,7 +60,7 @@ pub fn check_key(key: &str) -> Result<()> {
 pub fn invalid_key(key: &str) -> Error {
     let hint = "keys that can be made consist of A-Z a-z 0-9 - / _ = and dots between them, \
                 and do not begin with _kv";
-    Error::invalid(format!("Invalid key name {key}")).with_hint(hint)
+    Error::about_key(Kind::InvalidArg, "Invalid key name ", key, "").with_hint(hint)
 }
 
 /// A pattern that something can match.

@@ -103,7 +103,7 @@ fn read(
     let this = call.data::<KeyValue>()?;
     let word = call.arg(0)?.clone();
     let key = this.codecs.key_in(&word)?;
-    let naming = this.codecs.naming(&word, &key);
+    let naming = this.codecs.naming(&word);
     let origin = origin_of(&key).map_err(&naming)?;
     const OPTIONS: &[options::Spec] = &[("revision", Type::PosInt), ("consistent", Type::Bool)];
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;

@@ -77,7 +77,7 @@ fn touch(call: &Call<'_>) -> tcl::Result<Return> {
     const OPTIONS: &[options::Spec] = &[TTL];
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
-    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let naming = this.codecs.naming(call.arg(0)?);
     let origin = origin_of(&key).map_err(&naming)?;
     let given = options::parse(call.interp, OPTIONS, &call.args()[1..])?;
     let lifetime = lifetime_of(&this.js, &given)?;

@@ -100,7 +100,7 @@ fn put(call: &Call<'_>) -> Result<Return> {
 fn update(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?;
-    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let naming = this.codecs.naming(call.arg(0)?);
     let origin = origin_of(&key).map_err(&naming)?;
     let mut extras = extras(call, &this.js, &UPDATE)?;
     let word = call.arg(2)?;
@@ -133,7 +133,7 @@ fn write_marker(
 ) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?.into_owned();
-    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let naming = this.codecs.naming(call.arg(0)?);
     let origin = origin_of(&key).map_err(&naming)?;
     if let Some(revision) = expected {
         headers = store::expecting(revision, headers);
@@ -179,7 +179,7 @@ fn purge(call: &Call<'_>) -> Result<Return> {
 fn revert(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<KeyValue>()?;
     let key = this.codecs.key_in(call.arg(0)?)?;
-    let naming = this.codecs.naming(call.arg(0)?, &key);
+    let naming = this.codecs.naming(call.arg(0)?);
     let origin = origin_of(&key).map_err(&naming)?;
     let revision = revision_of(call.arg(1)?)?;
     let (store, out) = this.writing(&key, Headers::new(), &Obj::empty())?;

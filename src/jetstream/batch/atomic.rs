@@ -60,7 +60,7 @@ fn explained(error: Error) -> Error {
                 "{}: a message was lost, or nothing was added for longer than the server waits (10 s)",
                 error.message
             );
-            Error { message: text.into(), ..error }
+            error.with_message(text)
         }
         _ => error,
     }

@@ -2,7 +2,7 @@
 
 use super::config::PEDANTIC;
 use super::differences::{Difference, differences};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jetstream::api::{Api, Op};
 use crate::schema::Table;
 use serde_json::Value;
@@ -24,7 +24,8 @@ pub async fn create(
                 Some(has) => of_streams(differences(config, has)),
                 None => Vec::new(),
             };
-            Err(Error { message: in_use(&error.message, what, &found, tables).into(), ..error })
+            let text = in_use(&error.message, what, &found, tables);
+            Err(error.with_message(text))
         }
         other => other,
     }

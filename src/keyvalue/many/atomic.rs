@@ -122,5 +122,5 @@ fn unknown(error: Error) -> Error {
         return error;
     }
     let text = format!("{}: either all of the keys were written or none", error.message);
-    Error { message: text.into(), ..error }
+    error.with_message(text)
 }

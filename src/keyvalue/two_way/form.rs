@@ -69,10 +69,7 @@ pub fn check_name(element: &str, key: &str, exists: bool) -> Result<()> {
             false => Err(invalid_key(key)),
         }),
     }
-    .map_err(|error| match element == key {
-        true => error,
-        false => Error::invalid(format!("Invalid key name {element}")),
-    })
+    .map_err(|error| error.with_key(element))
 }
 
 /// Whether one of the patterns matches the key.

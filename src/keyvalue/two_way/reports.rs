@@ -59,7 +59,7 @@ fn dict(element: &str, loss: &Loss<Value>) -> Obj {
 pub fn error_of(element: &str, loss: &Loss<Value>) -> Error {
     let what = if loss.change.value.is_some() { "written" } else { "deleted" };
     let message = format!("Key {element} was not {what}: {}", loss.error.message);
-    Error { message: message.into(), ..loss.error.clone() }
+    loss.error.clone().with_message(message)
 }
 
 impl Told {
