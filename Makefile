@@ -16,7 +16,7 @@ library := target/release/libnats.so
 # Where the package and the scripts look, whatever cargo's own configuration says.
 release := build --release --locked --target-dir target
 
-.PHONY: help build demo test test-tcl9 test-matrix test-rust bench check install uninstall clean
+.PHONY: help build demo test test-tcl9 test-matrix test-rust bench check doc man install uninstall clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -62,12 +62,19 @@ check: build ## Format, lints, links and exports of the library, version numbers
 	scripts/check-library $(library)
 	scripts/check-version
 
+doc: man ## Documentation from doc/*.md: man pages, and a web site in target/site; looks whether all links lead somewhere
+	@$(TCLSH) scripts/documentation links
+	@$(TCLSH) scripts/documentation site
+
+man: ## Only the man pages, target/man/nats.n and so on
+	@$(TCLSH) scripts/documentation man
+
 install: ## Install what make build has built, with licence and documentation; needs no cargo
 	@test -e $(library) || { echo "make install: nothing is built: run make build first" >&2; exit 1; }
 	install -d '$(package)' '$(docs)/doc' '$(docs)/examples'
 	install -m 644 $(library) pkgIndex.tcl '$(package)'
 	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE '$(docs)'
-	install -m 644 doc/*.md doc/*.png '$(docs)/doc'
+	install -m 644 doc/*.md doc/*.png doc/*.svg '$(docs)/doc'
 	install -m 644 $(examples) '$(docs)/examples'
 	@echo "installed $(package) and $(docs)"
 	@echo "If tclsh does not find it: export TCLLIBPATH='{$(libdir)/tcltk}'"
@@ -75,7 +82,7 @@ install: ## Install what make build has built, with licence and documentation; n
 # Only what install put there: docdir may be a folder that others use.
 uninstall: ## Remove what install put there, with the same variables
 	@rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
-	@for file in README.md CHANGELOG.md CONTRIBUTING.md LICENSE doc/*.md doc/*.png $(examples); do rm -f '$(docs)'/"$$file"; done
+	@for file in README.md CHANGELOG.md CONTRIBUTING.md LICENSE doc/*.md doc/*.png doc/*.svg $(examples); do rm -f '$(docs)'/"$$file"; done
 	@rmdir '$(package)' '$(docs)/doc' '$(docs)/examples' '$(docs)' 2>/dev/null || true
 
 clean: ## Remove everything built or fetched
