@@ -86,8 +86,8 @@ proc html::synopsis {path text} {
                 set anchor [index::place $path [expr {$kind eq "method" ? $class : ""}] $name]
                 set shown [escape $name]
                 if {$anchor ne "synopsis"} { set shown "<a href=\"#$anchor\">$shown</a>" }
-                set html [regsub -- $name $html $shown]
                 set html [regsub -all {[?|]?-\w+} $html {<span class="whole">&</span>}]
+                set html [regsub -- $name $html $shown]
             }
         }
         lappend result "<span class=\"line\">$html</span>"
