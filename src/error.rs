@@ -37,6 +37,8 @@ kinds! {
     /// A stored context cannot be read.
     BadContext: "ErrBadContext";
     BadHeaderMsg: "ErrBadHeaderMsg";
+    /// The description of an object, by another client.
+    BadObjectMeta: "ErrBadObjectMeta";
     BadQueueName: "ErrBadQueueName";
     BadSubject: "ErrBadSubject";
     BadSubscription: "ErrBadSubscription";
@@ -78,6 +80,8 @@ kinds! {
     KeyNotFound: "ErrKeyNotFound";
     /// The key of a lease is not ours any more.
     LeaseLost: "ErrLeaseLost";
+    /// A link cannot lead there.
+    LinkNotAllowed: "ErrLinkNotAllowed";
     MaxPayload: "ErrMaxPayload";
     MsgNotFound: "ErrMsgNotFound";
     /// The time to live of a message.
@@ -87,6 +91,9 @@ kinds! {
     NoServers: "ErrNoServers";
     /// The server is too old.
     NotSupported: "ErrNotSupported";
+    /// The name of an object is in use.
+    ObjectExists: "ErrObjectExists";
+    ObjectNotFound: "ErrObjectNotFound";
     /// Too much waits to be sent.
     OutboundFull: "ErrOutboundFull";
     /// The server would have changed what was asked.

@@ -11,6 +11,7 @@ mod keyvalue;
 mod lock;
 mod mask;
 mod message;
+mod object_store;
 mod options;
 #[cfg(test)]
 mod random;
@@ -52,6 +53,7 @@ fn init(interp: Interp<'_>) -> Result<()> {
     connection::register(interp)?;
     jetstream::register(interp)?;
     keyvalue::register(interp)?;
+    object_store::register(interp)?;
     tcl::mailbox::at_process_exit(leave);
     Ok(())
 }

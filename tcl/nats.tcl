@@ -129,3 +129,10 @@ oo::class create ::nats::kv_binding {
             "Use the method bind of a nats::key_value"
     }
 }
+
+oo::class create ::nats::object_store {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use bind_object_store or create_object_store of a nats::jet_stream"
+    }
+}

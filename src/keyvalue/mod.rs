@@ -54,7 +54,7 @@ mod lifetime;
 mod lister;
 mod lists;
 mod many;
-mod names;
+pub mod names;
 mod object;
 mod own_writes;
 mod patterns;

@@ -14,15 +14,26 @@ pub const DEFAULT_PREFIX: &str = "_INBOX";
 
 /// The prefix, a dot, and 22 random letters and digits.
 pub fn new_inbox(prefix: &str) -> String {
+    let mut name = String::with_capacity(prefix.len() + 1 + LENGTH);
+    name.push_str(prefix);
+    name.push('.');
+    append_token(&mut name);
+    name
+}
+
+/// 22 random letters and digits, which nobody else has.
+pub fn new_token() -> String {
+    let mut token = String::with_capacity(LENGTH);
+    append_token(&mut token);
+    token
+}
+
+fn append_token(text: &mut String) {
     // From the system each time: a generator that is kept would be the same one in a forked child.
     // Should the system fail, there still is the one of the thread, seeded when that was well.
     let mut random =
         StdRng::try_from_rng(&mut SysRng).unwrap_or_else(|_| StdRng::from_rng(&mut rand::rng()));
-    let mut name = String::with_capacity(prefix.len() + 1 + LENGTH);
-    name.push_str(prefix);
-    name.push('.');
-    Alphanumeric.append_string(&mut random, &mut name, LENGTH);
-    name
+    Alphanumeric.append_string(&mut random, text, LENGTH);
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub(crate) mod tests;
 pub use async_nats::Subject;
 pub use block::Block;
 pub use event::{ConnState, Event, EventSink};
-pub use inbox::{DEFAULT_PREFIX, new_inbox};
+pub use inbox::{DEFAULT_PREFIX, new_inbox, new_token};
 pub use info::ServerInfo;
 pub use link::{Link, Task, WeakLink};
 pub use link_core::Traffic;

@@ -1,0 +1,64 @@
+//! `nats::object_store`: the object, and its method `info`.
+
+use super::bucket::Bucket;
+use super::info_dict::to_dict;
+use super::names::check_object;
+use super::store::{From, Store};
+use crate::jetstream::context::JetStream;
+use crate::options::{self, Type};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub struct ObjectStore {
+    handle: ObjectHandle,
+    pub js: Rc<JetStream>,
+    pub bucket: Arc<Bucket>,
+}
+
+impl ObjectStore {
+    /// The way to it, for one operation.
+    pub fn store(&self) -> crate::error::Result<Store> {
+        Ok(Store { api: self.js.api()?, bucket: self.bucket.clone() })
+    }
+}
+
+impl Native for ObjectStore {
+    fn gone(&self) {
+        self.js.release(&self.handle);
+    }
+}
+
+/// Makes the object of an object store and returns its command.
+pub fn create(interp: Interp<'_>, js: &Rc<JetStream>, bucket: Bucket) -> Result<Obj> {
+    let bucket = Arc::new(bucket);
+    let store = oo::instantiate(interp, "::nats::object_store", |handle| {
+        Rc::new(ObjectStore { handle, js: js.clone(), bucket })
+    })?;
+    js.adopt(interp, &store.handle)?;
+    Ok(store.handle.command(interp))
+}
+
+fn info(call: &Call<'_>) -> Result<Return> {
+    const OPTIONS: &[options::Spec] = &[("deleted", Type::Bool)];
+    let this = call.data::<ObjectStore>()?;
+    let name = call.arg(0)?.string();
+    check_object(&name)?;
+    let deleted = options::parse(call.interp, OPTIONS, &call.args()[1..])?.flag("deleted");
+    let store = this.store()?;
+    let described = |_| async move {
+        match deleted {
+            true => store.described(&name, From::Anybody).await,
+            false => store.present(&name, From::Anybody).await,
+        }
+    };
+    this.js.run(call.interp, described, |_, outcome| Ok(to_dict(&outcome?.info).into()))
+}
+
+const METHODS: &[Method] =
+    &[Method { name: "info", usage: "name ?arg ...?", min: 1, max: ANY, body: info }];
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    oo::define(interp, "::nats::object_store", None, None, METHODS)
+}

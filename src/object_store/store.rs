@@ -1,0 +1,125 @@
+//! The operations of an object store on the wire. No Tcl here.
+
+use super::bucket::{Bucket, not_found};
+use super::info::ObjectInfo;
+use super::names::{check_object, meta_of};
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::{Api, Op, reply};
+use crate::jetstream::messages::direct;
+use crate::jetstream::stored::StoredMessage;
+use crate::rfc3339;
+use crate::transport::{How, Outgoing, Patience};
+use serde_json::json;
+use std::sync::Arc;
+
+/// An object store and the way to it. One per operation; cloning is cheap.
+#[derive(Clone)]
+pub struct Store {
+    pub api: Api,
+    pub bucket: Arc<Bucket>,
+}
+
+/// A description that is stored.
+pub struct Described {
+    pub info: ObjectInfo,
+    /// Of its message: what a change can be made to depend on.
+    pub seq: u64,
+}
+
+/// Whom a description is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Anybody who has it, who may not have the newest one yet.
+    Anybody,
+    /// The leader of the stream, if the user may ask it: for what depends on the answer.
+    Leader,
+}
+
+impl Store {
+    /// How requests are made to the stream. While it has no leader they are made again and again, as long
+    /// as it exists.
+    pub fn how(&self, doubts_silence: bool) -> How {
+        let name = self.bucket.name.clone();
+        let patience = Patience::Asking {
+            question: self.bucket.info.clone(),
+            judge: Arc::new(move |info| {
+                let error = reply::parse(info).err()?;
+                (error.kind == Kind::StreamNotFound).then(|| not_found(&name))
+            }),
+            doubts_silence,
+        };
+        How { timeout: self.api.timeout, patience: Some(patience), ..How::default() }
+    }
+
+    /// The description of an object, be it a deleted one.
+    ///
+    /// # Errors
+    /// `ErrObjectNotFound`; `ErrBadObjectMeta` if it cannot be read.
+    pub async fn described(&self, name: &str, from: From) -> Result<Described> {
+        check_object(name)?;
+        let subject = meta_of(&self.bucket.name, name);
+        let stored = self.last(&subject, from).await.map_err(|error| match error.kind {
+            Kind::MsgNotFound => object_not_found(&self.bucket.name, name),
+            _ => self.bucket.missing(error),
+        })?;
+        if stored.data.is_empty() {
+            // A mark that the server leaves behind what has expired.
+            return Err(object_not_found(&self.bucket.name, name));
+        }
+        let mtime = rfc3339::milliseconds(&stored.time).unwrap_or_default();
+        let info = ObjectInfo::read(&self.bucket.name, name, &stored.data, mtime)?;
+        Ok(Described { info, seq: stored.seq })
+    }
+
+    /// The description of an object that is there.
+    ///
+    /// # Errors
+    /// `ErrObjectNotFound`, of one that was deleted, too.
+    pub async fn present(&self, name: &str, from: From) -> Result<Described> {
+        let described = self.described(name, from).await?;
+        match described.info.deleted {
+            true => Err(object_not_found(&self.bucket.name, name)),
+            false => Ok(described),
+        }
+    }
+
+    async fn last(&self, subject: &str, from: From) -> Result<StoredMessage> {
+        let leader = from == From::Leader;
+        if !self.bucket.allow_direct || leader {
+            match self.last_as_json(subject, leader && self.bucket.allow_direct).await {
+                Err(error) if leader && error.kind == Kind::Permissions => {}
+                answer => return answer,
+            }
+        }
+        let op = Op::DirectGetLast { stream: &self.bucket.stream, subject };
+        let (asked, out) = self.api.outgoing(op, Vec::new())?;
+        // A connection may have broken over an answer that the engine cannot read.
+        let again = self.question(subject);
+        let again: crate::transport::Resend = Box::new(move || again.clone());
+        let how = How { again: Some(again), ..self.how(true) };
+        direct::one(&asked, self.api.link.ask_as(out, how).await)
+    }
+
+    async fn last_as_json(&self, subject: &str, quiet: bool) -> Result<StoredMessage> {
+        let out = self.question(subject);
+        let asked = out.subject.clone();
+        let how = How { quiet, ..self.how(false) };
+        direct::one(&asked, self.api.link.ask_as(out, how).await)
+    }
+
+    fn question(&self, subject: &str) -> Outgoing {
+        let op = Op::MessageGet(&self.bucket.stream);
+        let body = json!({"last_by_subj": subject}).to_string();
+        Outgoing::new(op.subject(&self.api.prefix), body)
+    }
+}
+
+/// `{NATS ErrObjectNotFound}`
+pub fn object_not_found(bucket: &str, name: &str) -> Error {
+    Error::new(Kind::ObjectNotFound, format!("Object {name} not found in bucket {bucket}"))
+}
+
+/// `{NATS ErrObjectExists}`
+pub fn object_exists(bucket: &str, name: &str) -> Error {
+    Error::new(Kind::ObjectExists, format!("Object {name} exists in bucket {bucket}"))
+}

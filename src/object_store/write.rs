@@ -1,0 +1,114 @@
+//! What writes descriptions and removes chunks, on the wire. No Tcl here.
+
+use super::info::ObjectInfo;
+use super::names::{chunks_of, meta_of};
+use super::store::{Described, From, Store, object_exists};
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::{Op, request_error};
+use crate::jetstream::publish::ack;
+use crate::transport::{Headers, Outgoing};
+use serde_json::json;
+use std::time::{Duration, SystemTime};
+
+/// How often a change begins anew because of somebody else's.
+const ATTEMPTS: u32 = 20;
+
+/// What looks at what there is, and then writes, begins anew when somebody else writes in between.
+#[derive(Default)]
+pub struct Attempts(u32);
+
+impl Attempts {
+    /// Whether this is what comes out in the end.
+    pub fn are_over<T>(&mut self, outcome: &Result<T>) -> bool {
+        self.0 += 1;
+        let conflict = outcome.as_ref().is_err_and(|error| error.kind == Kind::WrongLastSequence);
+        !conflict || self.0 > ATTEMPTS
+    }
+}
+
+impl Store {
+    /// Writes a description in the place of the one that has this sequence number, 0 for none at all; of
+    /// any one without a number. Returns its own.
+    ///
+    /// # Errors
+    /// `ErrWrongLastSequence` if there is another one.
+    pub async fn describe(&self, info: &ObjectInfo, expected: Option<u64>) -> Result<u64> {
+        let subject = meta_of(&self.bucket.name, &info.name);
+        let mut headers = Headers::from_iter([("Nats-Rollup", "sub")]);
+        if let Some(seq) = expected {
+            headers.push("Nats-Expected-Last-Subject-Sequence", seq.to_string());
+        }
+        let json = info.to_json().to_string();
+        let out = Outgoing { headers, refusable: true, ..Outgoing::new(subject.clone(), json) };
+        let reply = self.api.link.ask_as(out, self.how(false)).await;
+        let reply = reply.map_err(|error| request_error(&subject, error))?;
+        ack::sequence(reply.payload())
+    }
+
+    /// Removes the chunks of an object.
+    pub async fn purge_chunks(&self, nuid: &str) -> Result<()> {
+        let body = json!({"filter": chunks_of(&self.bucket.name, nuid)});
+        self.purge(body.to_string()).await
+    }
+
+    async fn purge(&self, body: String) -> Result<()> {
+        let purged = self.api.call_as(Op::StreamPurge(&self.bucket.stream), body, self.how(false));
+        purged.await.map(drop).map_err(|error| self.bucket.missing(error))
+    }
+
+    /// What may be described anew under a name: nothing, a deleted object, and what `replaceable` says. Its
+    /// sequence number, 0 for nothing.
+    ///
+    /// # Errors
+    /// `ErrObjectExists`.
+    pub async fn vacant(
+        &self,
+        name: &str,
+        replaceable: impl Fn(&ObjectInfo) -> bool,
+    ) -> Result<u64> {
+        match self.described(name, From::Leader).await {
+            Ok(Described { info, seq }) if info.deleted || replaceable(&info) => Ok(seq),
+            Ok(_) => Err(object_exists(&self.bucket.name, name)),
+            Err(Error { kind: Kind::ObjectNotFound, .. }) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A description that was written under this number, with the time at which the server has stored it.
+    pub async fn stored(&self, info: ObjectInfo, seq: u64) -> ObjectInfo {
+        match self.described(&info.name, From::Leader).await {
+            Ok(described) if described.seq == seq => described.info,
+            // Replaced since then, or not to be read by this user.
+            _ => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                let mtime = now.unwrap_or(Duration::ZERO).as_millis();
+                ObjectInfo { mtime: i64::try_from(mtime).unwrap_or(i64::MAX), ..info }
+            }
+        }
+    }
+
+    /// Marks an object as deleted, and then removes its chunks. Of one that was deleted before, chunks may
+    /// have been left behind.
+    ///
+    /// # Errors
+    /// `ErrObjectNotFound` for one that has never been there.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        let mut attempts = Attempts::default();
+        let info = loop {
+            let outcome = self.mark_deleted(name).await;
+            if attempts.are_over(&outcome) {
+                break outcome?;
+            }
+        };
+        self.purge_chunks(&info.nuid).await
+    }
+
+    async fn mark_deleted(&self, name: &str) -> Result<ObjectInfo> {
+        let Described { mut info, seq } = self.described(name, From::Leader).await?;
+        if !info.deleted {
+            info.mark_deleted();
+            self.describe(&info, Some(seq)).await?;
+        }
+        Ok(info)
+    }
+}
