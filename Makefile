@@ -5,13 +5,13 @@ CARGO   ?= cargo
 DESTDIR ?=
 prefix  ?= /usr/local
 libdir  ?= $(prefix)/lib
+mandir  ?= $(prefix)/share/man
 docdir  ?= $(prefix)/share/doc/nats-tcl
+# Empty: where tclsh looks, see scripts/package-dir.
+pkgdir  ?=
+places   = DESTDIR='$(DESTDIR)' prefix='$(prefix)' libdir='$(libdir)' mandir='$(mandir)' docdir='$(docdir)' \
+           pkgdir='$(pkgdir)' TCLSH='$(TCLSH)'
 
-version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-package := $(DESTDIR)$(libdir)/tcltk/nats$(version)
-docs    := $(DESTDIR)$(docdir)
-# All that run outside of a checkout.
-examples := $(filter-out examples/demo.tcl, $(wildcard examples/*.tcl))
 library := target/release/libnats.so
 # Where the package and the scripts look, whatever cargo's own configuration says.
 release := build --release --locked --target-dir target
@@ -26,8 +26,8 @@ help: ## Show this list
 	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
 	@echo "           SERVERS='2.10.26 distribution'  test-matrix: only these versions; distribution is Debian's"
 	@echo "           CARGO=cargo      the cargo to build with"
-	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) docdir=$(docdir)"
-	@echo "                            install, uninstall"
+	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) mandir=$(mandir)"
+	@echo "           docdir=$(docdir) pkgdir= (where TCLSH looks)   install, uninstall"
 
 build: ## Build the loadable library, target/release/libnats.so
 	@CARGO='$(CARGO)' scripts/check-rust
@@ -69,21 +69,11 @@ doc: man ## Documentation from doc/*.md: man pages, and a web site in target/sit
 man: ## Only the man pages, target/man/nats.n and so on
 	@$(TCLSH) scripts/documentation man
 
-install: ## Install what make build has built, with licence and documentation; needs no cargo
-	@test -e $(library) || { echo "make install: nothing is built: run make build first" >&2; exit 1; }
-	install -d '$(package)' '$(docs)/doc' '$(docs)/examples'
-	install -m 644 $(library) pkgIndex.tcl '$(package)'
-	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE '$(docs)'
-	install -m 644 doc/*.md doc/*.png doc/*.svg '$(docs)/doc'
-	install -m 644 $(examples) '$(docs)/examples'
-	@echo "installed $(package) and $(docs)"
-	@echo "If tclsh does not find it: export TCLLIBPATH='{$(libdir)/tcltk}'"
+install: ## Install what make build has built, with licence, man pages and documentation; needs no cargo
+	@$(places) scripts/install
 
-# Only what install put there: docdir may be a folder that others use.
 uninstall: ## Remove what install put there, with the same variables
-	@rm -f '$(package)/libnats.so' '$(package)/pkgIndex.tcl'
-	@for file in README.md CHANGELOG.md CONTRIBUTING.md LICENSE doc/*.md doc/*.png doc/*.svg $(examples); do rm -f '$(docs)'/"$$file"; done
-	@rmdir '$(package)' '$(docs)/doc' '$(docs)/examples' '$(docs)' 2>/dev/null || true
+	@$(places) scripts/install --remove
 
 clean: ## Remove everything built or fetched
 	rm -rf target

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod bridge;
+mod build_info;
 mod connection;
 mod error;
 mod error_code;
@@ -50,6 +51,7 @@ fn init(interp: Interp<'_>) -> Result<()> {
     for script in SCRIPTS {
         interp.eval(script)?;
     }
+    build_info::register(interp)?;
     connection::register(interp)?;
     jetstream::register(interp)?;
     keyvalue::register(interp)?;
