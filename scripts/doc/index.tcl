@@ -35,7 +35,7 @@ proc index::synopsis {path} {
 # `$object method …` is a method; of an ensemble the subcommand belongs to the name, and so does `new` of a class.
 proc index::Named {line} {
     if {[regexp {^\$\w+ (\w+)} $line -> name]} { return [list method $name] }
-    if {[regexp {^(?:dict lookup|nats::(?:msg|header|context|connection|service)(?: \w+)?|nats::[\w:]+)} $line name]} {
+    if {[regexp {^(?:dict lookup|nats::(?:msg|header|context|connection|service)(?: \w+)?|nats::[\w:-]+)} $line name]} {
         return [list command $name]
     }
     return {"" ""}
