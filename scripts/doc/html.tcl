@@ -38,7 +38,7 @@ proc html::spans {path spans} {
             code {
                 # The name of an option is not broken behind its dash.
                 set whole [expr {[string match -* $what] && ![string match "* *" $what] ? " class=\"whole\"" : ""}]
-                append result <code$whole>[escape $what]</code>
+                append result <code$whole>[expr {$whole eq "" ? [Breakable [escape $what]] : [escape $what]}]</code>
             }
             strong { append result <strong>[spans $path $what]</strong> }
             em { append result <em>[spans $path $what]</em> }
@@ -47,6 +47,12 @@ proc html::spans {path spans} {
         }
     }
     return $result
+}
+
+# Long names may be broken behind their dots and underscores, and not elsewhere.
+proc html::Breakable {text} {
+    if {![regexp {[^ ]{24}} $text]} { return $text }
+    return [regsub -all {([a-zA-Z;][._/:]+)(?=[\w$&*])} $text {\1<wbr>}]
 }
 
 # Where a link says only the name of a file, it says what that is called.
@@ -133,7 +139,7 @@ proc html::blocks {path blocks} {
             table {
                 lassign $block -> header rows
                 set count [llength $header]
-                lappend result "<div class=\"table\" tabindex=\"0\"><table class=\"columns$count\">"
+                lappend result "<div class=\"table\" tabindex=\"0\"><table class=\"[expr {$count > 2 ? "wide" : "narrow"}]\">"
                 if {[string trim [join [lmap cell $header { md::plain $cell }]]] ne ""} {
                     lappend result "<thead><tr>[join [lmap cell $header { string cat <th> [spans $path $cell] </th> }] ""]</tr></thead>"
                 }
@@ -146,7 +152,13 @@ proc html::blocks {path blocks} {
                     } else {
                         set id ""
                     }
-                    lappend result "<tr$id>[join [lmap cell $row { string cat <td> [spans $path $cell] </td> }] ""]</tr>"
+                    # On a narrow screen the name of the column stands before each cell.
+                    set cells [lmap name $header cell $row {
+                        set name [string trim [md::plain $name]]
+                        set label [expr {$name eq "" ? "" : " data-label=\"[escape $name]: \""}]
+                        string cat "<td$label>" [spans $path $cell] </td>
+                    }]
+                    lappend result "<tr$id>[join $cells ""]</tr>"
                 }
                 lappend result </tbody></table></div>
             }
@@ -205,7 +217,7 @@ proc html::index_page {} {
             set links {}
             foreach place $places {
                 lassign $place path anchor label
-                set shown [expr {$kind eq "command" ? [pages::title $path] : $label}]
+                set shown [expr {$kind eq "command" ? [pages::short $path] : $label}]
                 if {$kind ni {command method}} { append shown ", [pages::short $path]" }
                 lappend links "<a href=\"[address $path]#[escape $anchor]\">[escape $shown]</a>"
             }
@@ -223,7 +235,7 @@ proc html::about {path} {
 }
 
 proc html::examples_page {paths} {
-    set result {{<h1>Examples</h1>} {<div class="table"><table class="columns2"><tbody>}}
+    set result {{<h1>Examples</h1>} {<div class="table"><table class="narrow"><tbody>}}
     foreach path $paths {
         set name [file tail $path]
         lappend result "<tr><td><a href=\"$name.html\"><code>$name</code></a></td><td>[escape [about $path]]</td></tr>"
