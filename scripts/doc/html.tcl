@@ -43,7 +43,7 @@ proc html::spans {path spans} {
             strong { append result <strong>[spans $path $what]</strong> }
             em { append result <em>[spans $path $what]</em> }
             link { append result "<a href=\"[escape [target $path $target]]\">[label $path $what $target]</a>" }
-            image { append result "<img src=\"[escape [target $path $target]]\" alt=\"[escape $what]\">" }
+            image { append result "<img[expr {[file extension $target] eq ".svg" ? " class=\"drawing\"" : ""}] src=\"[escape [target $path $target]]\" alt=\"[escape $what]\">" }
         }
     }
     return $result
