@@ -92,7 +92,7 @@ proc html::synopsis {path text} {
                 set anchor [index::place $path [expr {$kind eq "method" ? $class : ""}] $name]
                 set shown [escape $name]
                 if {$anchor ne "synopsis"} { set shown "<a href=\"#$anchor\">$shown</a>" }
-                set html [regsub -all {[?|]?-\w+} $html {<span class="whole">&</span>}]
+                set html [regsub -all {(^|[ |])(\??-\w+)} $html {\1<span class="whole">\2</span>}]
                 set html [regsub -- $name $html $shown]
             }
         }
@@ -139,7 +139,7 @@ proc html::blocks {path blocks} {
             table {
                 lassign $block -> header rows
                 set count [llength $header]
-                lappend result "<div class=\"table\" tabindex=\"0\"><table class=\"[expr {$count > 2 ? "wide" : "narrow"}]\">"
+                lappend result "<div class=\"table\" tabindex=\"0\"><table class=\"[expr {$count > 6 ? "wide many" : $count > 2 ? "wide" : "narrow"}]\">"
                 if {[string trim [join [lmap cell $header { md::plain $cell }]]] ne ""} {
                     lappend result "<thead><tr>[join [lmap cell $header { string cat <th> [spans $path $cell] </th> }] ""]</tr></thead>"
                 }
