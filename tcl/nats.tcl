@@ -136,3 +136,10 @@ oo::class create ::nats::object_store {
             "Use bind_object_store or create_object_store of a nats::jet_stream"
     }
 }
+
+oo::class create ::nats::object_watcher {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method watch of a nats::object_store"
+    }
+}

@@ -43,7 +43,7 @@ pub fn describe(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
 }
 
 /// Without what the server has added.
-fn own_metadata(config: &Value) -> Map<String, Value> {
+pub fn own_metadata(config: &Value) -> Map<String, Value> {
     let all = config.get("metadata").and_then(Value::as_object).into_iter().flatten();
     let own = all.filter(|(name, _)| !name.starts_with("_nats."));
     own.map(|(name, value)| (name.clone(), value.clone())).collect()

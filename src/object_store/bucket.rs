@@ -18,6 +18,10 @@ pub struct Bucket {
     pub info: Subject,
     /// Direct get serves reads.
     pub allow_direct: bool,
+    /// Has replicas: a consumer may know less than the stream has.
+    pub behind: bool,
+    /// When the stream was created, as the server wrote it.
+    pub created: String,
 }
 
 impl Bucket {
@@ -39,6 +43,8 @@ impl Bucket {
             info: Op::StreamInfo(&stream).subject(api_prefix).into(),
             stream,
             allow_direct: config.get("allow_direct").and_then(Value::as_bool).unwrap_or(false),
+            behind: config.get("num_replicas").and_then(Value::as_u64).is_some_and(|n| n > 1),
+            created: info.get("created").and_then(Value::as_str).unwrap_or_default().to_owned(),
         })
     }
 

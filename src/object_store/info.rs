@@ -124,6 +124,12 @@ impl ObjectInfo {
         Value::Object(json)
     }
 
+    /// The description of an object of which there is none any more.
+    pub fn vanished(bucket: &str, name: &str, mtime: i64) -> ObjectInfo {
+        let (bucket, name) = (bucket.to_owned(), name.to_owned());
+        ObjectInfo { bucket, name, mtime, deleted: true, ..ObjectInfo::default() }
+    }
+
     /// Makes it the description of an object that was there.
     pub fn mark_deleted(&mut self) {
         self.deleted = true;

@@ -2,7 +2,14 @@
 
 use crate::error::{Error, Result};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE};
+
+/// Others may have left the padding away.
+const TOLERANT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Subjects have to fit into a line of the protocol.
 const LONGEST_NAME: usize = 2048;
@@ -25,6 +32,12 @@ pub fn all_metas(bucket: &str) -> String {
 /// The subject of the description of one object.
 pub fn meta_of(bucket: &str, name: &str) -> String {
     format!("$O.{bucket}.M.{}", URL_SAFE.encode(name))
+}
+
+/// The name of the object that is described under a subject, if there is one.
+pub fn name_of(bucket: &str, subject: &str) -> Option<String> {
+    let token = subject.strip_prefix("$O.")?.strip_prefix(bucket)?.strip_prefix(".M.")?;
+    String::from_utf8(TOLERANT.decode(token).ok()?).ok()
 }
 
 /// Any text but none: names are encoded.
@@ -64,6 +77,11 @@ mod tests {
             ("???~~~", "Pz8_fn5-"),
         ] {
             assert_eq!(meta_of("b", name), format!("$O.b.M.{token}"));
+            assert_eq!(name_of("b", &meta_of("b", name)).as_deref(), Some(name));
+        }
+        assert_eq!(name_of("b", "$O.b.M.YQ").as_deref(), Some("a"));
+        for other in ["$O.b.C.YQ==", "$O.bb.M.YQ==", "$O.b.M.a.b", "$O.b.M._w==", "$KV.b.M.YQ=="] {
+            assert_eq!(name_of("b", other), None, "{other}");
         }
     }
 

@@ -1,13 +1,17 @@
-//! `nats::object_store`: the object, and its method `info`.
+//! `nats::object_store`: the object, and its methods `info` and `list`.
 
 use super::bucket::Bucket;
+use super::consumer::ordered_config;
 use super::info_dict::to_dict;
+use super::list;
 use super::names::check_object;
 use super::store::{From, Store};
+use crate::connection::log::Level;
 use crate::jetstream::context::JetStream;
+use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
-use crate::tcl::{Call, Interp, Method, Native, Obj, ObjectHandle, Result, Return, oo};
+use crate::tcl::{Call, Interp, List, Method, Native, Obj, ObjectHandle, Result, Return, oo};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -40,12 +44,14 @@ pub fn create(interp: Interp<'_>, js: &Rc<JetStream>, bucket: Bucket) -> Result<
     Ok(store.handle.command(interp))
 }
 
+/// Whether what was deleted counts.
+const DELETED: &[options::Spec] = &[("deleted", Type::Bool)];
+
 fn info(call: &Call<'_>) -> Result<Return> {
-    const OPTIONS: &[options::Spec] = &[("deleted", Type::Bool)];
     let this = call.data::<ObjectStore>()?;
     let name = call.arg(0)?.string();
     check_object(&name)?;
-    let deleted = options::parse(call.interp, OPTIONS, &call.args()[1..])?.flag("deleted");
+    let deleted = options::parse(call.interp, DELETED, &call.args()[1..])?.flag("deleted");
     let store = this.store()?;
     let described = |_| async move {
         match deleted {
@@ -56,8 +62,33 @@ fn info(call: &Call<'_>) -> Result<Return> {
     this.js.run(call.interp, described, |_, outcome| Ok(to_dict(&outcome?.info).into()))
 }
 
-const METHODS: &[Method] =
-    &[Method { name: "info", usage: "name ?arg ...?", min: 1, max: ANY, body: info }];
+fn list(call: &Call<'_>) -> Result<Return> {
+    let this = call.data::<ObjectStore>()?;
+    let deleted = options::parse(call.interp, DELETED, call.args())?.flag("deleted");
+    let store = this.store()?;
+    let config = ordered_config(&this, DeliverPolicy::LastPerSubject, false);
+    let js = this.js.clone();
+    this.js.run(
+        call.interp,
+        |_| list::list(store, config),
+        move |_, outcome| {
+            let listed = outcome?;
+            for warning in &listed.warnings {
+                js.connection.logger.log(Level::Warn, &format!("List of objects: {warning}"));
+            }
+            let mut list = List::new();
+            for info in listed.objects.iter().filter(|info| deleted || !info.deleted) {
+                list.push(&to_dict(info));
+            }
+            Ok(list.into())
+        },
+    )
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "info", usage: "name ?arg ...?", min: 1, max: ANY, body: info },
+    Method { name: "list", usage: "?arg ...?", min: 0, max: ANY, body: list },
+];
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
     oo::define(interp, "::nats::object_store", None, None, METHODS)

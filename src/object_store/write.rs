@@ -51,6 +51,12 @@ impl Store {
         self.purge(body.to_string()).await
     }
 
+    /// Removes a description, unless there is a newer one than that of this sequence number.
+    pub async fn purge_meta(&self, name: &str, seq: u64) -> Result<()> {
+        let body = json!({"filter": meta_of(&self.bucket.name, name), "seq": seq + 1});
+        self.purge(body.to_string()).await
+    }
+
     async fn purge(&self, body: String) -> Result<()> {
         let purged = self.api.call_as(Op::StreamPurge(&self.bucket.stream), body, self.how(false));
         purged.await.map(drop).map_err(|error| self.bucket.missing(error))

@@ -12,6 +12,24 @@ proc open_obj args {
     set ::js [$::conn jet_stream]
     set ::obj [$::js create_object_store $::bucket {*}[dict merge {-storage memory} $args]]
 }
+# The same with what the connection logs in a file, which `logged` reads.
+proc open_logged {} {
+    set ::conn [nats::connection new test -log_level warn -log_chan [set ::log [file tempfile]]]
+    $::conn configure -servers [server::url $::srv]
+    $::conn connect
+    set ::js [$::conn jet_stream]
+    set ::bucket [fresh_bucket]
+    set ::obj [$::js create_object_store $::bucket -storage memory]
+}
+proc logged {} {
+    flush $::log
+    seek $::log 0
+    return [read $::log]
+}
+proc close_logged {} {
+    close_obj
+    close $::log
+}
 proc close_obj {} {
     catch {$::js delete_object_store $::bucket}
     end_conn

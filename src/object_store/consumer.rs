@@ -1,0 +1,39 @@
+//! The ordered consumer of the descriptions in an object store: for lists and watches.
+
+use super::names::all_metas;
+use super::object::ObjectStore;
+use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
+use crate::jetstream::ordered::{OrderedConfig, Resume};
+use std::time::Duration;
+
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// What to consume, by somebody for whom the server need not wait. `roll_call`: whether it matters which descriptions
+/// have vanished.
+pub fn ordered_config(
+    store: &ObjectStore,
+    policy: DeliverPolicy,
+    roll_call: bool,
+) -> OrderedConfig {
+    let (js, bucket) = (&store.js, &store.bucket);
+    let named = js.serves((2, 9, 0));
+    OrderedConfig {
+        config: ConsumerConfig {
+            stream: bucket.stream.clone(),
+            filters: vec![all_metas(&bucket.name)],
+            description: Some("Object store watcher".into()),
+            headers_only: Some(false),
+            idle_heartbeat: HEARTBEAT,
+            name_prefix: named.then(|| name_prefix(&js.connection.name())),
+            action: js.serves((2, 10, 0)),
+        },
+        policy,
+        resume: Resume::SnapshotThenSequence,
+        behind: bucket.behind,
+        seeks_end: true,
+        end_before_news: false,
+        roll_call,
+        never_waits: true,
+        stream_created: Some(bucket.created.clone()).filter(|time| !time.is_empty()),
+    }
+}

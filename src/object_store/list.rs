@@ -1,0 +1,130 @@
+//! All descriptions of an object store, by a consumer of a moment. No Tcl here.
+
+use super::bucket::missing;
+use super::info::ObjectInfo;
+use super::observer::{MetaEvent, MetaObserver};
+use super::store::Store;
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::ordered::consumer::OrderedConsumer;
+use crate::jetstream::ordered::{ConsumerState, OrderedConfig};
+use crate::keyvalue::activity::{Activity, silence};
+use crate::lock::lock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
+
+/// What there is, by name.
+#[derive(Default)]
+struct Found {
+    objects: BTreeMap<String, std::result::Result<ObjectInfo, String>>,
+    /// What belongs to no name.
+    strangers: Vec<String>,
+}
+
+/// What a list consists of.
+pub struct Listed {
+    /// In the order of their names, those that were deleted included.
+    pub objects: Vec<ObjectInfo>,
+    /// What could not be read.
+    pub warnings: Vec<String>,
+}
+
+impl Found {
+    fn into_list(self) -> Listed {
+        let mut listed = Listed { objects: Vec::new(), warnings: self.strangers };
+        for object in self.objects.into_values() {
+            match object {
+                Ok(info) => listed.objects.push(info),
+                Err(text) => listed.warnings.push(text),
+            }
+        }
+        listed
+    }
+}
+
+/// What the consumer tells goes here, on the runtime thread.
+struct Collector {
+    bucket: String,
+    found: Arc<Mutex<Found>>,
+    activity: Arc<Activity>,
+    end: Option<oneshot::Sender<Result<()>>>,
+}
+
+impl Collector {
+    fn take(&mut self, event: MetaEvent) {
+        // What comes until the consumer is stopped belongs to no list.
+        if self.end.is_none() {
+            return;
+        }
+        self.activity.now();
+        match event {
+            MetaEvent::Object(info, _) => {
+                lock(&self.found).objects.insert(info.name.clone(), Ok(*info));
+            }
+            MetaEvent::Unreadable(Some(name), text) => {
+                lock(&self.found).objects.insert(name, Err(text));
+            }
+            MetaEvent::Unreadable(None, text) => lock(&self.found).strangers.push(text),
+            MetaEvent::EndOfData => self.end(Ok(())),
+            // Made again: what came before is of another one.
+            MetaEvent::State(ConsumerState::Recreated) => *lock(&self.found) = Found::default(),
+            MetaEvent::LastError(kind, text) => {
+                // Everything else heals.
+                if matches!(kind, Kind::StreamNotFound | Kind::ConnectionClosed) {
+                    self.end(Err(missing(&self.bucket, Error::new(kind, text))));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, outcome: Result<()>) {
+        if let Some(end) = self.end.take() {
+            // Nobody waits any more.
+            let _ = end.send(outcome);
+        }
+    }
+}
+
+/// Lists what there is. Dropping the future ends the consumer.
+///
+/// # Errors
+/// `ErrBucketNotFound`; `ErrTimeout` if the server is silent for as long as a request may take.
+pub async fn list(store: Store, config: OrderedConfig) -> Result<Listed> {
+    let (api, bucket) = (store.api, &store.bucket);
+    let (found, activity) = (Arc::<Mutex<Found>>::default(), Arc::<Activity>::default());
+    let (end, ended) = oneshot::channel();
+    let collector = Collector {
+        bucket: bucket.name.clone(),
+        found: found.clone(),
+        activity: activity.clone(),
+        end: Some(end),
+    };
+    let collector = Arc::new(Mutex::new(collector));
+    let failing = collector.clone();
+    let name = bucket.name.clone();
+    let done = Box::new(move |created: Result<()>| {
+        if let Err(error) = created {
+            lock(&failing).end(Err(missing(&name, error)));
+        }
+    });
+    let observer = MetaObserver::new(&bucket.name, move |event| lock(&collector).take(event));
+    let limit = api.timeout;
+    let consumer = OrderedConsumer::start(api, config, Box::new(observer), done);
+    let silent = async {
+        match limit {
+            Some(limit) => silence(Arc::downgrade(&activity), limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        ended = ended => ended.unwrap_or_else(|_| Err(Error::connection_closed())),
+        _ = silent => {
+            let text = format!("Timeout while listing bucket {}", bucket.name);
+            Err(Error::new(Kind::Timeout, text))
+        }
+    };
+    drop(consumer);
+    outcome?;
+    Ok(std::mem::take(&mut *lock(&found)).into_list())
+}

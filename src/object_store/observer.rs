@@ -1,0 +1,102 @@
+//! The runtime thread's part of lists and watches: descriptions as they come.
+
+use super::info::ObjectInfo;
+use super::names::name_of;
+use crate::error::Kind;
+use crate::jetstream::metadata::Metadata;
+use crate::jetstream::ordered::ConsumerState;
+use crate::jetstream::ordered::consumer::Observer;
+use crate::jetstream::roll::Roll;
+use crate::jetstream::stored::StoredMessage;
+use crate::rfc3339;
+use crate::transport::Message;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What happens, in order.
+pub enum MetaEvent {
+    /// The server is at work.
+    Heard,
+    /// A description, and its sequence number.
+    Object(Box<ObjectInfo>, u64),
+    /// One that cannot be read: of which object if that is known, and why.
+    Unreadable(Option<String>, String),
+    EndOfData,
+    RollCallBegins,
+    RollCall(Arc<Roll>),
+    /// A consumer was made.
+    Created,
+    LastError(Kind, String),
+    State(ConsumerState),
+}
+
+/// Tells a sink of the descriptions in a bucket.
+pub struct MetaObserver<S> {
+    bucket: String,
+    sink: S,
+}
+
+impl<S: FnMut(MetaEvent) + Send> MetaObserver<S> {
+    pub fn new(bucket: &str, sink: S) -> Self {
+        MetaObserver { bucket: bucket.to_owned(), sink }
+    }
+
+    fn described(&mut self, subject: &str, json: &[u8], seq: u64, mtime: i64) {
+        let event = match name_of(&self.bucket, subject) {
+            None => {
+                let text = format!("Description under {subject}, which is no name of an object");
+                MetaEvent::Unreadable(None, text)
+            }
+            // A mark that the server leaves behind what has expired.
+            Some(name) if json.is_empty() => {
+                let info = ObjectInfo::vanished(&self.bucket, &name, mtime);
+                MetaEvent::Object(Box::new(info), seq)
+            }
+            Some(name) => match ObjectInfo::read(&self.bucket, &name, json, mtime) {
+                Ok(info) => MetaEvent::Object(Box::new(info), seq),
+                Err(error) => MetaEvent::Unreadable(Some(name), error.message.into_owned()),
+            },
+        };
+        (self.sink)(event);
+    }
+}
+
+impl<S: FnMut(MetaEvent) + Send> Observer for MetaObserver<S> {
+    fn heard(&mut self) {
+        (self.sink)(MetaEvent::Heard);
+    }
+
+    fn entry(&mut self, message: &Message, meta: &Metadata<'_>) {
+        let mtime = meta.timestamp_ns.div_euclid(1_000_000);
+        self.described(message.subject(), message.payload(), meta.stream_seq, mtime);
+    }
+
+    fn stored(&mut self, stored: &StoredMessage) {
+        let mtime = rfc3339::milliseconds(&stored.time).unwrap_or_default();
+        self.described(&stored.subject, &stored.data, stored.seq, mtime);
+    }
+
+    fn end_of_data(&mut self) {
+        (self.sink)(MetaEvent::EndOfData);
+    }
+
+    fn roll_call_begins(&mut self) {
+        (self.sink)(MetaEvent::RollCallBegins);
+    }
+
+    fn roll_call(&mut self, roll: Arc<Roll>) {
+        (self.sink)(MetaEvent::RollCall(roll));
+    }
+
+    fn last_error(&mut self, kind: Kind, text: String) {
+        (self.sink)(MetaEvent::LastError(kind, text));
+    }
+
+    fn state(&mut self, state: ConsumerState) {
+        (self.sink)(MetaEvent::State(state));
+    }
+
+    fn created(&mut self, _info: &Value) {
+        (self.sink)(MetaEvent::Created);
+    }
+}
