@@ -16,7 +16,7 @@ library := target/release/libnats.so
 # Where the package and the scripts look, whatever cargo's own configuration says.
 release := build --release --locked --target-dir target
 
-.PHONY: help build demo test test-tcl9 test-matrix test-rust bench check doc man install uninstall clean
+.PHONY: help build demo test test-tcl9 test-matrix test-rust bench check doc man install uninstall dist deb check-dist licences advisories clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -74,6 +74,21 @@ install: ## Install what make build has built, with licence, man pages and docum
 
 uninstall: ## Remove what install put there, with the same variables
 	@$(places) scripts/install --remove
+
+dist: ## Release in target/dist, for glibc 2.17: archive, checksum, licences and list of what is inside
+	@CARGO='$(CARGO)' scripts/dist
+
+deb: ## Package for Debian 12 and 13 in target/deb, of what make dist has made
+	@scripts/deb
+
+check-dist: ## Try both on new Debians 12 and 13 without Rust (root, debootstrap)
+	@scripts/check-dist
+
+licences: ## Whether the licences and sources of all that is inside are as deny.toml allows
+	@PATH="$$(CARGO='$(CARGO)' scripts/dist-tools licences):$$PATH" && $(CARGO) deny --exclude bare check licenses bans sources
+
+advisories: ## Whether RustSec knows of defects in it; fetches its list
+	@PATH="$$(CARGO='$(CARGO)' scripts/dist-tools licences):$$PATH" && $(CARGO) deny --exclude bare check advisories
 
 clean: ## Remove everything built or fetched
 	rm -rf target
