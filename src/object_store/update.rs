@@ -53,7 +53,9 @@ impl Store {
             let seq = self.describe(&info, Some(seq)).await?;
             return Ok((info, seq));
         }
-        let expected = self.vacant(&info.name, |_| false).await?;
+        // An attempt that got no answer may have come as far as this.
+        let ours = |there: &ObjectInfo| there.nuid == old.nuid;
+        let expected = self.vacant(&info.name, ours).await?;
         let renamed = self.describe(&info, Some(expected)).await?;
         match self.describe(&left_behind(old), Some(seq)).await {
             Ok(_) => Ok((info, renamed)),
