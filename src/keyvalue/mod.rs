@@ -56,7 +56,7 @@ mod lists;
 mod many;
 pub mod names;
 mod object;
-mod own_writes;
+pub mod own_writes;
 mod patterns;
 pub mod status;
 mod statuses;

@@ -69,7 +69,7 @@ impl Store {
         let info = self.api.call(Op::StreamInfo(&stream_of(bucket)), "").await;
         let info = info.map_err(|error| missing(bucket, error))?;
         let bucket = Bucket::from_info(bucket, &info, &self.api.prefix)?;
-        Ok(Store { api: self.api.clone(), bucket: Arc::new(bucket) })
+        Ok(Store { api: self.api.clone(), bucket: Arc::new(bucket), own_writes: Arc::default() })
     }
 }
 

@@ -9,6 +9,7 @@ use super::store::{From, Store};
 use crate::connection::log::Level;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::create::DeliverPolicy;
+use crate::keyvalue::own_writes::OwnWrites;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, List, Method, Native, Obj, ObjectHandle, Result, Return, oo};
@@ -19,12 +20,14 @@ pub struct ObjectStore {
     handle: ObjectHandle,
     pub js: Rc<JetStream>,
     pub bucket: Arc<Bucket>,
+    own_writes: Arc<OwnWrites>,
 }
 
 impl ObjectStore {
     /// The way to it, for one operation.
     pub fn store(&self) -> crate::error::Result<Store> {
-        Ok(Store { api: self.js.api()?, bucket: self.bucket.clone() })
+        let (bucket, own_writes) = (self.bucket.clone(), self.own_writes.clone());
+        Ok(Store { api: self.js.api()?, bucket, own_writes })
     }
 }
 
@@ -38,7 +41,8 @@ impl Native for ObjectStore {
 pub fn create(interp: Interp<'_>, js: &Rc<JetStream>, bucket: Bucket) -> Result<Obj> {
     let bucket = Arc::new(bucket);
     let store = oo::instantiate(interp, "::nats::object_store", |handle| {
-        Rc::new(ObjectStore { handle, js: js.clone(), bucket })
+        let own_writes = Arc::default();
+        Rc::new(ObjectStore { handle, js: js.clone(), bucket, own_writes })
     })?;
     js.adopt(interp, &store.handle)?;
     Ok(store.handle.command(interp))

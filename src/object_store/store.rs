@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op, reply};
 use crate::jetstream::messages::direct;
 use crate::jetstream::stored::StoredMessage;
+use crate::keyvalue::own_writes::OwnWrites;
 use crate::rfc3339;
 use crate::transport::{How, Outgoing, Patience};
 use serde_json::json;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub struct Store {
     pub api: Api,
     pub bucket: Arc<Bucket>,
+    /// What was described through the same handle: its reads are not older.
+    pub own_writes: Arc<OwnWrites>,
 }
 
 /// A description that is stored.
@@ -29,7 +32,7 @@ pub struct Described {
 /// Whom a description is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
-    /// Anybody who has it, who may not have the newest one yet.
+    /// Anybody who has it, who may not have the newest one yet, unless that was written through the same handle.
     Anybody,
     /// The leader of the stream, if the user may ask it: for what depends on the answer.
     Leader,
@@ -58,7 +61,7 @@ impl Store {
     pub async fn described(&self, name: &str, from: From) -> Result<Described> {
         check_object(name)?;
         let subject = meta_of(&self.bucket.name, name);
-        let stored = self.last(&subject, from).await.map_err(|error| match error.kind {
+        let stored = self.not_older(&subject, from).await.map_err(|error| match error.kind {
             Kind::MsgNotFound => object_not_found(&self.bucket.name, name),
             _ => self.bucket.missing(error),
         })?;
@@ -81,6 +84,25 @@ impl Store {
             true => Err(object_not_found(&self.bucket.name, name)),
             false => Ok(described),
         }
+    }
+
+    async fn not_older(&self, subject: &str, from: From) -> Result<StoredMessage> {
+        let newest = |answer: &Result<StoredMessage>| match answer {
+            Ok(stored) => stored.seq,
+            Err(error) if error.kind == Kind::MsgNotFound => 0,
+            Err(_) => u64::MAX,
+        };
+        let written = self.own_writes.latest(subject);
+        let answer = self.last(subject, from).await;
+        if newest(&answer) >= written {
+            return answer;
+        }
+        let answer = self.last(subject, From::Leader).await;
+        if newest(&answer) < written {
+            // Expired, or the object store is another one.
+            self.own_writes.forget(subject, written);
+        }
+        answer
     }
 
     async fn last(&self, subject: &str, from: From) -> Result<StoredMessage> {

@@ -42,7 +42,9 @@ impl Store {
         let out = Outgoing { headers, refusable: true, ..Outgoing::new(subject.clone(), json) };
         let reply = self.api.link.ask_as(out, self.how(false)).await;
         let reply = reply.map_err(|error| request_error(&subject, error))?;
-        ack::sequence(reply.payload())
+        let seq = ack::sequence(reply.payload())?;
+        self.own_writes.note(&subject, seq);
+        Ok(seq)
     }
 
     /// Removes the chunks of an object.
