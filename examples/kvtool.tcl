@@ -76,6 +76,8 @@ proc connect {settings} {
     set ::js [$::conn jet_stream {*}$timeout]
 }
 proc connection_event {event} {
+    # That there is none at all is an error of `connect`.
+    if {![info exists ::js]} return
     switch -- [dict get $event event] {
         disconnected { complain "the connection is lost: [dict get $event errorMessage]" }
         reconnected { complain "connected again, to [dict get $event server]" }

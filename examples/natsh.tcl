@@ -151,6 +151,8 @@ proc connect {server context} {
     set ::js [$::conn jet_stream]
 }
 proc connection_event {event} {
+    # That there is none at all is an error of `connect`.
+    if {![info exists ::js]} return
     switch -- [dict get $event event] {
         disconnected { notice "the connection is lost: [dict get $event errorMessage]" }
         reconnected { notice "connected again, to [dict get $event server]" }

@@ -100,6 +100,9 @@ proc kv_files::import {js bucket file} {
         set key [dict get $entry key]
         set options [Options $entry]
         if {$options ne ""} {
+            # In the order of the file.
+            Many $kv $values
+            set values {}
             One $kv $key [dict get $entry value] $options
         } else {
             dict set values $key [dict get $entry value]

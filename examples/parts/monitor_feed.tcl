@@ -18,8 +18,7 @@ namespace eval feed {
         statistics    {statz {}                               {}}
         connections   {connz limit=256&auth=true              {{"limit": 256, "auth": true}}}
         closed        {connz state=closed&limit=256&auth=true {{"limit": 256, "auth": true, "state": 1}}}
-        subscriptions {subsz subs=true&limit=1024             {{"limit": 1024, "subscriptions": true}}}
-        details       {connz limit=64&subs=detail             {{"limit": 64, "subscriptions_detail": true}}}
+        details       {connz limit=256&subs=detail            {{"limit": 256, "subscriptions_detail": true}}}
     }
     set ::simple_json::pause {feed::breathe}
 }
@@ -110,19 +109,5 @@ proc feed::Account {} {
 proc feed::connections {} { dict get [ask connections] connections }
 proc feed::closed {} { dict get [ask closed] connections }
 proc feed::subscriptions {} {
-    variable way
-    if {$way ne "account"} {
-        set answer [ask subscriptions]
-        if {![dict exists $answer subscriptions_list]} return
-        # Those of the server itself are left out.
-        return [lmap one [dict get $answer subscriptions_list] {
-            if {[string match {$SYS*} [dict get $one subject]] || [string match {$JS.API*} [dict get $one subject]]} continue
-            set one
-        }]
-    }
-    set all {}
-    foreach connection [dict get [ask details] connections] {
-        if {[dict exists $connection subscriptions_list_detail]} { lappend all {*}[dict get $connection subscriptions_list_detail] }
-    }
-    return $all
+    return [concat {*}[lmap connection [dict get [ask details] connections] { dict lookup $connection subscriptions_list_detail }]]
 }

@@ -21,7 +21,7 @@ pack .top.trouble -side left
 
 ttk::frame .tiles -padding {12 4}
 set tiles {connections "connections" subscriptions "subscriptions" slow "slow consumers" cpu "CPU" mem "memory" streams "streams"
-    consumers "consumers" messages "stored messages" stored "size of streams"}
+    consumers "consumers" messages "messages" stored "size of streams"}
 foreach {name text} $tiles {
     ttk::frame .tiles.$name -padding {7 3} -relief groove
     # A label of Tk: its colour is changed.
@@ -48,8 +48,8 @@ tab streams "Streams and consumers" {
     pending {pending 90 right} unacked {unacked 85 right} again {redelivered 105 right} last {"last message" 115 right}
 }
 tab connections "Connections" {
-    name {client 200 left} id {id 60 right} address {address 160 left} library {library 120 left} subscriptions {subscriptions 95 right}
-    waiting {waiting 85 right} in {"in/s" 75 right} out {"out/s" 75 right} bytes {"bytes out/s" 95 right} rtt {"round trip" 90 right} uptime {uptime 90 right}
+    name {client 180 left} id {id 60 right} address {address 150 left} library {library 110 left} subscriptions {subs 60 right}
+    waiting {waiting 90 right} in {"in/s" 75 right} out {"out/s" 75 right} bytes {"bytes out/s" 105 right} rtt {"round trip" 95 right} uptime {uptime 95 right}
 }
 tab subscriptions "Subscriptions" {
     subject {subject 320 left} queue {queue 150 left} client {client 200 left} messages {messages 110 right} account {account 120 left}
@@ -148,13 +148,19 @@ proc connection_rows {connections} {
         set in [rate in$id [dict get $connection in_msgs]]
         set out [rate out$id [dict get $connection out_msgs]]
         set bytes [rate bytes$id [dict get $connection out_bytes]]
+        set rtt [dict lookup $connection rtt]
         list $id [list name $::client($id) id $id address [address_of $connection] \
             library "[dict lookup $connection lang] [dict lookup $connection version]" subscriptions [units::count [dict get $connection subscriptions]] \
             waiting [units::bytes $waiting] in [units::short $in] out [units::short $out] bytes [units::bytes $bytes] \
-            rtt [regsub {(\.\d)?\d*([a-zµ]+)$} [dict lookup $connection rtt] {\1 \2}] uptime [short_age [dict lookup $connection uptime]]] \
-            [list subscriptions [dict get $connection subscriptions] waiting $waiting in $in out $out bytes $bytes rtt $id uptime -$id] \
+            rtt [regsub {^(\d+(\.\d)?)\d*} $rtt {\1 }] uptime [short_age [dict lookup $connection uptime]]] \
+            [list subscriptions [dict get $connection subscriptions] waiting $waiting in $in out $out bytes $bytes rtt [milliseconds $rtt] uptime -$id] \
             [expr {$waiting > 1000000 ? "bad" : ""}]
     }]
+}
+# A round trip as the server tells it: 552.1 and the sign of microseconds, 1.2ms, 3s.
+proc milliseconds {text} {
+    if {![regexp {^([\d.]+)(.?)} $text -> number unit]} { return 0 }
+    return [expr {$number * ($unit eq "m" ? 1 : $unit eq "s" ? 1000 : 0.001)}]
 }
 proc slow_rows {connections closed} {
     set rows {}
@@ -174,11 +180,22 @@ proc slow_row {connection what when} {
     list $id [list name [name_of $connection] id $id address [address_of $connection] waiting [units::bytes $waiting] what $what when $when] \
         [list waiting $waiting] [expr {$when eq "now" ? "bad" : ""}]
 }
+# So many that it would take long to read them all are not asked for.
+proc show_subscriptions {connections} {
+    set count [::tcl::mathop::+ {*}[lmap connection $connections { dict get $connection subscriptions }]]
+    if {$count > 5000} {
+        set ::trouble "[units::count $count] subscriptions are too many to be listed"
+    } else {
+        fill subscriptions [subscription_rows [feed::subscriptions]]
+    }
+}
 proc subscription_rows {subscriptions} {
     return [lmap one $subscriptions {
         set id [dict get $one cid]
+        # What is no client is the server itself, which has subscriptions for its streams.
+        if {![info exists ::client($id)]} continue
         list $id/[dict get $one sid]/[dict get $one subject] [list subject [dict get $one subject] queue [dict lookup $one qgroup] \
-            client [expr {[info exists ::client($id)] ? $::client($id) : "(client $id)"}] messages [units::count [dict lookup $one msgs 0]] \
+            client $::client($id) messages [units::count [dict lookup $one msgs 0]] \
             account [dict lookup $one account]] [list messages [dict lookup $one msgs 0]]
     }]
 }
@@ -199,8 +216,8 @@ proc watch_server {} {
                 set connections [feed::connections]
                 fill connections [connection_rows $connections]
                 fill slow [slow_rows $connections [feed::closed]]
-                if {[.tabs select] eq ".tabs.subscriptions"} { fill subscriptions [subscription_rows [feed::subscriptions]] }
                 set ::trouble ""
+                if {[.tabs select] eq ".tabs.subscriptions"} { show_subscriptions $connections }
             }
         } on error text {
             set ::trouble [string range $text 0 90]
