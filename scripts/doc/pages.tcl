@@ -12,7 +12,7 @@ namespace eval pages {
     # A page that is listed in none is put into the reference.
     variable listed {
         Start {README install tutorial from-nats-tcl}
-        Guides {event-loop tk security performance logging troubleshooting}
+        Guides {tools event-loop tk security performance logging troubleshooting}
         Reference {connection core messages contexts jetstream consuming kv object-store services}
         Comparison {parity features}
         Project {CHANGELOG CONTRIBUTING architecture internals}
