@@ -253,6 +253,12 @@ proc command::stay {} {
 proc command::help {{text ""}} {
     set lines [help_text $text]
     if {$lines eq ""} { throw USAGE "there is no command $text" }
-    foreach line [split $lines \n] { say [terminal::cut $line [lindex [terminal::size] 1]] }
+    foreach line [split $lines \n] {
+        # On a narrow terminal what it does stands below.
+        if {[terminal::is stdout] && [string length $line] > [lindex [terminal::size] 1]} {
+            set line "[string trimright [string range $line 0 45]]\n        [string range $line 47 end]"
+        }
+        say $line
+    }
 }
 proc command::quit {} { leave $::failed }

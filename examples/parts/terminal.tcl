@@ -73,7 +73,7 @@ proc terminal::table {columns rows} {
     set widths [Widths $columns $safe]
     Row $columns $widths [lmap column $columns { string toupper [lindex $column 0] }] $width bold
     foreach row $safe { Row $columns $widths $row $width }
-    if {$more} { puts [colour grey "\u2026 and $more more: through a pipe all are shown"] }
+    if {$more} { puts [colour grey "\u2026 and $more more; through a pipe all are shown"] }
 }
 proc terminal::Widths {columns rows} {
     set widths [lmap column $columns { string length [lindex $column 0] }]
