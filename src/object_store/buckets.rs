@@ -6,6 +6,7 @@ use super::names::stream_of;
 use super::object::create as create_object;
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;
+use crate::jetstream::ordered::watched;
 use crate::jetstream::stream::config::TABLE as STREAM;
 use crate::jetstream::stream::create;
 use crate::keyvalue::names::check_bucket;
@@ -29,7 +30,11 @@ fn create_object_store(call: &Call<'_>) -> Result<Return> {
     let made = |api: Api| async move {
         create::create(&api, &stream, &what, &config, &[&config::TABLE, &STREAM]).await
     };
-    js.clone().run(call.interp, made, move |interp, outcome| object(interp, &js, &name, &outcome?))
+    js.clone().run(call.interp, made, move |interp, outcome| {
+        let info = outcome?;
+        watched::made(&stream_of(&name));
+        object(interp, &js, &name, &info)
+    })
 }
 
 fn bind_object_store(call: &Call<'_>) -> Result<Return> {
