@@ -86,13 +86,15 @@ proc line_editor::Readable {} {
     variable shown
     append typed [read stdin]
     if {[eof stdin]} { fileevent stdin readable {}; append typed \x04 }
-    if {$shown} { Take; return }
-    # A command is running: Ctrl-C is for it, and what was typed before is of no use any more.
+    if {$shown} { Take } else { Interrupted }
+}
+# While a command is running Ctrl-C is for it, and what was typed before is of no use any more.
+proc line_editor::Interrupted {} {
+    variable typed
     set at [string last \x03 $typed]
-    if {$at >= 0} {
-        set typed [string range $typed $at+1 end]
-        Tell interrupt
-    }
+    if {$at < 0} return
+    set typed [string range $typed $at+1 end]
+    Tell interrupt
 }
 # Keys, one after the other, as long as there is a prompt.
 proc line_editor::Take {} {
@@ -109,6 +111,7 @@ proc line_editor::Take {} {
         }
         if {$shown && $typed eq ""} { Draw }
     }
+    if {!$shown} Interrupted
 }
 proc line_editor::Tell {args} {
     variable callback
