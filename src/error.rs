@@ -103,9 +103,13 @@ kinds! {
     Protocol: "ErrProtocol";
     /// The bucket was bound for reading alone.
     ReadOnly: "ErrReadOnly";
+    /// A request of a service that is not in hand any more.
+    RequestAnswered: "ErrRequestAnswered";
     Schedule: "ErrSchedule";
     SecureConnWanted: "ErrSecureConnWanted";
     Server: "ErrServer";
+    /// A service that was stopped takes no endpoints.
+    ServiceStopped: "ErrServiceStopped";
     SlowConsumer: "ErrSlowConsumer";
     StaleConnection: "ErrStaleConnection";
     StreamIdentity: "ErrStreamIdentity";

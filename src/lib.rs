@@ -19,6 +19,7 @@ mod random;
 mod rfc3339;
 mod runtime;
 mod schema;
+mod service;
 mod subject;
 mod tcl;
 mod threads;
@@ -29,7 +30,7 @@ use tcl::load::Package;
 use tcl::{Interp, Result};
 
 /// The Tcl half. Each file stands for itself; classes come first.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 8] = [
     include_str!("../tcl/nats.tcl"),
     include_str!("../tcl/messages.tcl"),
     include_str!("../tcl/helpers.tcl"),
@@ -37,6 +38,7 @@ const SCRIPTS: [&str; 7] = [
     include_str!("../tcl/tcllib.tcl"),
     include_str!("../tcl/modify.tcl"),
     include_str!("../tcl/context.tcl"),
+    include_str!("../tcl/service.tcl"),
 ];
 
 static PACKAGE: Package =
@@ -56,6 +58,7 @@ fn init(interp: Interp<'_>) -> Result<()> {
     jetstream::register(interp)?;
     keyvalue::register(interp)?;
     object_store::register(interp)?;
+    service::register(interp)?;
     tcl::mailbox::at_process_exit(leave);
     Ok(())
 }

@@ -64,7 +64,11 @@ struct Drain {
     limit: Option<Task>,
     /// Commands that wait for its end.
     waiting: Vec<(u64, Promise<()>)>,
+    /// What else is done then, on the Tcl thread.
+    then: Option<Then>,
 }
+
+type Then = Box<dyn FnOnce(crate::error::Result<()>)>;
 
 fn drain(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
@@ -107,6 +111,25 @@ impl Connection {
         Ok(pending)
     }
 
+    /// Drains some subscriptions, by their numbers, and calls `then` when that is over, but not if the
+    /// connection is closed before.
+    pub fn drain_then(
+        &self,
+        interp: Interp<'_>,
+        ids: &[i64],
+        timeout: Option<Duration>,
+        then: impl FnOnce(crate::error::Result<()>) + 'static,
+    ) -> Result<()> {
+        let active = |id: &i64| self.delivery.subscribers.active(*id);
+        let subscribers = ids.iter().filter_map(active).collect();
+        // Nobody waits for it in particular.
+        drop(self.begin_drain(interp, subscribers, false, timeout)?);
+        if let Some(drain) = self.drains.running.borrow_mut().last_mut() {
+            drain.then = Some(Box::new(then));
+        }
+        Ok(())
+    }
+
     fn wait_for(&self, interp: Interp<'_>, drain: &mut Drain) -> Pending<()> {
         let (promise, pending) = bridge::promise(interp);
         let number = self.drains.next_number();
@@ -139,7 +162,8 @@ impl Connection {
             })
         });
         let waiting = Vec::new();
-        let mut drain = Drain { number, whole, flushing: false, subscribers, limit, waiting };
+        let mut drain =
+            Drain { number, whole, flushing: false, subscribers, limit, waiting, then: None };
         let pending = self.wait_for(interp, &mut drain);
         self.drains.running.borrow_mut().push(drain);
         Ok(pending)
@@ -224,6 +248,9 @@ impl Connection {
         }
         for (_, promise) in drain.waiting {
             promise.complete(outcome.clone());
+        }
+        if let Some(then) = drain.then {
+            then(outcome);
         }
     }
 }

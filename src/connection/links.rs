@@ -58,10 +58,11 @@ impl Links {
         notifications: Sender<Notification>,
         receiver: Receiver<Notification>,
     ) {
+        let open = OpenLink { link: link.clone(), notifications, _receiver: receiver };
+        *self.open.borrow_mut() = Some(open);
         for follower in self.followers.borrow().iter().filter_map(Weak::upgrade) {
             follower.resume(&link);
         }
-        *self.open.borrow_mut() = Some(OpenLink { link, notifications, _receiver: receiver });
     }
 
     /// Closes the link, keeping its pool; nothing is received from it afterwards. What has gone

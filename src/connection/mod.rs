@@ -57,6 +57,7 @@ pub use arrival::RequestOutcome;
 pub use links::Follower;
 pub use outgoing::MessageArgs;
 pub use replies::OutcomeReader;
+pub use subscriber::{Handler, Subscriber};
 
 use crate::bridge::{Receiver, Sender};
 use crate::error::{Error, Kind, Result};
@@ -239,6 +240,11 @@ impl Connection {
 
     fn request_timeout(&self) -> Duration {
         self.config.borrow().request_timeout
+    }
+
+    /// Whether it is the end of the object for which the link is closed.
+    pub fn is_ending(&self) -> bool {
+        !self.handle.is_alive()
     }
 
     /// Takes a new object as a child; one that has no parent any more goes at once.

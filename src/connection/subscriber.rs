@@ -32,15 +32,18 @@ pub struct Subscriber {
     /// The subject of the last message, most likely that of the next one.
     pub subject_word: RefCell<Obj>,
     pub lane: LanePlace<Arrival>,
-    /// What the callback gets in the place of subject, message and reply.
-    pub shape: Option<Shape>,
+    /// What is done with a message, if not what the program does with its own subscriptions.
+    pub handler: Option<Handler>,
 }
 
 /// Makes what a callback gets of a message.
 pub type Shape = Box<dyn Fn(&PackedMessage) -> Option<Obj>>;
 
+/// Takes a message in the place of the callback, which it may call.
+pub type Handler = Box<dyn Fn(Interp<'_>, &Subscriber, &PackedMessage)>;
+
 impl Subscriber {
-    fn subject_of(&self, message: &PackedMessage) -> Obj {
+    pub fn subject_of(&self, message: &PackedMessage) -> Obj {
         let mut last = self.subject_word.borrow_mut();
         if last.tcl_bytes() != message.subject() {
             *last = Obj::from_encoded(message.subject());
@@ -70,11 +73,8 @@ impl Subscriber {
         if !self.count() {
             return self.backlog.end();
         }
-        if let Some(shape) = &self.shape {
-            if let Some(shown) = shape(message) {
-                self.callback.call(interp, [shown]);
-            }
-            return;
+        if let Some(handler) = &self.handler {
+            return handler(interp, self, message);
         }
         let subject = self.subject_of(message);
         let body = match self.dictmsg {

@@ -4,7 +4,7 @@ use super::Connection;
 use super::arrival::{SubscriptionSink, Wanted};
 use super::backlog::Backlog;
 use super::limits::{LIMIT_OPTIONS, Limits, Overflow, SlowConsumer};
-use super::subscriber::{Shape, Subscriber};
+use super::subscriber::{Handler, Shape, Subscriber};
 use crate::bridge::LanePlace;
 use crate::error::{Error, Kind};
 use crate::options::{self, Options, Type};
@@ -62,10 +62,33 @@ impl Connection {
         self.check_subscribable()?;
         let given = options::parse(interp, OPTIONS, &[])?;
         let subscriber = self.new_subscriber(subject, None, callback, &given);
-        self.subscribe_as(Rc::new(Subscriber { shape: Some(shape), ..subscriber }), Some(wanted))
+        let handler: Handler = Box::new(move |interp, subscriber, message| {
+            if let Some(shown) = shape(message) {
+                subscriber.callback.call(interp, [shown]);
+            }
+        });
+        let handler = Some(handler);
+        self.subscribe_as(Rc::new(Subscriber { handler, ..subscriber }), Some(wanted))
     }
 
-    fn check_subscribable(&self) -> Result<()> {
+    /// Subscribes for a handler, which gets the messages in the place of the callback. The subscription is
+    /// one as others.
+    pub fn subscribe_handled(
+        &self,
+        interp: Interp<'_>,
+        subject: String,
+        queue: Option<String>,
+        callback: Vec<Obj>,
+        handler: Handler,
+    ) -> Result<i64> {
+        let given = options::parse(interp, OPTIONS, &[])?;
+        let subscriber = self.new_subscriber(subject, queue, callback, &given);
+        self.subscribe_as(Rc::new(Subscriber { handler: Some(handler), ..subscriber }), None)
+    }
+
+    /// # Errors
+    /// `ErrConnectionClosed`, `ErrConnectionDraining`.
+    pub fn check_subscribable(&self) -> Result<()> {
         self.check_open()?;
         if self.drains.of_connection() {
             let text = "The connection is draining";
@@ -138,7 +161,7 @@ impl Connection {
             ended: Cell::new(false),
             id_word: Obj::int(id),
             lane: LanePlace::new(),
-            shape: None,
+            handler: None,
         }
     }
 

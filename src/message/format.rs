@@ -15,6 +15,8 @@ pub struct MessageFormat {
     sub_id: Obj,
     seq: Obj,
     time: Obj,
+    endpoint: Obj,
+    request: Obj,
     empty: Obj,
     utf8: Cell<bool>,
 }
@@ -29,6 +31,8 @@ impl MessageFormat {
             sub_id: Obj::new("sub_id"),
             seq: Obj::new("seq"),
             time: Obj::new("time"),
+            endpoint: Obj::new("endpoint"),
+            request: Obj::new("request"),
             empty: Obj::empty(),
             utf8: Cell::new(false),
         }
@@ -71,6 +75,37 @@ impl MessageFormat {
             false => self.empty.clone(),
         };
         self.words(&header, &self.payload(message), subject, &self.reply(message), sub_id)
+    }
+
+    /// A request of a service: a message, with the name of its endpoint and its number.
+    pub fn request(
+        &self,
+        message: &PackedMessage,
+        subject: &Obj,
+        sub_id: &Obj,
+        endpoint: &Obj,
+        number: &Obj,
+    ) -> Obj {
+        let header = match message.has_header() {
+            true => header::to_dict(message),
+            false => self.empty.clone(),
+        };
+        Obj::list_of([
+            &self.header,
+            &header,
+            &self.data,
+            &self.payload(message),
+            &self.subject,
+            subject,
+            &self.reply,
+            &self.reply(message),
+            &self.sub_id,
+            sub_id,
+            &self.endpoint,
+            endpoint,
+            &self.request,
+            number,
+        ])
     }
 
     /// The same of a message that was read in another way.

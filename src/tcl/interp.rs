@@ -105,6 +105,37 @@ impl<'a> Interp<'a> {
         }
     }
 
+    /// [`Interp::call_back`] for whoever is told what went wrong first: text and return options. What
+    /// `failed` does not see to (it returns `false`) goes to the background error handler. It runs nothing
+    /// of the program unless it sees to it.
+    pub fn call_back_or(
+        self,
+        words: &mut [Obj],
+        failed: impl FnOnce(Interp<'_>, Obj, Obj) -> bool,
+    ) -> bool {
+        // SAFETY: as in `call_back`; the options are a value of a live interpreter.
+        unsafe {
+            let code = stubs::eval_objv(
+                self.raw,
+                words.len() as isize,
+                words.as_mut_ptr().cast(),
+                stubs::EVAL_GLOBAL,
+            );
+            if code == stubs::OK {
+                return true;
+            }
+            if self.deleted() {
+                return false;
+            }
+            let text = self.result();
+            let options = Obj::from_raw(stubs::get_return_options(self.raw, code));
+            if !failed(self, text, options.unwrap_or_else(Obj::empty)) && !self.deleted() {
+                stubs::background_exception(self.raw, code);
+            }
+            false
+        }
+    }
+
     /// Whether there is a command of this name.
     pub fn has_command(self, name: &Obj) -> bool {
         // SAFETY: alive; what comes back is only compared.

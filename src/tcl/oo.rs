@@ -237,6 +237,13 @@ impl Children {
     }
 }
 
+/// The object of this name; the interpreter has Tcl's error if there is none.
+pub fn find<'a>(interp: Interp<'a>, name: &'a Obj) -> Result<Object<'a>> {
+    // SAFETY: both live; an object lives while the call runs that was given its name.
+    let object = unsafe { Object::from_raw(stubs::get_object_from_obj(interp.raw(), name.raw())) };
+    object.ok_or(Failure::Raised)
+}
+
 fn class(interp: Interp<'_>, name: &str) -> Result<*mut stubs::Class> {
     // SAFETY: alive; a null object or class is checked.
     unsafe {

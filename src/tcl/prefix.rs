@@ -25,12 +25,30 @@ impl Prefix {
 
     /// Calls it at global level; an error is a background error. Whether there was none.
     pub fn call<const N: usize>(&self, interp: Interp<'_>, arguments: [Obj; N]) -> bool {
+        self.with_words(arguments, |words| interp.call_back(words))
+    }
+
+    /// The same by [`Interp::call_back_or`].
+    pub fn call_or<const N: usize>(
+        &self,
+        interp: Interp<'_>,
+        arguments: [Obj; N],
+        failed: impl FnOnce(Interp<'_>, Obj, Obj) -> bool,
+    ) -> bool {
+        self.with_words(arguments, |words| interp.call_back_or(words, failed))
+    }
+
+    fn with_words<const N: usize>(
+        &self,
+        arguments: [Obj; N],
+        call: impl FnOnce(&mut [Obj]) -> bool,
+    ) -> bool {
         let mut words = self.ready.take();
         if words.is_empty() {
             words.clone_from(&self.words);
         }
         words.extend(arguments);
-        let fine = interp.call_back(&mut words);
+        let fine = call(&mut words);
         words.truncate(self.words.len());
         self.ready.set(words);
         fine

@@ -1,0 +1,42 @@
+# Services: class skeletons, and what is asked of the class itself: `nats::service discover`, `respond`, `respond_error`.
+
+namespace eval ::nats::service {}
+
+oo::class create ::nats::service {}
+
+oo::class create ::nats::service_group {
+    constructor args {
+        return -code error -errorcode {NATS ErrInvalidArg} \
+            "Use the method group of a nats::service"
+    }
+}
+
+oo::objdefine ::nats::service {
+    forward respond ::nats::service::Respond
+    forward respond_error ::nats::service::RespondError
+
+    # Who is there: a list of dicts, of all that have answered until there was silence.
+    method discover {connection args} {
+        set more [lassign [::nats::service::Query {*}$args] kind subject]
+        try {
+            set replies [$connection request $subject "" -dictmsg true {*}$more]
+        } trap {NATS ErrNoResponders} {} {
+            return {}
+        } trap {NATS ErrTimeout} {text options} {
+            # Nobody has answered in time, or there was nobody to ask.
+            if {[$connection cget -status] eq "closed"} {
+                return -options $options $text
+            }
+            return {}
+        }
+        set utf8 [$connection cget -utf8_convert]
+        set found {}
+        foreach reply $replies {
+            set answer [::nats::service::Answer $kind [dict get $reply data] $utf8]
+            if {$answer ne ""} {
+                lappend found $answer
+            }
+        }
+        return $found
+    }
+}
