@@ -1,4 +1,4 @@
-# Services: class skeletons, and what is asked of the class itself: `nats::service discover`, `respond`, `respond_error`.
+# Services: class skeletons, and `nats::service discover`.
 
 namespace eval ::nats::service {}
 
@@ -12,9 +12,6 @@ oo::class create ::nats::service_group {
 }
 
 oo::objdefine ::nats::service {
-    forward respond ::nats::service::Respond
-    forward respond_error ::nats::service::RespondError
-
     # Who is there: a list of dicts, of all that have answered until there was silence.
     method discover {connection args} {
         set more [lassign [::nats::service::Query {*}$args] kind subject]

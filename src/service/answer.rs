@@ -2,11 +2,12 @@
 
 use super::common::error_headers;
 use super::desk;
+use super::object::CLASS;
 use crate::error::{Error, Kind};
 use crate::message::header;
 use crate::options::{self, Type};
-use crate::tcl::call::{ANY, create};
-use crate::tcl::{Call, Interp, Method, Obj, Result, Return};
+use crate::tcl::call::ANY;
+use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};
 use crate::transport::Headers;
 
 /// The number that the dict of a request has.
@@ -27,11 +28,13 @@ fn answer(call: &Call<'_>, words: &[Obj], error: Option<(&str, &str)>) -> Result
         [] => (&empty, words),
         [data, rest @ ..] => (data, rest),
     };
-    let given = options::parse(call.interp, OPTIONS, words)?;
-    let mut headers = match given.get("header") {
-        Some(given) => header::from_dict(call.interp, given)?,
-        None => Headers::new(),
-    };
+    let mut headers = Headers::new();
+    if !words.is_empty() {
+        let given = options::parse(call.interp, OPTIONS, words)?;
+        if let Some(given) = given.get("header") {
+            headers = header::from_dict(call.interp, given)?;
+        }
+    }
     if let Some((code, description)) = error {
         for (name, value) in error_headers(code, description).iter() {
             headers.set(name, value);
@@ -80,23 +83,18 @@ fn respond_error(call: &Call<'_>) -> Result<Return> {
     answer(call, call.args().get(3..).unwrap_or_default(), Some((&code.to_string(), &description)))
 }
 
-// `nats::service` forwards to them, so that they are called as its methods.
-static RESPOND: Method = Method {
-    name: "::nats::service::Respond",
-    usage: "request ?data? ?arg ...?",
-    min: 1,
-    max: ANY,
-    body: respond,
-};
-static RESPOND_ERROR: Method = Method {
-    name: "::nats::service::RespondError",
-    usage: "request code description ?data? ?arg ...?",
-    min: 3,
-    max: ANY,
-    body: respond_error,
-};
+const METHODS: &[Method] = &[
+    Method { name: "respond", usage: "request ?data? ?arg ...?", min: 1, max: ANY, body: respond },
+    Method {
+        name: "respond_error",
+        usage: "request code description ?data? ?arg ...?",
+        min: 3,
+        max: ANY,
+        body: respond_error,
+    },
+];
 
+/// Methods of the class itself: what answers a request need not know its service.
 pub fn register(interp: Interp<'_>) -> Result<()> {
-    create(interp, &RESPOND)?;
-    create(interp, &RESPOND_ERROR)
+    oo::define_on(interp, CLASS, METHODS)
 }

@@ -64,8 +64,13 @@ fn answer(call: &Call<'_>) -> Result<Return> {
 
 static QUERY: Method =
     Method { name: "::nats::service::Query", usage: "?arg ...?", min: 0, max: ANY, body: query };
-static ANSWER: Method =
-    Method { name: "::nats::service::Answer", usage: "kind data utf8", min: 3, max: 3, body: answer };
+static ANSWER: Method = Method {
+    name: "::nats::service::Answer",
+    usage: "kind data utf8",
+    min: 3,
+    max: 3,
+    body: answer,
+};
 
 pub fn register(interp: Interp<'_>) -> Result<()> {
     create(interp, &QUERY)?;

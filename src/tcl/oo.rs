@@ -273,6 +273,22 @@ pub fn instantiate<T: Native>(
     object.ok_or(Failure::Raised)?.attach(make)
 }
 
+/// Adds native methods to one object: those of a class that are not methods of its instances.
+pub fn define_on(interp: Interp<'_>, object: &str, methods: &'static [Method]) -> Result<()> {
+    let name = Obj::new(object);
+    let object = find(interp, &name)?;
+    for method in methods {
+        let name = Obj::new(method.name);
+        let data = std::ptr::from_ref(method).cast_mut().cast();
+        // SAFETY: all live; methods are static, so their pointers stay valid as method data.
+        unsafe {
+            let raw = object.raw.as_ptr();
+            stubs::new_instance_method(interp.raw(), raw, name.raw(), 1, &METHOD_TYPE, data);
+        }
+    }
+    Ok(())
+}
+
 /// Adds native methods to a class that Tcl code has made.
 pub fn define(
     interp: Interp<'_>,

@@ -343,6 +343,7 @@ mod oo {
         3 get_object_command(object: *mut Object) -> *mut Command;
         4 get_object_from_obj(interp: *mut RawInterp, obj: *mut RawObj) -> *mut Object;
         5 get_object_namespace(object: *mut Object) -> *const Namespace;
+        11 new_instance_method(interp: *mut RawInterp, object: *mut Object, name: *mut RawObj, public: c_int, kind: *const MethodType, data: *mut c_void) -> *mut MethodToken;
         12 new_method(interp: *mut RawInterp, class: *mut Class, name: *mut RawObj, public: c_int, kind: *const MethodType, data: *mut c_void) -> *mut MethodToken;
         14 object_deleted(object: *mut Object) -> c_int;
         17 object_context_object(context: *mut ObjectContext) -> *mut Object;
