@@ -50,6 +50,7 @@ fn construct(call: &Call<'_>) -> Result<Return> {
             links: Links::default(),
             lifecycle: Lifecycle::default(),
             children: Children::default(),
+            ending: Cell::new(false),
             outgoing_memory: OutgoingMemory::default(),
             delivery,
             arrivals,
@@ -85,6 +86,7 @@ fn log_name(interp: Interp<'_>, object: Object<'_>, name: String) -> String {
 fn destruct(call: &Call<'_>) -> Result<Return> {
     // A constructor that failed leaves no data.
     let Ok(this) = call.data::<Connection>() else { return Ok(Return::Empty) };
+    this.ending.set(true);
     this.disconnect();
     this.children.destroy(call.interp);
     Ok(Return::Empty)
@@ -94,6 +96,7 @@ impl Native for Connection {
     fn gone(&self) {
         // Without a destructor (that of a subclass did not call next, the interpreter is deleted)
         // the link still has to end.
+        self.ending.set(true);
         self.variables.gone();
         self.lifecycle.begin_change();
         let _waiting = self.lifecycle.connect_ended();

@@ -77,7 +77,7 @@ use options::Config;
 use outgoing::OutgoingMemory;
 use parts::Parts;
 use statistics::Totals;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +135,8 @@ pub struct Connection {
     links: Links,
     lifecycle: Lifecycle,
     children: Children,
+    /// Its destructor runs, or it has gone.
+    ending: Cell<bool>,
     outgoing_memory: OutgoingMemory,
     /// What there is to be delivered to, and the channel of what arrives for it.
     delivery: Rc<Delivery>,
@@ -244,7 +246,7 @@ impl Connection {
 
     /// Whether it is the end of the object for which the link is closed.
     pub fn is_ending(&self) -> bool {
-        !self.handle.is_alive()
+        self.ending.get()
     }
 
     /// Takes a new object as a child; one that has no parent any more goes at once.

@@ -36,18 +36,24 @@ fn query(call: &Call<'_>) -> Result<Return> {
         check_name("service id", id)?;
         of.push(&**id);
     }
-    let number = |option: &str, usual| Obj::int(given.int(option).unwrap_or(usual));
+    let timeout = given.int("timeout").unwrap_or(USUAL_TIMEOUT);
+    // The usual silence is not longer than all of it.
+    let usual = if timeout == 0 || timeout > USUAL_STALL { USUAL_STALL } else { 0 };
+    let stall = given.int("stall").unwrap_or(usual);
+    if timeout == 0 && stall == 0 && id.is_none() {
+        return Err(Error::invalid("Without a timeout and a stall it would not end").into());
+    }
     // There is only one with this id.
-    let most = Obj::int(if id.is_some() { 1 } else { 0 });
+    let most = if id.is_some() { 1 } else { 0 };
     let words = [
         Obj::new(&word),
         Obj::new(&kind.subject(&of)),
         Obj::new("-timeout"),
-        number("timeout", USUAL_TIMEOUT),
+        Obj::int(timeout),
         Obj::new("-stall"),
-        number("stall", USUAL_STALL),
+        Obj::int(stall),
         Obj::new("-max_msgs"),
-        most,
+        Obj::int(most),
     ];
     Ok(Obj::list(&words).into())
 }

@@ -132,7 +132,8 @@ impl Service {
         endpoint: &Endpoint,
         stats: &Map<String, Value>,
     ) -> Option<Value> {
-        let handler = self.stats_handler.as_ref()?;
+        // An earlier call may have destroyed it.
+        let handler = self.stats_handler.as_ref().filter(|_| !self.common.ended.get())?;
         let place = Place { endpoint: &endpoint.name, subject: &endpoint.subject };
         let shown = crate::json::to_dict(stats);
         let mut text = None;
