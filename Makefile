@@ -53,7 +53,7 @@ test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-ser
 
 bench: build ## Compare with a bare async-nats loop on the same server
 	@server="$$(scripts/nats-server)" && export LC_ALL=C.UTF-8 NATS_SERVER="$$server" CARGO='$(CARGO)' && \
-	    $(TCLSH) benches/run.tcl && $(TCLSH) benches/jetstream.tcl && $(TCLSH) benches/growth.tcl
+	    $(TCLSH) benches/run.tcl && $(TCLSH) benches/jetstream.tcl && $(TCLSH) benches/growth.tcl && $(TCLSH) benches/services.tcl
 
 check: build ## Format, lints, links and exports of the library, version numbers
 	@scripts/deps --quiet || echo "without these packages the lints may not run" >&2
