@@ -197,7 +197,7 @@ pub fn gather(
     *gathering.source.borrow_mut() = Some(wanted.start(kv, api, sender, pick, done)?);
     events.start();
     let kv = kv.clone();
-    kv.js.clone().wait(interp, pending, move |interp, outcome| {
+    kv.js.clone().wait(interp, pending.by_handler(), move |interp, outcome| {
         // Stops the consumer, as the end of the wait does in any other way.
         drop((events, gathering.source.take()));
         outcome?;

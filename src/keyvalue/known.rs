@@ -1,48 +1,60 @@
 //! The keys that a watch has reported as existing, to find those that vanish without a message.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use crate::jetstream::roll::{AsItIs, Mark, Marks, mark};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasherDefault;
+
+type ByMark<T> = HashMap<Mark, T, BuildHasherDefault<AsItIs>>;
 
 /// A watch by callback alone remembers so many keys and no more: its memory must not grow with the
 /// bucket. One with an array has its names there and keeps only a fingerprint of each.
 const MOST_NAMES: usize = 65_536;
 
 enum Keys {
-    Names(HashSet<Box<str>>),
-    Fingerprints(HashSet<u64>),
+    Names(ByMark<Box<str>>),
+    Fingerprints(Marks),
     TooMany,
 }
 
 pub struct Known {
     keys: Keys,
-    hasher: RandomState,
     /// Keys that were reported since a roll call began, with their latest revisions.
-    since: Option<HashMap<u64, u64>>,
+    since: Option<ByMark<u64>>,
 }
 
 impl Known {
     /// For a watch that fills an array, or for one that does not.
     pub fn new(array: bool) -> Self {
         let keys = match array {
-            true => Keys::Fingerprints(HashSet::new()),
-            false => Keys::Names(HashSet::new()),
+            true => Keys::Fingerprints(Marks::default()),
+            false => Keys::Names(ByMark::default()),
         };
-        Known { keys, hasher: RandomState::new(), since: None }
+        Known { keys, since: None }
     }
 
     pub fn put(&mut self, key: &str, revision: u64) {
+        if self.since.is_none() && matches!(self.keys, Keys::TooMany) {
+            return;
+        }
+        let mark = mark(key);
         if let Some(since) = &mut self.since {
-            since.insert(self.hasher.hash_one(key), revision);
+            since.insert(mark, revision);
         }
         match &mut self.keys {
             Keys::Fingerprints(all) => {
-                all.insert(self.hasher.hash_one(key));
+                all.insert(mark);
             }
-            Keys::Names(all) if all.contains(key) => {}
-            Keys::Names(all) if all.len() < MOST_NAMES => {
-                all.insert(key.into());
+            Keys::Names(all) => {
+                let room = all.len() < MOST_NAMES;
+                match all.entry(mark) {
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(place) if room => {
+                        place.insert(key.into());
+                    }
+                    Entry::Vacant(_) => self.keys = Keys::TooMany,
+                }
             }
-            Keys::Names(_) => self.keys = Keys::TooMany,
             Keys::TooMany => {}
         }
     }
@@ -50,10 +62,10 @@ impl Known {
     pub fn delete(&mut self, key: &str) {
         match &mut self.keys {
             Keys::Fingerprints(all) => {
-                all.remove(&self.hasher.hash_one(key));
+                all.remove(&mark(key));
             }
             Keys::Names(all) => {
-                all.remove(key);
+                all.remove(&mark(key));
             }
             Keys::TooMany => {}
         }
@@ -62,7 +74,7 @@ impl Known {
     /// A roll call begins: what is reported from now on is there, whatever the answer says. Unless it
     /// was on its way already and is before the first message of the stream as the answer has it.
     pub fn roll_call_begins(&mut self) {
-        self.since = Some(HashMap::new());
+        self.since = Some(ByMark::default());
     }
 
     /// Forgets and returns the keys that are not present any more. `array` are the names of the
@@ -76,15 +88,14 @@ impl Known {
         let since = self.since.take().unwrap_or_default();
         let names: Vec<String> = match &self.keys {
             Keys::TooMany => return Vec::new(),
-            Keys::Names(all) => all.iter().map(|key| key.to_string()).collect(),
+            Keys::Names(all) => all.values().map(|key| key.to_string()).collect(),
             Keys::Fingerprints(all) => {
-                let known = |key: &String| all.contains(&self.hasher.hash_one(key));
+                let known = |key: &String| all.contains(&mark(key));
                 array.into_iter().filter(known).collect()
             }
         };
         let mut gone = names;
-        let came =
-            |key: &str| since.get(&self.hasher.hash_one(key)).is_some_and(|r| *r >= first_seq);
+        let came = |key: &str| since.get(&mark(key)).is_some_and(|r| *r >= first_seq);
         gone.retain(|key| !present(key) && !came(key));
         gone.sort_unstable();
         for key in &gone {
