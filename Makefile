@@ -16,7 +16,7 @@ library := target/release/libnats.so
 # Where the package and the scripts look, whatever cargo's own configuration says.
 release := build --release --locked --target-dir target
 
-.PHONY: help build demo test test-tcl9 test-matrix test-rust bench check doc man install uninstall dist deb check-dist licences advisories clean
+.PHONY: help build demo test test-tcl9 test-matrix test-interop test-rust bench check doc man install uninstall dist deb check-dist licences advisories clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -25,6 +25,7 @@ help: ## Show this list
 	@echo "           FILE='kv*.test'  test: only these files      MATCH='kv-get-*'  SKIP='...'  test: only, or not, these cases"
 	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
 	@echo "           SERVERS='2.10.26 distribution'  test-matrix: only these versions; distribution is Debian's"
+	@echo "           PEERS='nats-py async-nats'  test-interop: only these; PYTHON=python3  for nats-py"
 	@echo "           CARGO=cargo      the cargo to build with"
 	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) mandir=$(mandir)"
 	@echo "           docdir=$(docdir) pkgdir= (where TCLSH looks)   install, uninstall"
@@ -45,6 +46,9 @@ test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
 
 test-matrix: build ## Run the JetStream and Key-Value tests against old and new nats-servers (SERVERS, FILE …)
 	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' SERVERS='$(SERVERS)' TCLSH='$(TCLSH)' scripts/test-matrix
+
+test-interop: build ## Run the tests with other clients, nats-py and async-nats, and those of an upgrade from 2.10 (PEERS, FILE …)
+	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' PEERS='$(PEERS)' TCLSH='$(TCLSH)' CARGO='$(CARGO)' scripts/test-interop
 
 test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-server and the headers of Tcl 9
 	@scripts/deps --quiet || echo "without these packages the tests may not be built" >&2

@@ -1,6 +1,7 @@
 # Runs every test file in a process of its own and sums up.
 #
-#   tclsh tests/all.tcl          with FILE=glob, MATCH= and SKIP=test name patterns, FILE_TIMEOUT=seconds in the environment
+#   tclsh tests/all.tcl          with FILE=glob, MATCH= and SKIP=test name patterns, FILE_TIMEOUT=seconds in the environment;
+#                                FOLDER=interop those of that folder, for which scripts/test-interop gets what they need
 #
 # A file that crashes, hangs or ends without its summary counts as one failure, named after the file. The last
 # line is `N passed, N failed, N skipped`; the exit code is 0 only if something passed and nothing failed.
@@ -16,6 +17,7 @@ if {[file extension $pattern] eq "" && ![string match {*[*]} $pattern]} { append
 set match   [setting MATCH *]
 set skip    [setting SKIP {}]
 set limit   [setting FILE_TIMEOUT 600]
+set folder  [setting FOLDER .]
 
 if {[catch {exec [file join $here .. scripts nats-server] 2>@stderr} server]} {
     puts "no nats-server: $server"
@@ -116,7 +118,7 @@ array set total {passed 0 failed 0 skipped 0}
 set failures {}
 # What tcltest wrote about them, which is said again in the end: of a long output, often only the end is kept.
 set details {}
-foreach path [lsort [glob -nocomplain -directory $here $pattern]] {
+foreach path [lsort [glob -nocomplain -directory [file join $here $folder] $pattern]] {
     run_file $path
     foreach kind {passed failed skipped} { incr total($kind) $run($kind) }
 }

@@ -6,7 +6,7 @@
 #   server::restart $s ?config?           same port, same store
 #
 # Options of start: -jetstream bool, -port n, -store dir, -name text, -config text (appended to the
-# configuration file; %DIR% in it is the server's own folder).
+# configuration file; %DIR% in it is the server's own folder), -binary path (of another version; see `upgrade`).
 # These commands wait without running the event loop: callbacks of the code under test run only where a test waits.
 
 namespace eval server {
@@ -48,9 +48,9 @@ proc server::free_port {} {
 proc server::start args {
     variable S
     variable serial
-    set o [dict merge {-jetstream 1 -port 0 -store "" -name "" -config ""} $args]
+    set o [dict merge {-jetstream 1 -port 0 -store "" -name "" -config "" -binary ""} $args]
     foreach key [dict keys $o] {
-        if {$key ni {-jetstream -port -store -name -config}} { error "server::start: unknown option $key" }
+        if {$key ni {-jetstream -port -store -name -config -binary}} { error "server::start: unknown option $key" }
     }
     set h server[incr serial]
     set dir [support::folder $h]
@@ -60,6 +60,7 @@ proc server::start args {
     set S($h,store) [expr {[dict get $o -store] eq "" ? [file join $dir store] : [dict get $o -store]}]
     set S($h,name) [expr {[dict get $o -name] eq "" ? "$h-[::pid]" : [dict get $o -name]}]
     set S($h,jetstream) [dict get $o -jetstream]
+    set S($h,binary) [expr {[dict get $o -binary] eq "" ? [binary] : [dict get $o -binary]}]
     set S($h,config) [string map [list %DIR% $dir] [dict get $o -config]]
     set S($h,port) [dict get $o -port]
     for {set try 1} 1 {incr try} {
@@ -90,7 +91,7 @@ proc server::Launch {h} {
     set conf [WriteConfig $h]
     if {[info exists S($h,pipe)]} { Release $h KEEP }
     set from [expr {[file exists $S($h,log)] ? [file size $S($h,log)] : 0}]
-    set S($h,pipe) [open |[list sh $supervisor $S($h,log) $S($h,dir) [binary] -c $conf 2>@stderr] r+]
+    set S($h,pipe) [open |[list sh $supervisor $S($h,log) $S($h,dir) $S($h,binary) -c $conf 2>@stderr] r+]
     fconfigure $S($h,pipe) -buffering line
     set S($h,pid) [lindex [gets $S($h,pipe)] 1]
     set S($h,running) 1
@@ -158,6 +159,14 @@ proc server::restart {h args} {
         if {[dict get $options -errorcode] ne "SUPPORT PORT_TAKEN" || $try == 100} { return -options $options $text }
         after 20
     }
+}
+
+# Stop it as an administrator does, and serve the same store by another version on the same port.
+proc server::upgrade {h path} {
+    variable S
+    stop $h
+    set S($h,binary) $path
+    restart $h
 }
 
 # Freeze it, so that its connections stay open and nothing answers; and let it go on.
