@@ -128,3 +128,76 @@ pub async fn list(store: Store, config: OrderedConfig) -> Result<Listed> {
     outcome?;
     Ok(std::mem::take(&mut *lock(&found)).into_list())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collector() -> (Collector, oneshot::Receiver<Result<()>>) {
+        let (end, ended) = oneshot::channel();
+        let (found, activity) = (Arc::default(), Arc::default());
+        (Collector { bucket: "b".into(), found, activity, end: Some(end) }, ended)
+    }
+
+    fn object(name: &str, size: u64) -> MetaEvent {
+        let info = ObjectInfo { name: name.into(), size, ..ObjectInfo::default() };
+        MetaEvent::Object(Box::new(info), 1)
+    }
+
+    fn unreadable(name: Option<&str>, text: &str) -> MetaEvent {
+        MetaEvent::Unreadable(name.map(str::to_owned), text.into())
+    }
+
+    fn listed(collector: &Collector) -> (Vec<(String, u64)>, Vec<String>) {
+        let listed = std::mem::take(&mut *lock(&collector.found)).into_list();
+        (listed.objects.into_iter().map(|info| (info.name, info.size)).collect(), listed.warnings)
+    }
+
+    #[test]
+    fn the_latest_of_each_name_counts() {
+        let (mut collector, mut ended) = collector();
+        for event in [
+            object("c", 1),
+            object("a", 1),
+            unreadable(Some("a"), "bad a"),
+            unreadable(Some("b"), "bad b"),
+            unreadable(None, "stranger"),
+            object("b", 2),
+            object("c", 3),
+        ] {
+            collector.take(event);
+        }
+        assert!(ended.try_recv().is_err());
+        collector.take(MetaEvent::EndOfData);
+        assert_eq!(ended.try_recv(), Ok(Ok(())));
+        // Behind the end.
+        collector.take(object("d", 1));
+        let (objects, warnings) = listed(&collector);
+        assert_eq!(objects, [("b".to_owned(), 2), ("c".to_owned(), 3)]);
+        assert_eq!(warnings, ["stranger", "bad a"]);
+    }
+
+    #[test]
+    fn of_an_object_store_that_was_made_again_only_the_new_one_counts() {
+        let (mut collector, _ended) = collector();
+        collector.take(object("a", 1));
+        collector.take(MetaEvent::State(ConsumerState::Recreated));
+        collector.take(object("b", 1));
+        assert_eq!(listed(&collector).0, [("b".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn errors_that_end_it() {
+        for (kind, ends) in [
+            (Kind::ConsumerNotActive, None),
+            (Kind::Permissions, None),
+            (Kind::StreamNotFound, Some(Kind::BucketNotFound)),
+            (Kind::ConnectionClosed, Some(Kind::ConnectionClosed)),
+        ] {
+            let (mut collector, mut ended) = collector();
+            collector.take(MetaEvent::LastError(kind, "why".into()));
+            let outcome = ended.try_recv().ok().map(|outcome| outcome.expect_err("an error").kind);
+            assert_eq!(outcome, ends);
+        }
+    }
+}

@@ -78,3 +78,40 @@ fn left_behind(mut old: ObjectInfo) -> ObjectInfo {
     old.nuid = new_token();
     old
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_given_changes() {
+        let info = ObjectInfo {
+            name: "a".into(),
+            description: "d".into(),
+            metadata: vec![("k".into(), "v".into())],
+            size: 7,
+            ..ObjectInfo::default()
+        };
+        let mut same = info.clone();
+        Changes::default().apply(&mut same);
+        assert_eq!(same, info);
+        let changes = Changes {
+            name: Some("b".into()),
+            metadata: Some(Vec::new()),
+            headers: Some(vec![("H".into(), vec!["1".into()])]),
+            ..Changes::default()
+        };
+        let mut changed = info.clone();
+        changes.apply(&mut changed);
+        let headers = vec![("H".to_owned(), vec!["1".to_owned()])];
+        let wanted = ObjectInfo { name: "b".into(), metadata: Vec::new(), headers, ..info };
+        assert_eq!(changed, wanted);
+    }
+
+    #[test]
+    fn what_a_rename_leaves_behind_names_no_chunks() {
+        let old = ObjectInfo { name: "a".into(), nuid: "N".into(), size: 7, ..Default::default() };
+        let left = left_behind(old);
+        assert!(left.deleted && left.nuid != "N" && left.size == 0);
+    }
+}
