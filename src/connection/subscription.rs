@@ -11,7 +11,7 @@ use crate::options::{self, Options, Type};
 use crate::subject;
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Prefix, Result, Return};
-use crate::transport::new_inbox;
+use crate::transport::{PackedMessage, new_inbox};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -125,6 +125,12 @@ impl Connection {
     /// Whether a subscription of this number has not ended.
     pub fn has_subscription(&self, id: i64) -> bool {
         self.delivery.subscribers.active(id).is_some()
+    }
+
+    /// Takes out what waits for the handler of a subscription: it will not get it.
+    pub fn take_waiting(&self, id: i64) -> Vec<PackedMessage> {
+        let Some(subscriber) = self.delivery.subscribers.active(id) else { return Vec::new() };
+        subscriber.backlog.take_all().into_iter().collect()
     }
 
     /// Ends the subscription of this number, if there is one.

@@ -82,14 +82,14 @@ pub fn answered(number: i64) -> Option<Time> {
     Some(if request.counted { Time::More(time) } else { Time::First(time) })
 }
 
-/// How many requests of endpoints for which `ours` holds are in hand; those whose callbacks are on the stack count if
+/// Whether requests of endpoints for which `ours` holds are in hand; those whose callbacks are on the stack count if
 /// `with_running`.
-pub fn count(ours: impl Fn(&Endpoint) -> bool, with_running: bool) -> usize {
-    let counts = |request: &&InHand| {
+pub fn has(ours: impl Fn(&Endpoint) -> bool, with_running: bool) -> bool {
+    let counts = |request: &InHand| {
         (with_running || !request.running)
             && request.endpoint.upgrade().is_some_and(|endpoint| ours(&endpoint))
     };
-    DESK.with_borrow(|desk| desk.values().filter(counts).count())
+    DESK.with_borrow(|desk| desk.values().any(counts))
 }
 
 /// Takes the requests of these endpoints away: where answers to them would have gone.

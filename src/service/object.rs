@@ -182,6 +182,14 @@ impl Service {
         for reply in desk::take_all(|endpoint| endpoint.is_of(&self.common)) {
             self.common.refuse(link, &reply);
         }
+        let endpoints = self.endpoints.borrow();
+        for id in endpoints.iter().filter_map(|endpoint| endpoint.subscription.get()) {
+            for message in self.connection.take_waiting(id) {
+                if let Some(reply) = message.reply().filter(|reply| !reply.is_empty()) {
+                    self.common.refuse(link, &String::from_utf8_lossy(reply));
+                }
+            }
+        }
     }
 }
 
@@ -210,12 +218,11 @@ impl Follower for Service {
 impl Native for Service {
     fn gone(&self) {
         self.common.ended.set(true);
-        self.end_subscriptions();
-        if let Ok(link) = self.connection.link() {
-            self.refuse_all(&link);
-        } else {
-            desk::take_all(|endpoint| endpoint.is_of(&self.common));
+        match self.connection.link() {
+            Ok(link) => self.refuse_all(&link),
+            Err(_) => drop(desk::take_all(|endpoint| endpoint.is_of(&self.common))),
         }
+        self.end_subscriptions();
         self.stopping.connection_closed();
         self.connection.release(&self.handle);
         if let Some(guard) = self.connection.interp() {

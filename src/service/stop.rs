@@ -76,9 +76,9 @@ impl Service {
         if self.stopping.state.get() != State::Drained {
             return;
         }
-        let in_hand = |running| desk::count(|endpoint| endpoint.is_of(&self.common), running);
+        let in_hand = |running| desk::has(|endpoint| endpoint.is_of(&self.common), running);
         self.stopping.waiting.borrow_mut().retain(|(waiting, with_running)| {
-            let ended = in_hand(*with_running) == 0;
+            let ended = !in_hand(*with_running);
             if ended {
                 tell(waiting, Ok(()));
             }
