@@ -11,6 +11,7 @@ fn main() {
         println!("cargo:rerun-if-changed={source}");
     }
     println!("cargo:rerun-if-env-changed=NATS_COMMIT");
+    println!("cargo:rerun-if-env-changed=NATS_STATIC");
     println!("cargo:rustc-env=NATS_BUILD_INFO={}", build_info());
     // Its threads may still run its code when Tcl unloads what it has loaded.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
@@ -27,6 +28,10 @@ fn build_info() -> String {
     ];
     if profile == "debug" {
         options.push("debug".to_owned());
+    }
+    // Cargo does not tell which type of library it makes.
+    if env::var_os("NATS_STATIC").is_some() {
+        options.push("static".to_owned());
     }
     if modified {
         options.push("modified".to_owned());
