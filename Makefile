@@ -16,7 +16,7 @@ library := target/release/libnats.so
 # Where the package and the scripts look, whatever cargo's own configuration says.
 release := build --release --locked --target-dir target
 
-.PHONY: help build demo test test-tcl9 test-matrix test-interop test-rust bench check doc man install uninstall dist deb check-dist licences advisories clean
+.PHONY: help build demo test test-tcl9 test-matrix test-interop test-rust bench bench-peers check doc man install uninstall dist deb check-dist licences advisories clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -25,6 +25,8 @@ help: ## Show this list
 	@echo "           FILE='kv*.test'  test: only these files      MATCH='kv-get-*'  SKIP='...'  test: only, or not, these cases"
 	@echo "           NATS_SERVER=...  the nats-server to use (else PATH, else fetched under target/)"
 	@echo "           SERVERS='2.10.26 distribution'  test-matrix: only these versions; distribution is Debian's"
+	@echo "           TCLS='8.6 9.0'   test-matrix: only these; 8.6 is TCLSH. scripts/matrix-table writes the table of README.md"
+	@echo "           NATS_TCL=/path   bench-peers: a folder with nats-tcl, which is not fetched"
 	@echo "           PEERS='nats-py async-nats'  test-interop: only these; PYTHON=python3  for nats-py"
 	@echo "           CARGO=cargo      the cargo to build with"
 	@echo "           DESTDIR= prefix=$(prefix) libdir=$(libdir) mandir=$(mandir)"
@@ -44,8 +46,8 @@ test: build ## Run the Tcl test suite (TCLSH, FILE, MATCH, SKIP)
 test-tcl9: build ## Run the Tcl test suite under Tcl 9.0, fetched if need be
 	@tclsh="$$(scripts/tcl9)" && FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' "$$tclsh" tests/all.tcl
 
-test-matrix: build ## Run the JetStream and Key-Value tests against old and new nats-servers (SERVERS, FILE …)
-	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' SERVERS='$(SERVERS)' TCLSH='$(TCLSH)' scripts/test-matrix
+test-matrix: build ## Run the tests of JetStream against old and new nats-servers, under Tcl 8.6 and 9.0 (SERVERS, TCLS, FILE …)
+	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' SERVERS='$(SERVERS)' TCLS='$(TCLS)' TCLSH='$(TCLSH)' scripts/test-matrix
 
 test-interop: build ## Run the tests with other clients, nats-py and async-nats, and those of an upgrade from 2.10 (PEERS, FILE …)
 	@FILE='$(FILE)' MATCH='$(MATCH)' SKIP='$(SKIP)' PEERS='$(PEERS)' TCLSH='$(TCLSH)' CARGO='$(CARGO)' scripts/test-interop
@@ -58,6 +60,10 @@ test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-ser
 bench: build ## Compare with a bare async-nats loop on the same server
 	@server="$$(scripts/nats-server)" && export LC_ALL=C.UTF-8 NATS_SERVER="$$server" CARGO='$(CARGO)' && \
 	    $(TCLSH) benches/run.tcl && $(TCLSH) benches/jetstream.tcl && $(TCLSH) benches/growth.tcl && $(TCLSH) benches/services.tcl
+
+bench-peers: build ## Compare with nats-py, bare async-nats and, if NATS_TCL is its folder, nats-tcl; writes the table of README.md
+	@server="$$(scripts/nats-server)" && export LC_ALL=C.UTF-8 NATS_SERVER="$$server" CARGO='$(CARGO)' NATS_TCL='$(NATS_TCL)' && \
+	    $(TCLSH) benches/peers.tcl -write README.md
 
 check: build ## Format, lints, links and exports of the library, version numbers
 	@scripts/deps --quiet || echo "without these packages the lints may not run" >&2

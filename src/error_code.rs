@@ -36,6 +36,7 @@ pub fn of_fault(fault: Fault, text: Cow<'static, str>) -> tcl::Error {
     match fault {
         Fault::Internal => Error::new(Kind::Internal, text),
         Fault::Argument => Error::invalid(text),
+        Fault::Threads => Error::new(Kind::NotSupported, text),
         Fault::CoroutineDeleted => Error::new(Kind::InvalidCoroutine, text),
         Fault::InterpDeleted => Error::connection_closed(),
     }

@@ -70,6 +70,11 @@ pub fn text(nanoseconds: i64) -> String {
     DateTime::from_timestamp_nanos(nanoseconds).to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
+/// The same with six digits behind the second, no more and no less: what other clients read of a service.
+pub fn microseconds_text(nanoseconds: i64) -> String {
+    DateTime::from_timestamp_nanos(nanoseconds).to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,8 @@ proc md::Blocks {lines seenVar} {
     set n [llength $lines]
     for {set i 0} {$i < $n} {} {
         set line [lindex $lines $i]
-        if {[string trim $line] eq ""} {
+        # What a script writes stands between two comments.
+        if {[string trim $line] eq "" || [regexp {^<!-- .* -->$} $line]} {
             incr i
         } elseif {[regexp {^(#+) (.*)$} $line -> marks title]} {
             set spans [spans $title]

@@ -54,10 +54,10 @@ impl Kind {
     }
 }
 
-/// A time as the schema has it.
+/// A time as the schema has it, in the one form that nats-py reads.
 fn time(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    rfc3339::text(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    rfc3339::microseconds_text(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 impl Service {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn times_are_those_of_utc() {
-        assert_eq!(time(UNIX_EPOCH), "1970-01-01T00:00:00Z");
+        assert_eq!(time(UNIX_EPOCH), "1970-01-01T00:00:00.000000Z");
     }
 
     #[test]

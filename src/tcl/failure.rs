@@ -35,6 +35,8 @@ pub enum Fault {
     Internal,
     /// What a program gave is not accepted.
     Argument,
+    /// This Tcl lacks threads.
+    Threads,
     /// The coroutine that waited was deleted.
     CoroutineDeleted,
     /// The interpreter was deleted during a wait.

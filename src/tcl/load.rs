@@ -48,9 +48,21 @@ pub unsafe fn enter(interp: *mut stubs::RawInterp, package: &'static Package) ->
         Interp::from_raw(interp)
     };
     quiet_panics();
-    let init = || (package.init)(interp).and_then(|()| provide(interp, package));
+    let init =
+        || threaded().and_then(|()| (package.init)(interp)).and_then(|()| provide(interp, package));
     let outcome = caught(init).unwrap_or_else(|error| Err(error.into()));
     conclude(interp, outcome.map(|()| Return::Empty))
+}
+
+/// Nobody can wake a Tcl that was built without threads: what other threads post would wait for its next timer.
+fn threaded() -> Result<()> {
+    // SAFETY: no preconditions. Such a Tcl has no numbers of threads.
+    if unsafe { stubs::get_current_thread() }.is_null() {
+        return Err(Fault::Threads.failure(
+            "this Tcl was built without threads (--disable-threads), and nothing would wake it up",
+        ));
+    }
+    Ok(())
 }
 
 /// Announces the package.

@@ -7,11 +7,11 @@ A request is a line of words in hexadecimal, separated by blanks: the operation 
 """
 
 import asyncio
+import json
 import sys
 
 import nats
 from nats.js import api, errors
-from nats.js.object_store import ObjectStore
 
 CHUNK = 128 * 1024
 
@@ -188,6 +188,8 @@ class Peer:
         store = await self.js.object_store(text(bucket))
         with open(text(path), "wb") as file:
             result = await store.get(text(name), writeinto=file)
+            # Of what a link leads to it returns the bytes, and writes none.
+            file.write(result.data)
         return self.info(result.info)
 
     def info(self, info):
@@ -247,6 +249,28 @@ class Peer:
         await self.nc.flush()
         self.services.append(service)
         return [service.id]
+
+    async def op_svc_ask(self, kind, name):
+        """What the first instance says, as this client understands it."""
+        from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
+
+        cls = {"PING": ServicePing, "INFO": ServiceInfo, "STATS": ServiceStats}[text(kind)]
+        said = json.loads((await self.nc.request(f"$SRV.{text(kind)}.{text(name)}", timeout=5)).data)
+        for endpoint in said.get("endpoints", []):
+            # It wants what only services with a handler for statistics say.
+            endpoint.setdefault("data", None)
+        said = cls.from_dict(said)
+        words = [said.type, said.name, said.version]
+        if cls is ServiceStats:
+            for e in said.endpoints:
+                words += [e.name, e.subject, e.queue_group, e.num_requests, e.num_errors]
+        else:
+            words += [said.metadata.get("made", "")]
+        if cls is ServiceInfo:
+            words.append(said.description)
+            for e in said.endpoints:
+                words += [e.name, e.subject, e.queue_group, (e.metadata or {}).get("of", "")]
+        return words
 
     async def op_svc_stop(self):
         while self.services:

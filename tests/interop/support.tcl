@@ -8,7 +8,7 @@
 # Callbacks of the package run while a peer works.
 
 source [file join [file dirname [file dirname [file normalize [info script]]]] support.tcl]
-source [file join $::support::here support kv.tcl]
+source [file join $::support::here support obj.tcl]
 
 namespace eval peer {
     variable here [file dirname [file normalize [info script]]]
