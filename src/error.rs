@@ -66,6 +66,8 @@ kinds! {
     ConsumerReset: "ErrConsumerReset";
     ConsumerSequenceMismatch: "ErrConsumerSequenceMismatch";
     Counter: "ErrCounter";
+    /// The data of an object are not what its description says.
+    DigestMismatch: "ErrDigestMismatch";
     FastBatch: "ErrFastBatch";
     HeadersNotSupported: "ErrHeadersNotSupported";
     Internal: "ErrInternal";
@@ -92,7 +94,11 @@ kinds! {
     /// The server is too old.
     NotSupported: "ErrNotSupported";
     /// The name of an object is in use.
+    /// An object was replaced while it was read.
+    ObjectChanged: "ErrObjectChanged";
     ObjectExists: "ErrObjectExists";
+    /// Not all chunks of an object were stored, or some of them twice.
+    ObjectIncomplete: "ErrObjectIncomplete";
     ObjectNotFound: "ErrObjectNotFound";
     /// Too much waits to be sent.
     OutboundFull: "ErrOutboundFull";

@@ -44,7 +44,6 @@ impl Store {
     /// # Errors
     /// `ErrObjectNotFound` if one of them is missing; `ErrLinkNotAllowed` for a link to an object store,
     /// and for a link to a link, which only others make.
-    #[expect(dead_code, reason = "for reading data")]
     pub async fn resolve(&self, name: &str) -> Result<(Store, Described)> {
         let described = self.present(name, From::Anybody).await?;
         let Some(link) = described.info.link.clone() else { return Ok((self.clone(), described)) };

@@ -12,6 +12,7 @@
 //! | `consumer`, `observer` | what lists and watches consume; descriptions as they come |
 //! | `list`, `watch` | a list of all; the method `watch`, and `nats::object_watcher` |
 //! | `status` | the methods `status` and `seal` |
+//! | `put`, `get`, `transfer` | the data of objects: in, out, and what both have in common |
 //! | `info`, `info_dict` | the description of an object; the same in Tcl |
 //!
 //! Files with methods and `info_dict` know Tcl; everything else does not.
@@ -21,6 +22,7 @@ mod buckets;
 mod changes;
 mod config;
 mod consumer;
+mod get;
 mod info;
 mod info_dict;
 mod links;
@@ -28,8 +30,10 @@ mod list;
 mod names;
 mod object;
 mod observer;
+mod put;
 mod status;
 mod store;
+mod transfer;
 mod update;
 mod watch;
 mod write;
@@ -41,5 +45,8 @@ pub fn register(interp: Interp<'_>) -> Result<()> {
     object::register(interp)?;
     changes::register(interp)?;
     status::register(interp)?;
-    watch::register(interp)
+    watch::register(interp)?;
+    transfer::register(interp)?;
+    put::register(interp)?;
+    get::register(interp)
 }

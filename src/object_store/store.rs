@@ -105,7 +105,11 @@ impl Store {
         answer
     }
 
-    async fn last(&self, subject: &str, from: From) -> Result<StoredMessage> {
+    /// The last message of a subject.
+    ///
+    /// # Errors
+    /// `ErrMsgNotFound`.
+    pub async fn last(&self, subject: &str, from: From) -> Result<StoredMessage> {
         let leader = from == From::Leader;
         if !self.bucket.allow_direct || leader {
             match self.last_as_json(subject, leader && self.bucket.allow_direct).await {

@@ -251,10 +251,10 @@ impl<'a> Interp<'a> {
         let Ok(channel) = CString::new(channel) else { return };
         let mut mode = 0;
         let line = Obj::new(line);
-        // SAFETY: alive; the channel is used at once; TCL_WRITABLE is 4.
+        // SAFETY: alive; the channel is used at once; the flag is Tcl's.
         self.aside(|| unsafe {
             let channel = stubs::get_channel(self.raw, channel.as_ptr(), &raw mut mode);
-            if !channel.is_null() && mode & 4 != 0 {
+            if !channel.is_null() && mode & stubs::WRITABLE != 0 {
                 let bytes = line.tcl_bytes();
                 stubs::write_chars(channel, bytes.as_ptr().cast(), bytes.len() as isize);
                 stubs::flush(channel);
@@ -262,9 +262,48 @@ impl<'a> Interp<'a> {
         });
     }
 
+    /// Whether a channel can be read and written; one that does not exist cannot.
+    pub fn channel_mode(self, channel: &str) -> (bool, bool) {
+        let Ok(channel) = CString::new(channel) else { return (false, false) };
+        let mut mode = 0;
+        // SAFETY: alive; the channel itself is not used.
+        let known =
+            self.aside(|| unsafe { stubs::get_channel(self.raw, channel.as_ptr(), &raw mut mode) });
+        let mode = if known.is_null() { 0 } else { mode };
+        (mode & stubs::READABLE != 0, mode & stubs::WRITABLE != 0)
+    }
+
+    /// The text and the words of the error code of a failure, which the interpreter may hold.
+    pub fn told(self, failure: Failure) -> (String, Vec<String>) {
+        match failure {
+            Failure::Error(error) => {
+                let code = error.code.into_iter().map(Cow::into_owned).collect();
+                (error.message.into_owned(), code)
+            }
+            Failure::Raised => {
+                let text = self.result().string();
+                let code = self.raised_code().and_then(|code| code.elements(self).ok());
+                (text, code.unwrap_or_default().iter().map(Obj::string).collect())
+            }
+        }
+    }
+
     /// A handle that may be stored.
     pub fn handle(self) -> InterpHandle {
         InterpHandle::of(self)
+    }
+}
+
+/// The name of an error of the system, and its text, as Tcl has them.
+pub fn system_error(errno: i32) -> (String, String) {
+    let text = |text: *const std::ffi::c_char| {
+        // SAFETY: Tcl returns static strings, or those of the C library, which end with NUL.
+        unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    };
+    // SAFETY: on a Tcl thread.
+    unsafe {
+        stubs::set_errno(errno);
+        (text(stubs::errno_id()), text(stubs::errno_msg(errno)))
     }
 }
 
@@ -302,6 +341,11 @@ impl InterpHandle {
             });
             interp_handle.clone()
         })
+    }
+
+    /// Whether both are of one interpreter.
+    pub fn same(&self, other: &InterpHandle) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
     }
 
     /// Any interpreter of this thread that has a handle and is not being deleted.

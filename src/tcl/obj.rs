@@ -72,6 +72,12 @@ impl Obj {
         unsafe { Obj::made(stubs::new_byte_array_obj(bytes.as_ptr(), bytes.len() as isize)) }
     }
 
+    /// [`Obj::from_bytes`] of what is never text.
+    pub fn byte_array(bytes: &[u8]) -> Obj {
+        // SAFETY: as in from_tcl.
+        unsafe { Obj::made(stubs::new_byte_array_obj(bytes.as_ptr(), bytes.len() as isize)) }
+    }
+
     /// UTF-8 decoded as `encoding convertfrom utf-8` does.
     pub fn from_encoded(bytes: &[u8]) -> Obj {
         Obj::from_tcl(&text::decode_tolerant(bytes, stubs::nine()))

@@ -125,6 +125,8 @@ pub const TRACE_DESTROYED: c_int = 0x80;
 pub const TRACE_RESULT_OBJECT: c_int = 0x10000;
 pub const LEAVE_ERR_MSG: c_int = 0x200;
 pub const EVAL_GLOBAL: c_int = 0x20000;
+pub const READABLE: c_int = 2;
+pub const WRITABLE: c_int = 4;
 pub const DONT_WAIT: c_int = 2;
 pub const ALL_EVENTS: c_int = !DONT_WAIT;
 pub const FILE_EVENTS: c_int = 1 << 3;
@@ -287,6 +289,8 @@ mod same {
         106 delete_event_source(setup: EventProc, check: EventProc, data: *mut c_void);
         115 do_one_event(flags: c_int) -> c_int;
         116 do_when_idle(f: ExitProc, data: *mut c_void);
+        127 errno_id() -> *const c_char;
+        128 errno_msg(errno: c_int) -> *const c_char;
         146 flush(channel: *mut Channel) -> c_int;
         151 get_channel(interp: *mut RawInterp, name: *const c_char, mode: *mut c_int) -> *mut Channel;
         166 get_obj_result(interp: *mut RawInterp) -> *mut RawObj;
@@ -296,6 +300,7 @@ mod same {
         216 release(data: *mut c_void);
         217 reset_result(interp: *mut RawInterp);
         221 service_all() -> c_int;
+        227 set_errno(errno: c_int);
         229 set_max_block_time(time: *const Time);
         233 set_service_mode(mode: c_int) -> c_int;
         234 set_obj_error_code(interp: *mut RawInterp, code: *mut RawObj);

@@ -29,6 +29,11 @@ impl Message {
         &self.0.payload
     }
 
+    /// The body itself, which is not copied.
+    pub fn into_payload(self) -> Bytes {
+        self.0.payload
+    }
+
     /// Bytes of subject, reply, header and payload.
     pub fn size(&self) -> usize {
         let reply = self.0.reply.as_ref().map_or(0, |reply| reply.len());

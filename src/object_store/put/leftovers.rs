@@ -1,0 +1,166 @@
+//! Chunks that belong to no object: those of a put that has failed, and those of the object that another
+//! one has replaced. What cannot be deleted now is remembered, and deleted when there is a connection,
+//! or with the next put of this process into the same bucket.
+
+use crate::error::{Error, Kind, Result};
+use crate::jetstream::api::Op;
+use crate::jetstream::publish::ack;
+use crate::jetstream::stored::StoredMessage;
+use crate::lock::lock;
+use crate::object_store::names::chunks_of;
+use crate::object_store::store::{From, Store};
+use crate::transport::{ConnState, How, Outgoing};
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A bucket that refuses it again and again is left to the next put.
+const ATTEMPTS: u32 = 5;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    pub nuid: String,
+    /// Chunks may still be on their way.
+    pub fresh: bool,
+    /// Whether this object has become of them is not known.
+    pub perhaps: Option<String>,
+}
+
+struct Known {
+    prefix: Arc<str>,
+    stream: String,
+    leftover: Leftover,
+}
+
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
+pub fn remember(store: &Store, leftover: Leftover) {
+    let (prefix, stream) = (store.api.prefix.clone(), store.bucket.stream.clone());
+    lock(&KNOWN).push(Known { prefix, stream, leftover });
+}
+
+fn take(store: &Store) -> Vec<Leftover> {
+    let here = |known: &mut Known| {
+        known.prefix == store.api.prefix && known.stream == store.bucket.stream
+    };
+    lock(&KNOWN).extract_if(.., here).map(|known| known.leftover).collect()
+}
+
+/// Deletes what is left in this bucket, as soon as that is possible.
+pub fn sweep(store: &Store) {
+    if !lock(&KNOWN).iter().any(|known| known.stream == store.bucket.stream) {
+        return;
+    }
+    let (store, mut connected) = (store.clone(), store.api.link.connected());
+    store.api.link.clone().spawn(async move {
+        for _ in 0..ATTEMPTS {
+            let is_up = |state: &ConnState| matches!(state, ConnState::Connected(_));
+            if connected.wait_for(is_up).await.is_err() {
+                return;
+            }
+            let mut held = Held { store: store.clone(), left: take(&store) };
+            while let Some(leftover) = held.left.last().cloned() {
+                if delete(&store, &leftover).await.is_err() {
+                    break;
+                }
+                held.left.pop();
+            }
+            if held.left.is_empty() {
+                return;
+            }
+            drop(held);
+            tokio::time::sleep(PAUSE).await;
+        }
+    });
+}
+
+/// Remembers what it has not come to, also when its task is dropped.
+struct Held {
+    store: Store,
+    left: Vec<Leftover>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for leftover in self.left.drain(..) {
+            remember(&self.store, leftover);
+        }
+    }
+}
+
+/// Deletes chunks, unless they are those of an object after all.
+pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
+    let chunks = chunks_of(&store.bucket.name, &leftover.nuid);
+    if leftover.fresh {
+        // The stream takes messages one after the other, but deletes beside that: when this one is
+        // answered, no matter how, none of ours is on the way any more.
+        let out = Outgoing::new(chunks.clone(), "");
+        let how = How { timeout: store.api.timeout, ..How::default() };
+        let answer = store.api.link.ask_as(out, how).await;
+        ack::with_body(&chunks, answer, |_| Ok(()))?;
+    }
+    if let Some(name) = &leftover.perhaps {
+        match store.described(name, From::Leader).await {
+            Ok(there) if there.info.nuid == leftover.nuid => return empty_mark(store, &chunks).await,
+            Ok(_) => {}
+            Err(error) if error.kind == Kind::ObjectNotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    purge(store, &leftover.nuid).await
+}
+
+/// The object is there: only the mark behind its chunks has to go.
+async fn empty_mark(store: &Store, chunks: &str) -> Result<()> {
+    let stream = &store.bucket.stream;
+    let body = json!({"last_by_subj": chunks}).to_string();
+    let last = store.api.call(Op::MessageGet(stream), body).await?;
+    let last = StoredMessage::from_reply(&last)?;
+    match last.data.is_empty() {
+        true => delete_message(store, last.seq).await,
+        false => Ok(()),
+    }
+}
+
+/// Deletes one message.
+pub async fn delete_message(store: &Store, seq: u64) -> Result<()> {
+    let body = json!({"seq": seq, "no_erase": true}).to_string();
+    let asked = store.api.call(Op::MessageDelete(&store.bucket.stream), body);
+    match asked.await {
+        Err(error) if error.kind != Kind::MsgNotFound => Err(store.bucket.missing(error)),
+        _ => Ok(()),
+    }
+}
+
+async fn purge(store: &Store, nuid: &str) -> Result<()> {
+    match store.purge_chunks(nuid).await {
+        // With the bucket they have gone, too.
+        Ok(()) => Ok(()),
+        Err(error) if error.kind == Kind::BucketNotFound => Ok(()),
+        // Nor can there be any in a bucket that takes nothing.
+        Err(error) => match count(store, nuid).await {
+            Ok(0) => Ok(()),
+            _ => Err(error),
+        },
+    }
+}
+
+/// How many messages there are of an object.
+pub async fn count(store: &Store, nuid: &str) -> Result<u64> {
+    let chunks = chunks_of(&store.bucket.name, nuid);
+    let body = json!({"subjects_filter": chunks}).to_string();
+    let asked = store.api.call(Op::StreamInfo(&store.bucket.stream), body);
+    let info = asked.await.map_err(|error| store.bucket.missing(error))?;
+    let subjects = info.get("state").and_then(|state| state.get("subjects"));
+    Ok(subjects.and_then(|all| all.get(&chunks)?.as_u64()).unwrap_or_default())
+}
+
+/// The error for an object of which there are more or fewer messages than were sent.
+pub fn miscounted(sent: u64, there: u64) -> Error {
+    let text = format!(
+        "The object is not whole: of {sent} chunks the server has {there} after the connection was lost"
+    );
+    Error::new(Kind::ObjectIncomplete, text)
+}

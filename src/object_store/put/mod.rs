@@ -1,0 +1,159 @@
+//! `put`: an object of any size into the store.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `machine` | lays chunks, each once and in order; decides and does nothing |
+//! | `driver` | publishes what the machine says, and tells it what the server says |
+//! | `source`, `reader` | where data come from: memory, files; channels, on the Tcl thread |
+//! | `commit` | the description, by which chunks become an object |
+//! | `leftovers` | chunks that belong to no object |
+//! | `command` | the method |
+
+mod command;
+mod commit;
+mod driver;
+mod leftovers;
+mod machine;
+mod reader;
+mod source;
+
+#[cfg(test)]
+mod model_tests;
+
+use self::commit::Failed;
+use self::leftovers::Leftover;
+use self::machine::Window;
+use self::source::{Feed, Source};
+use super::info::ObjectInfo;
+use super::names::chunks_of;
+use super::store::Store;
+use super::transfer::progress::Progress;
+use super::transfer::trouble::Trouble;
+use crate::error::Error;
+use crate::transport::ConnState;
+use std::time::Duration;
+
+pub use self::command::register;
+
+/// So much may be under way.
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// So many chunks at most: a server refuses what waits for a stream beyond 10 000 messages.
+const WINDOW_CHUNKS: usize = 1024;
+
+/// What is to be put.
+struct Job {
+    store: Store,
+    /// What the program says of it.
+    info: ObjectInfo,
+    chunk_size: usize,
+    /// How long nothing may be acknowledged.
+    patience: Option<Duration>,
+}
+
+async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo, Trouble> {
+    let store = job.store.clone();
+    leftovers::sweep(&store);
+    let guard = Guard::new(&store, &job.info);
+    let (trouble, perhaps) = match attempt(job, source, &progress).await {
+        Ok(info) => {
+            guard.disarm();
+            return Ok(info);
+        }
+        Err(Failure { trouble, perhaps }) => (trouble, perhaps),
+    };
+    let leftover = Leftover { perhaps, ..guard.disarm() };
+    let chunks = chunks_of(&store.bucket.name, &leftover.nuid);
+    let note = match is_up(&store) {
+        true => match leftovers::delete(&store, &leftover).await {
+            Ok(()) => return Err(trouble),
+            Err(error) => format!("its chunks {chunks} are left: {error}"),
+        },
+        false => format!("its chunks {chunks} are deleted when there is a connection"),
+    };
+    leftovers::remember(&store, leftover);
+    leftovers::sweep(&store);
+    Err(trouble.with_note(&note))
+}
+
+fn is_up(store: &Store) -> bool {
+    matches!(*store.api.link.connected().borrow(), ConnState::Connected(_))
+}
+
+struct Failure {
+    trouble: Trouble,
+    /// The name under which the chunks may have become an object.
+    perhaps: Option<String>,
+}
+
+impl<T: Into<Trouble>> From<T> for Failure {
+    fn from(trouble: T) -> Failure {
+        Failure { trouble: trouble.into(), perhaps: None }
+    }
+}
+
+async fn attempt(job: Job, source: Source, progress: &Progress) -> Result<ObjectInfo, Failure> {
+    let Job { store, mut info, chunk_size, patience } = job;
+    let feed = Feed::new(source, chunk_size);
+    let chunks = (WINDOW_BYTES / chunk_size).clamp(2, WINDOW_CHUNKS);
+    let window = Window { chunks, bytes: WINDOW_BYTES };
+    let laying = driver::lay(&store, &info.nuid, (window, patience), feed, progress);
+    let looking = async { Ok(commit::look(&store, &info.name).await) };
+    let (laid, present) = tokio::try_join!(laying, looking)?;
+    if laid.doubt {
+        let there = leftovers::count(&store, &info.nuid).await?;
+        if there != laid.chunks {
+            return Err(leftovers::miscounted(laid.chunks, there).into());
+        }
+    }
+    (info.size, info.chunks, info.digest) = (laid.size, laid.chunks, laid.digest);
+    let committed = match commit::commit(&store, &info, present?, patience).await {
+        Ok(committed) => committed,
+        Err(Failed::Refused(error)) => return Err(error.into()),
+        Err(Failed::Unknown(error)) => {
+            let text = format!("Whether the object was stored is not known: {}", error.message);
+            let trouble = Error { message: text.into(), ..error }.into();
+            return Err(Failure { trouble, perhaps: Some(info.name) });
+        }
+    };
+    let cleaning = async {
+        for nuid in committed.replaced {
+            let leftover = Leftover { nuid, fresh: false, perhaps: None };
+            if leftovers::delete(&store, &leftover).await.is_err() {
+                leftovers::remember(&store, leftover);
+                leftovers::sweep(&store);
+            }
+        }
+    };
+    let showing = store.stored(info, committed.seq.unwrap_or_default());
+    let ((), info) = tokio::join!(cleaning, showing);
+    Ok(info)
+}
+
+/// Should the put end in the middle, its chunks are remembered and deleted.
+struct Guard {
+    store: Store,
+    leftover: Leftover,
+    armed: bool,
+}
+
+impl Guard {
+    fn new(store: &Store, info: &ObjectInfo) -> Guard {
+        let (nuid, perhaps) = (info.nuid.clone(), Some(info.name.clone()));
+        let leftover = Leftover { nuid, fresh: true, perhaps };
+        Guard { store: store.clone(), leftover, armed: true }
+    }
+
+    fn disarm(mut self) -> Leftover {
+        self.armed = false;
+        self.leftover.clone()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.armed {
+            leftovers::remember(&self.store, self.leftover.clone());
+            leftovers::sweep(&self.store);
+        }
+    }
+}

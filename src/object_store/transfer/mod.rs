@@ -1,0 +1,35 @@
+//! What putting and getting have in common.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `trouble` | why a transfer fails: an error of NATS, of the system or of a channel |
+//! | `digest` | the digest that is stored with an object |
+//! | `progress` | how far it is, told to the program |
+//! | `channel` | a Tcl channel while it is read or written by a transfer |
+//! | `paths` | which files are Tcl's and which are the system's |
+//!
+//! `channel`, `paths` and a part of `progress` and `trouble` belong to the Tcl thread.
+
+pub mod channel;
+pub mod digest;
+pub mod paths;
+pub mod progress;
+pub mod trouble;
+
+use crate::jetstream::context::JetStream;
+use crate::options::Options;
+use crate::tcl::{Interp, Result};
+use std::time::Duration;
+
+/// How long nothing may come from the server before a transfer is given up, unless something else is said.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same as the options have it.
+pub fn patience(js: &JetStream, given: &Options) -> Option<Duration> {
+    let usual = js.timeout().map_or(Duration::ZERO, |timeout| timeout.max(PATIENCE));
+    given.time_limit("timeout", usual)
+}
+
+pub fn register(interp: Interp<'_>) -> Result<()> {
+    channel::register(interp)
+}
