@@ -4,6 +4,7 @@ use super::driver::{Got, Job, get};
 use super::file::Beside;
 use super::sink::Sink;
 use super::writer::Writer;
+use crate::bridge;
 use crate::error::Error;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
@@ -55,11 +56,18 @@ struct Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(guard) = self.interp_handle.enter() {
-            let interp = guard.interp();
-            let words = &mut [Obj::new("::file"), Obj::new("delete"), self.path.clone()];
-            interp.aside(|| drop(interp.call(words)));
-        }
+        let (handle, path) = (self.interp_handle.clone(), self.path.clone());
+        // From the event loop: Tcl evaluates nothing while it unwinds a coroutine that was deleted.
+        let (sender, receiver) = bridge::channel(handle.clone(), move |(), _| {
+            if let Some(guard) = handle.enter() {
+                let interp = guard.interp();
+                let words = &mut [Obj::new("::file"), Obj::new("delete"), path.clone()];
+                interp.aside(|| drop(interp.call(words)));
+            }
+        });
+        receiver.start();
+        sender.send(());
+        receiver.finish();
     }
 }
 

@@ -2,6 +2,7 @@
 //! All of that is put back in the end.
 
 use super::trouble::Trouble;
+use crate::bridge;
 use crate::error::Error;
 use crate::tcl::call::{Return, create};
 use crate::tcl::{Call, Interp, InterpHandle, Method, Obj, Result};
@@ -124,6 +125,10 @@ impl Channel {
         channel.configure(interp, "-translation", &Obj::new("binary"))?;
         channel.configure(interp, "-blocking", &Obj::int(0))?;
         channel.configure(interp, "-buffersize", &Obj::int(BUFFER))?;
+        if direction == Direction::Write {
+            // What the program has written before is on its way then.
+            interp.call(&mut channel.words("flush", []))?;
+        }
         Ok(channel)
     }
 
@@ -237,30 +242,40 @@ impl Channel {
             Ok(interp.call(words)?.as_int().and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
         })
     }
+}
 
-    /// Gives it back as it was.
-    fn restore(&self, interp: Interp<'_>) {
+/// What a channel was before.
+struct Before {
+    name: Obj,
+    event: &'static str,
+    script: Obj,
+    options: Vec<(Obj, Obj)>,
+    is_own: bool,
+}
+
+impl Before {
+    /// Gives the channel back as it was; whether Tcl has done what it was told.
+    fn put_back(&self, interp: Interp<'_>) -> bool {
+        let call = |command: &str, rest: &[&Obj]| {
+            let mut words = vec![Obj::new("::chan"), Obj::new(command), self.name.clone()];
+            words.extend(rest.iter().map(|word| (*word).clone()));
+            interp.call(&mut words).is_ok()
+        };
         interp.aside(|| {
-            // One that is closed needs nothing.
-            let before = self.event_before.clone();
-            let _ = interp
-                .call(&mut self.words("event", [Obj::new(self.direction.event()), before]));
-            for (option, value) in self.saved.take().into_iter().rev() {
-                let _ = interp.call(&mut self.words("configure", [option, value]));
+            if self.is_own {
+                return call("close", &[]);
             }
-        });
+            let mut done = call("event", &[&Obj::new(self.event), &self.script]);
+            for (option, value) in self.options.iter().rev() {
+                done &= call("configure", &[option, value]);
+            }
+            done
+        })
     }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        if let Some(guard) = self.interp_handle.enter() {
-            let interp = guard.interp();
-            match self.is_own {
-                true => interp.aside(|| drop(interp.call(&mut self.words("close", [])))),
-                false => self.restore(interp),
-            }
-        }
         let forgotten = REGISTRY.try_with(|registry| {
             let mut registry = registry.borrow_mut();
             let name = self.name.text();
@@ -270,6 +285,27 @@ impl Drop for Channel {
             registry.waiting.remove(&self.key)
         });
         drop(forgotten);
+        let Some(guard) = self.interp_handle.enter() else { return };
+        let before = Before {
+            name: self.name.clone(),
+            event: self.direction.event(),
+            script: self.event_before.clone(),
+            options: self.saved.take(),
+            is_own: self.is_own,
+        };
+        let is_there = || guard.interp().channel_mode(&self.name.text()) != (false, false);
+        if is_there() && !before.put_back(guard.interp()) && is_there() {
+            // Tcl evaluates nothing while it unwinds a coroutine that was deleted.
+            let handle = self.interp_handle.clone();
+            let (sender, receiver) = bridge::channel(handle.clone(), move |(), _| {
+                if let Some(guard) = handle.enter() {
+                    before.put_back(guard.interp());
+                }
+            });
+            receiver.start();
+            sender.send(());
+            receiver.finish();
+        }
     }
 }
 
