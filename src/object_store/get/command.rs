@@ -9,14 +9,15 @@ use crate::error::Error;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
 use crate::jetstream::ordered::{OrderedConfig, Resume};
+use crate::object_store::bucket::Bucket;
 use crate::object_store::info::ObjectInfo;
 use crate::object_store::info_dict::to_dict;
-use crate::object_store::names::{check_object, chunks_of, stream_of};
+use crate::object_store::names::{check_object, chunks_of};
 use crate::object_store::object::ObjectStore;
 use crate::object_store::transfer::channel::{Channel, Direction};
 use crate::object_store::transfer::progress::progress;
 use crate::object_store::transfer::trouble::Trouble;
-use crate::object_store::transfer::{patience, paths};
+use crate::object_store::transfer::{paths, patience};
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, InterpHandle, Method, Obj, Result, Return, oo};
@@ -92,7 +93,8 @@ fn file(interp: Interp<'_>, path: &Obj) -> Result<(Target, Way)> {
     if let Some(native) = paths::native(interp, path)? {
         // What is no file is not to be replaced by one: a device, a folder.
         if std::fs::metadata(&native).is_ok_and(|there| !there.is_file()) {
-            let text = format!("\"{text}\" is no file; what can be opened can be given to -channel");
+            let text =
+                format!("\"{text}\" is no file; what can be opened can be given to -channel");
             return Err(Error::invalid(text).into());
         }
         return Ok((Target::default(), Way::File(native, text)));
@@ -120,14 +122,14 @@ impl Target {
 }
 
 /// How the chunks of an object are consumed.
-fn consumption(js: &JetStream) -> impl Fn(&ObjectInfo) -> OrderedConfig + Send + use<> {
+fn consumption(js: &JetStream) -> impl Fn(&Bucket, &ObjectInfo) -> OrderedConfig + Send + use<> {
     const HEARTBEAT: Duration = Duration::from_secs(5);
     let (named, action) = (js.serves((2, 9, 0)), js.serves((2, 10, 0)));
     let prefix = named.then(|| name_prefix(&js.connection.name()));
-    move |info| OrderedConfig {
+    move |bucket, info| OrderedConfig {
         config: ConsumerConfig {
-            stream: stream_of(&info.bucket),
-            filters: vec![chunks_of(&info.bucket, &info.nuid)],
+            stream: bucket.stream.clone(),
+            filters: vec![chunks_of(&bucket.name, &info.nuid)],
             description: Some("Object store get".into()),
             headers_only: None,
             idle_heartbeat: HEARTBEAT,
@@ -137,7 +139,7 @@ fn consumption(js: &JetStream) -> impl Fn(&ObjectInfo) -> OrderedConfig + Send +
         policy: DeliverPolicy::All,
         resume: Resume::BySequence,
         stream_created: None,
-        behind: true,
+        behind: bucket.behind,
         seeks_end: true,
         end_before_news: false,
         roll_call: false,

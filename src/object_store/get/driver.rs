@@ -8,6 +8,7 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::{ConsumerState, OrderedConfig};
 use crate::jetstream::stored::StoredMessage;
+use crate::object_store::bucket::Bucket;
 use crate::object_store::info::ObjectInfo;
 use crate::object_store::store::{From, Store};
 use crate::object_store::transfer::progress::Progress;
@@ -64,7 +65,7 @@ pub struct Job {
     pub store: Store,
     pub info: ObjectInfo,
     /// How its chunks are consumed.
-    pub config: Box<dyn Fn(&ObjectInfo) -> OrderedConfig + Send>,
+    pub config: Box<dyn Fn(&Bucket, &ObjectInfo) -> OrderedConfig + Send>,
     /// How long nothing may come.
     pub patience: Option<Duration>,
     pub progress: Progress,
@@ -126,7 +127,7 @@ async fn read(job: &mut Job, sink: Sink) -> Result<Sink, Failure> {
         }
     });
     let consumer = (!assembly.has_all()).then(|| {
-        let (api, config) = (job.store.api.clone(), (job.config)(&job.info));
+        let (api, config) = (job.store.api.clone(), (job.config)(&job.store.bucket, &job.info));
         OrderedConsumer::start(api, config, Box::new(Ears(tell)), done)
     });
     while !assembly.has_all() {

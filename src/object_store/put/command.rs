@@ -11,7 +11,7 @@ use crate::object_store::object::ObjectStore;
 use crate::object_store::transfer::channel::{Channel, Direction};
 use crate::object_store::transfer::progress::progress;
 use crate::object_store::transfer::trouble::Trouble;
-use crate::object_store::transfer::{patience, paths};
+use crate::object_store::transfer::{paths, patience};
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Failure, Interp, Method, Obj, Result, Return, oo};
@@ -144,7 +144,8 @@ fn put_method(call: &Call<'_>) -> Result<Return> {
     info.max_chunk_size = Some(chunk_size as u64);
     let store = this.store()?;
     // Numbers at their longest.
-    let largest = ObjectInfo { size: u64::MAX, chunks: u64::MAX, digest: "x".repeat(64), ..info.clone() };
+    let largest =
+        ObjectInfo { size: u64::MAX, chunks: u64::MAX, digest: "x".repeat(64), ..info.clone() };
     let headers = [("Nats-Rollup", "sub"), ("Nats-Expected-Last-Subject-Sequence", LONGEST_NUMBER)];
     let described = Outgoing {
         headers: headers.into_iter().collect(),

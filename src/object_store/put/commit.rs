@@ -119,7 +119,9 @@ pub async fn look(store: &Store, name: &str) -> Result<Present> {
         Err(error) => return Err(store.bucket.missing(error)),
     };
     let json: Option<Value> = serde_json::from_slice(&stored.data).ok();
-    let nuid = json.as_ref().and_then(|json| json.get("nuid")?.as_str());
+    // What was deleted has no chunks; an object that was renamed has them under another name.
+    let there = json.filter(|json| json.get("deleted").and_then(Value::as_bool) != Some(true));
+    let nuid = there.as_ref().and_then(|json| json.get("nuid")?.as_str());
     let nuid = nuid.filter(|nuid| is_nuid(nuid)).map(str::to_owned);
     Ok(Present { seq: Some(stored.seq), nuid })
 }

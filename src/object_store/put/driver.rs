@@ -18,8 +18,8 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -111,9 +111,10 @@ impl Flight {
         let subject: Subject = chunks_of(&store.bucket.name, nuid).into();
         let inbox = link.inboxes()();
         let refused = tell.clone();
-        let supervised = link.supervise(subject.clone(), &format!("{inbox}.*.*"), None, move |end| {
-            let _ = refused.send(Event::Refused(end.into_error("")));
-        })?;
+        let supervised =
+            link.supervise(subject.clone(), &format!("{inbox}.*.*"), None, move |end| {
+                let _ = refused.send(Event::Refused(end.into_error("")));
+            })?;
         let sink = Acks { tell: tell.clone(), prefix: inbox.len() + 1 };
         let subscribed = link.subscribe(&format!("{inbox}.*.*"), None, None, Box::new(sink));
         let subscription = subscribed.inspect_err(|_| {
@@ -140,10 +141,13 @@ impl Flight {
     fn send(&self, label: Label, payload: Bytes) -> Result<()> {
         let Label { index, edition } = label;
         let mut headers = Headers::new();
-        headers.push("Nats-Msg-Id", match edition {
-            0 => format!("{}-{index}", self.nuid),
-            _ => format!("{}-{index}-{edition}", self.nuid),
-        });
+        headers.push(
+            "Nats-Msg-Id",
+            match edition {
+                0 => format!("{}-{index}", self.nuid),
+                _ => format!("{}-{index}-{edition}", self.nuid),
+            },
+        );
         let reply = Some(format!("{}.{index}.{edition}", self.inbox).into());
         let out = Outgoing { reply, headers, ..Outgoing::new(self.subject.clone(), payload) };
         self.link().publish_while(out, &self.wanted)
@@ -189,7 +193,8 @@ impl Drop for Flight {
     }
 }
 
-type Reading = Pin<Box<dyn Future<Output = (Feed, std::result::Result<Vec<Bytes>, Trouble>)> + Send>>;
+type Reading =
+    Pin<Box<dyn Future<Output = (Feed, std::result::Result<Vec<Bytes>, Trouble>)> + Send>>;
 
 /// Lays all chunks into the stream.
 pub async fn lay(

@@ -42,9 +42,8 @@ pub fn remember(store: &Store, leftover: Leftover) {
 }
 
 fn take(store: &Store) -> Vec<Leftover> {
-    let here = |known: &mut Known| {
-        known.prefix == store.api.prefix && known.stream == store.bucket.stream
-    };
+    let here =
+        |known: &mut Known| known.prefix == store.api.prefix && known.stream == store.bucket.stream;
     lock(&KNOWN).extract_if(.., here).map(|known| known.leftover).collect()
 }
 
@@ -103,7 +102,9 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
     }
     if let Some(name) = &leftover.perhaps {
         match store.described(name, From::Leader).await {
-            Ok(there) if there.info.nuid == leftover.nuid => return empty_mark(store, &chunks).await,
+            Ok(there) if there.info.nuid == leftover.nuid => {
+                return empty_mark(store, &chunks).await;
+            }
             Ok(_) => {}
             Err(error) if error.kind == Kind::ObjectNotFound => {}
             Err(error) => return Err(error),

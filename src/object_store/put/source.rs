@@ -113,9 +113,7 @@ impl Feed {
         for _ in 0..count {
             let mut chunk = Vec::with_capacity(chunk_size);
             let read = file.by_ref().take(chunk_size as u64).read_to_end(&mut chunk);
-            read.map_err(|error| {
-                Trouble::system(format!("error reading \"{path}\""), &error)
-            })?;
+            read.map_err(|error| Trouble::system(format!("error reading \"{path}\""), &error))?;
             let whole = chunk.len() == chunk_size;
             if !chunk.is_empty() {
                 chunks.push(Bytes::from(chunk));

@@ -170,9 +170,7 @@ impl Channel {
     }
 
     fn configure(&self, interp: Interp<'_>, option: &str, value: &Obj) -> Result<()> {
-        interp
-            .call(&mut self.words("configure", [Obj::new(option), value.clone()]))
-            .map(drop)
+        interp.call(&mut self.words("configure", [Obj::new(option), value.clone()])).map(drop)
     }
 
     fn watch(&self, interp: Interp<'_>, on: bool) -> Result<()> {
