@@ -2,7 +2,7 @@
 //! connection, and hands them to a sink as fast as that takes them.
 
 use super::assembly::{Assembly, Flaw, Verdict, judge};
-use super::sink::{Drain, Sink};
+use super::sink::{Drain, Sink, noted};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
@@ -79,7 +79,9 @@ pub struct Got {
 
 enum Failure {
     Flaw(Flaw, Sink),
-    Trouble(Trouble, u64),
+    Trouble(Trouble, Sink),
+    /// It is the sink that has failed.
+    Sink(Trouble),
 }
 
 pub async fn get(mut job: Job, mut sink: Sink) -> Result<Got, Trouble> {
@@ -88,14 +90,16 @@ pub async fn get(mut job: Job, mut sink: Sink) -> Result<Got, Trouble> {
         job.progress.total(job.info.size);
         let (flaw, mut rest) = match read(&mut job, sink).await {
             Ok(whole) => {
-                let given = whole.given();
-                let data = whole.accept().await.map_err(|trouble| noted(trouble, given))?;
+                let data = whole.accept().await?;
                 return Ok(Got { info: job.info, data });
             }
             Err(Failure::Flaw(flaw, rest)) => (flaw, rest),
-            Err(Failure::Trouble(trouble, given)) => return Err(noted(trouble, given)),
+            Err(Failure::Trouble(trouble, mut rest)) => {
+                return Err(noted(trouble, rest.settle().await));
+            }
+            Err(Failure::Sink(trouble)) => return Err(trouble),
         };
-        let given = rest.given();
+        let given = rest.settle().await;
         let now = job.store.described(&job.info.name, From::Leader).await;
         let now = now.map(|described| described.info);
         match judge(&flaw, &job.info, now, given == 0, tries) {
@@ -105,14 +109,6 @@ pub async fn get(mut job: Job, mut sink: Sink) -> Result<Got, Trouble> {
         tries += 1;
         rest.rewind()?;
         sink = rest;
-    }
-}
-
-/// Says what the program has got of it all the same.
-fn noted(trouble: Trouble, given: u64) -> Trouble {
-    match given {
-        0 => trouble,
-        given => trouble.with_note(&format!("{given} bytes were written to the channel")),
     }
 }
 
@@ -131,14 +127,17 @@ async fn read(job: &mut Job, sink: Sink) -> Result<Sink, Failure> {
         OrderedConsumer::start(api, config, Box::new(Ears(tell)), done)
     });
     while !assembly.has_all() {
-        let given = drain.given();
-        let trouble = |error: Error| Failure::Trouble(error.into(), given);
         let mut events = Vec::with_capacity(BATCH);
-        receive(&mut told, &mut events, job.patience).await.map_err(trouble)?;
+        if let Err(error) = receive(&mut told, &mut events, job.patience).await {
+            return Err(Failure::Trouble(error.into(), drain.finish().1));
+        }
         let mut chunks = Vec::with_capacity(events.len());
         for event in events {
             let taken = match event {
-                Event::Failed(error) => return Err(trouble(job.store.bucket.missing(error))),
+                Event::Failed(error) => {
+                    let error = job.store.bucket.missing(error);
+                    return Err(Failure::Trouble(error.into(), drain.finish().1));
+                }
                 Event::End => assembly.end(),
                 Event::Chunk(_) if assembly.has_all() => break,
                 Event::Chunk(chunk) => {
@@ -152,7 +151,7 @@ async fn read(job: &mut Job, sink: Sink) -> Result<Sink, Failure> {
             }
         }
         let count = chunks.len() as u64;
-        drain = drain.write(chunks).await.map_err(|trouble| Failure::Trouble(trouble, given))?;
+        drain = drain.write(chunks).await.map_err(Failure::Sink)?;
         if let Some(consumer) = &consumer {
             consumer.consumed(count);
         }

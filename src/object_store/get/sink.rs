@@ -26,6 +26,14 @@ pub enum Told {
     Failed(Trouble),
 }
 
+/// Says what the program has got of an object all the same.
+pub fn noted(trouble: Trouble, given: u64) -> Trouble {
+    match given {
+        0 => trouble,
+        given => trouble.with_note(&format!("{given} bytes were written to the channel")),
+    }
+}
+
 /// A channel of the program, as the runtime sees it.
 pub struct Outlet {
     items: Sender<Item>,
@@ -48,7 +56,7 @@ impl Outlet {
                     return Ok(false);
                 }
                 Ok(Some(Told::Flushed)) => return Ok(true),
-                Ok(Some(Told::Failed(trouble))) => return Err(trouble),
+                Ok(Some(Told::Failed(trouble))) => return Err(noted(trouble, self.taken)),
                 Ok(None) => return Err(Error::connection_closed().into()),
                 Err(_) => self.items.send(Item::Look),
             }
@@ -81,11 +89,20 @@ pub enum Sink {
 
 impl Sink {
     /// How many bytes the program has got of it, which cannot be taken back.
-    pub fn given(&self) -> u64 {
+    fn given(&self) -> u64 {
         match self {
-            Sink::Channel(outlet) => outlet.sent,
+            Sink::Channel(outlet) => outlet.taken,
             Sink::Memory(_) | Sink::File(_) => 0,
         }
+    }
+
+    /// The same, when all that is under way has arrived.
+    pub async fn settle(&mut self) -> u64 {
+        if let Sink::Channel(outlet) = self {
+            // One that fails says so by the number.
+            let _ = outlet.flush().await;
+        }
+        self.given()
     }
 
     /// Begins anew, with nothing given.
@@ -124,10 +141,6 @@ pub struct Drain {
 impl Drain {
     pub fn new(sink: Sink) -> Drain {
         Drain { sink, digest: Digest::new() }
-    }
-
-    pub fn given(&self) -> u64 {
-        self.sink.given()
     }
 
     pub async fn write(mut self, chunks: Vec<Bytes>) -> Result<Drain, Trouble> {

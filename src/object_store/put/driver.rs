@@ -2,6 +2,7 @@
 
 use super::leftovers::delete_message;
 use super::machine::{Action, Label, Machine, Window};
+use super::persistently;
 use super::source::Feed;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Op;
@@ -160,10 +161,11 @@ impl Flight {
         self.wanted = Arc::new(AtomicBool::new(true));
     }
 
-    fn delete(&self, seq: u64) {
+    fn delete(&self, seq: u64, patience: Option<Duration>) {
         let (store, tell) = (self.store.clone(), self.tell.clone());
         self.link().spawn(async move {
-            let _ = tell.send(Event::Deleted(delete_message(&store, seq).await));
+            let deleted = persistently(patience, || delete_message(&store, seq)).await;
+            let _ = tell.send(Event::Deleted(deleted));
         });
     }
 
@@ -225,7 +227,7 @@ pub async fn lay(
         for action in actions.drain(..) {
             match action {
                 Action::Send(label, payload) => flight.send(label, payload)?,
-                Action::Delete(seq) => flight.delete(seq),
+                Action::Delete(seq) => flight.delete(seq, patience),
                 Action::Fail(error) => return Err(error.into()),
                 Action::Complete { chunks, doubt } => {
                     let feed = finished.take().ok_or_else(Error::connection_closed)?;

@@ -29,9 +29,9 @@ use super::names::chunks_of;
 use super::store::Store;
 use super::transfer::progress::Progress;
 use super::transfer::trouble::Trouble;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::transport::ConnState;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::command::register;
 
@@ -39,6 +39,9 @@ pub use self::command::register;
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// So many chunks at most: a server refuses what waits for a stream beyond 10 000 messages.
 const WINDOW_CHUNKS: usize = 1024;
+
+/// Between two attempts to ask the same.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be put.
 struct Job {
@@ -97,10 +100,10 @@ async fn attempt(job: Job, source: Source, progress: &Progress) -> Result<Object
     let chunks = (WINDOW_BYTES / chunk_size).clamp(2, WINDOW_CHUNKS);
     let window = Window { chunks, bytes: WINDOW_BYTES };
     let laying = driver::lay(&store, &info.nuid, (window, patience), feed, progress);
-    let looking = async { Ok(commit::look(&store, &info.name).await) };
+    let looking = async { Ok(persistently(patience, || commit::look(&store, &info.name)).await) };
     let (laid, present) = tokio::try_join!(laying, looking)?;
     if laid.doubt {
-        let there = leftovers::count(&store, &info.nuid).await?;
+        let there = persistently(patience, || leftovers::count(&store, &info.nuid)).await?;
         if there != laid.chunks {
             return Err(leftovers::miscounted(laid.chunks, there).into());
         }
@@ -127,6 +130,26 @@ async fn attempt(job: Job, source: Source, progress: &Progress) -> Result<Object
     let showing = store.stored(info, committed.seq.unwrap_or_default());
     let ((), info) = tokio::join!(cleaning, showing);
     Ok(info)
+}
+
+/// Asks again what may have been lost with its connection, as long as there is time.
+async fn persistently<T, F: Future<Output = crate::error::Result<T>>>(
+    patience: Option<Duration>,
+    ask: impl Fn() -> F,
+) -> crate::error::Result<T> {
+    let begin = Instant::now();
+    loop {
+        match ask().await {
+            Err(error)
+                if error.kind == Kind::Timeout
+                    && error != Error::connection_lost()
+                    && patience.is_none_or(|patience| begin.elapsed() < patience) =>
+            {
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Should the put end in the middle, its chunks are remembered and deleted.

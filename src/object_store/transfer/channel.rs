@@ -309,7 +309,7 @@ impl Drop for Channel {
 
 /// What file events call.
 static READY: Method =
-    Method { name: "::nats::channel_ready", usage: "key", min: 1, max: 1, body: channel_ready };
+    Method { name: "::nats::ChannelReady", usage: "key", min: 1, max: 1, body: channel_ready };
 
 fn channel_ready(call: &Call<'_>) -> Result<Return> {
     let who = call.arg(0)?.as_int().and_then(|key| {
