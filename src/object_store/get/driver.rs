@@ -60,12 +60,14 @@ impl Observer for Ears {
     }
 }
 
+/// How the chunks of an object are consumed.
+pub type Consumption = Box<dyn Fn(&Bucket, &ObjectInfo) -> OrderedConfig + Send>;
+
 /// What is to be read.
 pub struct Job {
     pub store: Store,
     pub info: ObjectInfo,
-    /// How its chunks are consumed.
-    pub config: Box<dyn Fn(&Bucket, &ObjectInfo) -> OrderedConfig + Send>,
+    pub config: Consumption,
     /// How long nothing may come.
     pub patience: Option<Duration>,
     pub progress: Progress,
