@@ -68,7 +68,7 @@ struct Drain {
     then: Option<Then>,
 }
 
-type Then = Box<dyn FnOnce(crate::error::Result<()>)>;
+type Then = Box<dyn FnOnce()>;
 
 fn drain(call: &Call<'_>) -> Result<Return> {
     let this = call.data::<Connection>()?;
@@ -111,19 +111,18 @@ impl Connection {
         Ok(pending)
     }
 
-    /// Drains some subscriptions, by their numbers, and calls `then` when that is over, but not if the
-    /// connection is closed before.
+    /// Drains some subscriptions, by their numbers, however long it takes, and calls `then` when that is over, but not
+    /// if the connection is closed before.
     pub fn drain_then(
         &self,
         interp: Interp<'_>,
         ids: &[i64],
-        timeout: Option<Duration>,
-        then: impl FnOnce(crate::error::Result<()>) + 'static,
+        then: impl FnOnce() + 'static,
     ) -> Result<()> {
         let active = |id: &i64| self.delivery.subscribers.active(*id);
         let subscribers = ids.iter().filter_map(active).collect();
         // Nobody waits for it in particular.
-        drop(self.begin_drain(interp, subscribers, false, timeout)?);
+        drop(self.begin_drain(interp, subscribers, false, None)?);
         if let Some(drain) = self.drains.running.borrow_mut().last_mut() {
             drain.then = Some(Box::new(then));
         }
@@ -250,7 +249,7 @@ impl Connection {
             promise.complete(outcome.clone());
         }
         if let Some(then) = drain.then {
-            then(outcome);
+            then();
         }
     }
 }

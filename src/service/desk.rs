@@ -82,14 +82,19 @@ pub fn answered(number: i64) -> Option<Time> {
     Some(if request.counted { Time::More(time) } else { Time::First(time) })
 }
 
-/// Whether requests of endpoints for which `ours` holds are in hand; those whose callbacks are on the stack count if
-/// `with_running`.
-pub fn has(ours: impl Fn(&Endpoint) -> bool, with_running: bool) -> bool {
-    let counts = |request: &InHand| {
-        (with_running || !request.running)
+/// The number that the next request will have.
+pub fn next_number() -> i64 {
+    NUMBERS.load(Ordering::Relaxed)
+}
+
+/// Whether requests of endpoints for which `ours` holds are in hand. Those whose callbacks are on the stack count from
+/// this number on.
+pub fn has(ours: impl Fn(&Endpoint) -> bool, running_from: i64) -> bool {
+    let counts = |(number, request): (&i64, &InHand)| {
+        (!request.running || *number >= running_from)
             && request.endpoint.upgrade().is_some_and(|endpoint| ours(&endpoint))
     };
-    DESK.with_borrow(|desk| desk.values().any(counts))
+    DESK.with_borrow(|desk| desk.iter().any(counts))
 }
 
 /// Takes the requests of these endpoints away: where answers to them would have gone.

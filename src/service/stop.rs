@@ -31,8 +31,9 @@ enum State {
 #[derive(Default)]
 pub struct Stopping {
     state: Cell<State>,
-    /// Each with whether it waits for callbacks that run, too: not if they are below it on the stack.
-    waiting: RefCell<Vec<(Waiting, bool)>>,
+    /// Each with the number from which on it waits for requests whose callbacks run: those before it are below it on the
+    /// stack, and go on when it returns.
+    waiting: RefCell<Vec<(Waiting, i64)>>,
 }
 
 fn tell(waiting: &Waiting, outcome: NativeResult<()>) {
@@ -59,16 +60,9 @@ impl Stopping {
 }
 
 impl Service {
-    fn drained(&self, outcome: NativeResult<()>) {
+    fn drained(&self) {
         self.stopping.state.set(State::Drained);
-        match outcome {
-            Ok(()) => self.look_for_end(),
-            Err(error) => {
-                for (waiting, _) in self.stopping.waiting.take() {
-                    tell(&waiting, Err(error.clone()));
-                }
-            }
-        }
+        self.look_for_end();
     }
 
     /// Tells those who wait for the end if it has come.
@@ -76,9 +70,8 @@ impl Service {
         if self.stopping.state.get() != State::Drained {
             return;
         }
-        let in_hand = |running| desk::has(|endpoint| endpoint.is_of(&self.common), running);
-        self.stopping.waiting.borrow_mut().retain(|(waiting, with_running)| {
-            let ended = !in_hand(*with_running);
+        self.stopping.waiting.borrow_mut().retain(|(waiting, running_from)| {
+            let ended = !desk::has(|endpoint| endpoint.is_of(&self.common), *running_from);
             if ended {
                 tell(waiting, Ok(()));
             }
@@ -99,16 +92,18 @@ pub fn stop(call: &Call<'_>) -> Result<Return> {
     };
     if !this.stopping.has_begun() {
         let weak = this.weak.clone();
-        this.connection.drain_then(interp, &this.subscriptions(), timeout, move |outcome| {
+        // It takes as long as it takes: how long is waited for it is said by each who waits.
+        this.connection.drain_then(interp, &this.subscriptions(), move || {
             if let Some(this) = weak.upgrade() {
-                this.drained(outcome);
+                this.drained();
             }
         })?;
         this.stopping.state.set(State::Draining);
     }
     let (promise, pending) = bridge::promise(interp);
     let waiting: Waiting = Arc::new(Mutex::new(Some(promise)));
-    this.stopping.waiting.borrow_mut().push((waiting.clone(), in_coroutine(interp)?));
+    let running_from = if in_coroutine(interp)? { 0 } else { desk::next_number() };
+    this.stopping.waiting.borrow_mut().push((waiting.clone(), running_from));
     let limit = timeout.map(|timeout| {
         let waiting = waiting.clone();
         link.spawn(async move {
