@@ -12,7 +12,7 @@ oo::class create ::nats::service_group {
 }
 
 oo::objdefine ::nats::service {
-    # Who is there: a list of dicts, of all that have answered until there was silence.
+    # Who is there: a list of dicts, of all that have answered until there was silence. Who answers twice is there once.
     method discover {connection args} {
         set more [lassign [::nats::service::Query {*}$args] kind subject]
         try {
@@ -31,9 +31,9 @@ oo::objdefine ::nats::service {
         foreach reply $replies {
             set answer [::nats::service::Answer $kind [dict get $reply data] $utf8]
             if {$answer ne ""} {
-                lappend found $answer
+                dict set found [dict get $answer id] $answer
             }
         }
-        return $found
+        return [dict values $found]
     }
 }

@@ -1,7 +1,8 @@
 //! The native half of `nats::service discover`: what is asked, and what was answered. Asking is a request for many.
 
-use super::monitor::{Kind, read};
+use super::monitor::Kind;
 use super::names::check_name;
+use super::read::read;
 use crate::error::Error;
 use crate::json;
 use crate::options::{self, Type};

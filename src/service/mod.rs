@@ -9,7 +9,7 @@
 //! | `desk`, `answer` | requests in hand; how the program answers them |
 //! | `monitor` | PING, INFO and STATS |
 //! | `stop` | `stop` |
-//! | `discover` | the native half of `nats::service discover` |
+//! | `discover`, `read` | the native half of `nats::service discover`; what others answer |
 
 mod answer;
 mod common;
@@ -22,6 +22,7 @@ mod methods;
 mod monitor;
 mod names;
 mod object;
+mod read;
 mod stop;
 
 use crate::tcl::{Interp, Result};
