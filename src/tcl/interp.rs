@@ -6,7 +6,7 @@ use super::{Error, Failure, Fault, Result, stubs};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
@@ -264,13 +264,22 @@ impl<'a> Interp<'a> {
 
     /// Whether a channel can be read and written; one that does not exist cannot.
     pub fn channel_mode(self, channel: &str) -> (bool, bool) {
-        let Ok(channel) = CString::new(channel) else { return (false, false) };
+        let found = CString::new(channel).ok().and_then(|name| self.find_channel(&name));
+        let mode = found.map_or(0, |(_, mode)| mode);
+        (mode & stubs::READABLE != 0, mode & stubs::WRITABLE != 0)
+    }
+
+    /// A channel, for this layer.
+    pub(super) fn channel(self, name: &CStr) -> Option<*mut stubs::Channel> {
+        self.find_channel(name).map(|(channel, _)| channel)
+    }
+
+    fn find_channel(self, name: &CStr) -> Option<(*mut stubs::Channel, c_int)> {
         let mut mode = 0;
         // SAFETY: alive; the channel itself is not used.
         let known =
-            self.aside(|| unsafe { stubs::get_channel(self.raw, channel.as_ptr(), &raw mut mode) });
-        let mode = if known.is_null() { 0 } else { mode };
-        (mode & stubs::READABLE != 0, mode & stubs::WRITABLE != 0)
+            self.aside(|| unsafe { stubs::get_channel(self.raw, name.as_ptr(), &raw mut mode) });
+        (!known.is_null()).then_some((known, mode))
     }
 
     /// The text and the words of the error code of a failure, which the interpreter may hold.

@@ -7,6 +7,7 @@
 //! | `text` | string conversions |
 //! | `interp` | the interpreter token: results, variables, evaluation |
 //! | `call` | entries from Tcl: commands and methods |
+//! | `channel` | whether a channel is still the same one |
 //! | `load` | how Tcl's `load` gets into the package |
 //! | `boundary` | panics end there |
 //! | `failure` | why a command fails |
@@ -21,6 +22,7 @@
 
 mod boundary;
 pub mod call;
+mod channel;
 pub mod coroutine;
 mod failure;
 pub mod interp;
@@ -41,6 +43,7 @@ mod stubs_tests;
 pub mod testing;
 
 pub use call::{Call, Method, Return};
+pub use channel::KnownChannel;
 pub use failure::{Error, Failure, Fault, Result};
 pub use interp::{Interp, InterpGuard, InterpHandle};
 pub use obj::{Dict, List, Obj};

@@ -283,8 +283,10 @@ mod same {
         44 list_obj_append_element(interp: *mut RawInterp, list: *mut RawObj, obj: *mut RawObj) -> c_int;
         79 call_when_deleted(interp: *mut RawInterp, f: InterpDeleteProc, data: *mut c_void);
         80 cancel_idle_call(f: ExitProc, data: *mut c_void);
+        90 create_close_handler(channel: *mut Channel, f: ExitProc, data: *mut c_void);
         92 create_event_source(setup: EventProc, check: EventProc, data: *mut c_void);
         93 create_exit_handler(f: ExitProc, data: *mut c_void);
+        102 delete_close_handler(channel: *mut Channel, f: ExitProc, data: *mut c_void);
         104 delete_command_from_token(interp: *mut RawInterp, command: *mut Command) -> c_int;
         106 delete_event_source(setup: EventProc, check: EventProc, data: *mut c_void);
         115 do_one_event(flags: c_int) -> c_int;

@@ -27,6 +27,7 @@ fn slots_of_8_6_are_those_of_the_header() {
         tcl_ListObjAppendElement tcl_ListObjGetElements tcl_NewByteArrayObj tcl_NewListObj
         tcl_NewStringObj tcl_CallWhenDeleted tcl_CancelIdleCall tcl_DoWhenIdle tcl_CreateEventSource tcl_CreateExitHandler
         tcl_DeleteCommandFromToken tcl_DeleteEventSource tcl_DoOneEvent tcl_Flush tcl_GetChannel
+        tcl_CreateCloseHandler tcl_DeleteCloseHandler
         tcl_GetObjResult tcl_InterpDeleted tcl_ObjGetVar2 tcl_ObjSetVar2 tcl_Preserve
         tcl_ErrnoId tcl_ErrnoMsg tcl_SetErrno tcl_QueueEvent tcl_Release tcl_ResetResult tcl_SetMaxBlockTime tcl_SetObjErrorCode
         tcl_SetObjResult tcl_TraceVar2 tcl_UntraceVar2 tcl_VarTraceInfo2 tcl_UnsetVar2 tcl_UpVar2 tcl_WrongNumArgs tcl_CreateThreadExitHandler

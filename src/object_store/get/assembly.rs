@@ -2,14 +2,22 @@
 
 use crate::error::{Error, Kind};
 use crate::object_store::info::ObjectInfo;
-use crate::object_store::transfer::digest::same;
+use crate::object_store::transfer::digest::{is_known, same};
 
 /// What is wrong with what has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    Missing { got: u64, chunks: u64 },
-    Size { got: u64, size: u64 },
+    Missing {
+        got: u64,
+        chunks: u64,
+    },
+    Size {
+        got: u64,
+        size: u64,
+    },
     Digest,
+    /// One that cannot be computed here.
+    UnknownDigest(String),
 }
 
 impl Flaw {
@@ -18,6 +26,10 @@ impl Flaw {
             Flaw::Missing { got, chunks } => format!("{got} of its {chunks} chunks are there"),
             Flaw::Size { got, size } => format!("its chunks have {got} bytes instead of {size}"),
             Flaw::Digest => "its data do not have the digest that they had".to_owned(),
+            Flaw::UnknownDigest(digest) => {
+                let text = format!("Object {name} cannot be checked: its digest is {digest}");
+                return Error::new(Kind::DigestMismatch, text);
+            }
         };
         Error::new(Kind::DigestMismatch, format!("Object {name} is damaged: {why}"))
     }
@@ -70,9 +82,10 @@ impl Assembly {
             return Err(Flaw::Size { got: self.bytes, size: self.size });
         }
         // There are objects without one, of which size and number of chunks have to do.
-        match self.digest.is_empty() || same(&self.digest, digest) {
-            true => Ok(()),
-            false => Err(Flaw::Digest),
+        match &self.digest {
+            written if written.is_empty() || same(written, digest) => Ok(()),
+            written if is_known(written) => Err(Flaw::Digest),
+            written => Err(Flaw::UnknownDigest(written.clone())),
         }
     }
 }

@@ -20,7 +20,7 @@ impl Beside {
     /// replaced hands on its permissions.
     pub fn create(path: &Path, shown: &str) -> Result<Beside, Trouble> {
         let refused = |error: &io::Error| Trouble::system(could_not(shown), error);
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let target = led_to(path.to_owned()).map_err(|error| refused(&error))?;
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // With what is added a name may become too long.
         let name: String = name.chars().take(32).collect();
@@ -55,6 +55,20 @@ impl Beside {
         self.placed = true;
         Ok(())
     }
+}
+
+/// Where links lead to, whether there is something or not.
+fn led_to(mut path: PathBuf) -> io::Result<PathBuf> {
+    /// As the system has it.
+    const LINKS: usize = 40;
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(next) => path = path.parent().unwrap_or(Path::new("/")).join(next),
+            Err(_) => return Ok(path),
+        }
+    }
+    // A circle: what the system says to that.
+    fs::metadata(&path).map(|_| path)
 }
 
 fn could_not(shown: &str) -> String {

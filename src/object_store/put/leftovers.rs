@@ -31,25 +31,35 @@ pub struct Leftover {
 struct Known {
     prefix: Arc<str>,
     stream: String,
+    /// When the stream was created: other servers and accounts may have one of this name.
+    created: String,
     leftover: Leftover,
+}
+
+impl Known {
+    fn is_in(&self, store: &Store) -> bool {
+        let bucket = &store.bucket;
+        self.prefix == store.api.prefix
+            && self.stream == bucket.stream
+            && self.created == bucket.created
+    }
 }
 
 static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
 pub fn remember(store: &Store, leftover: Leftover) {
     let (prefix, stream) = (store.api.prefix.clone(), store.bucket.stream.clone());
-    lock(&KNOWN).push(Known { prefix, stream, leftover });
+    let created = store.bucket.created.clone();
+    lock(&KNOWN).push(Known { prefix, stream, created, leftover });
 }
 
 fn take(store: &Store) -> Vec<Leftover> {
-    let here =
-        |known: &mut Known| known.prefix == store.api.prefix && known.stream == store.bucket.stream;
-    lock(&KNOWN).extract_if(.., here).map(|known| known.leftover).collect()
+    lock(&KNOWN).extract_if(.., |known| known.is_in(store)).map(|known| known.leftover).collect()
 }
 
 /// Deletes what is left in this bucket, as soon as that is possible.
 pub fn sweep(store: &Store) {
-    if !lock(&KNOWN).iter().any(|known| known.stream == store.bucket.stream) {
+    if !lock(&KNOWN).iter().any(|known| known.is_in(store)) {
         return;
     }
     let (store, mut connected) = (store.clone(), store.api.link.connected());

@@ -5,7 +5,7 @@ use super::trouble::Trouble;
 use crate::bridge;
 use crate::error::Error;
 use crate::tcl::call::{Return, create};
-use crate::tcl::{Call, Interp, InterpHandle, Method, Obj, Result};
+use crate::tcl::{Call, Failure, Interp, InterpHandle, KnownChannel, Method, Obj, Result};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
@@ -39,8 +39,23 @@ type Key = i64;
 struct Registry {
     last: Key,
     waiting: HashMap<Key, Weak<dyn Ready>>,
-    /// The channels that are in use, by interpreter and name.
-    taken: Vec<(InterpHandle, String, Direction)>,
+    taken: Vec<Taken>,
+}
+
+/// A channel that is in use, by one transfer in each direction.
+struct Taken {
+    known: Rc<KnownChannel>,
+    interp_handle: InterpHandle,
+    name: String,
+    directions: Vec<Direction>,
+    /// The options as they were before the first of them: both directions share them.
+    saved: Vec<(Obj, Obj)>,
+}
+
+impl Taken {
+    fn is(&self, handle: &InterpHandle, name: &str) -> bool {
+        !self.known.is_closed() && self.interp_handle.same(handle) && self.name == name
+    }
 }
 
 thread_local!(static REGISTRY: RefCell<Registry> = RefCell::default());
@@ -48,9 +63,9 @@ thread_local!(static REGISTRY: RefCell<Registry> = RefCell::default());
 pub struct Channel {
     interp_handle: InterpHandle,
     name: Obj,
+    known: Rc<KnownChannel>,
     direction: Direction,
     key: Key,
-    saved: RefCell<Vec<(Obj, Obj)>>,
     event_before: Obj,
     watches: Cell<bool>,
     /// It is ours, and closed in the end.
@@ -70,66 +85,69 @@ impl Channel {
     /// Tcl's own for a channel that does not exist; `ErrInvalidArg` for one that is of no use here, or
     /// in use.
     pub fn take(interp: Interp<'_>, name: &Obj, direction: Direction) -> Result<Channel> {
-        let option = |option: &str| {
-            let mut words =
-                [Obj::new("::chan"), Obj::new("configure"), name.clone(), Obj::new(option)];
-            Ok::<_, crate::tcl::Failure>((Obj::new(option), interp.call(&mut words)?))
-        };
-        let blocking = option("-blocking")?;
-        let (readable, writable) = interp.channel_mode(&name.text());
+        let text = name.text();
+        // Tcl's own error, if there is none.
+        interp.call(&mut [Obj::new("::chan"), Obj::new("eof"), name.clone()])?;
+        let (readable, writable) = interp.channel_mode(&text);
         let (fits, word) = match direction {
             Direction::Read => (readable, "reading"),
             Direction::Write => (writable, "writing"),
         };
         if !fits {
-            let text = format!("channel \"{}\" wasn't opened for {word}", name.text());
+            let text = format!("channel \"{text}\" wasn't opened for {word}");
             return Err(Error::invalid(text).into());
         }
         let handle = interp.handle();
-        let key = REGISTRY.with(|registry| {
-            let mut registry = registry.borrow_mut();
-            let taken = |(other, known, way): &(InterpHandle, String, Direction)| {
-                other.same(&handle) && *known == *name.text() && *way == direction
-            };
-            if registry.taken.iter().any(taken) {
-                let text = format!("channel \"{}\" is in use by another transfer", name.text());
-                return Err(Error::invalid(text));
-            }
-            registry.taken.push((handle.clone(), name.string(), direction));
-            registry.last += 1;
-            Ok(registry.last)
-        })?;
+        let (known, key, is_first) = use_in(interp, &handle, &text, direction)?;
         let mut channel = Channel {
             interp_handle: handle,
             name: name.clone(),
+            known,
             direction,
             key,
-            saved: RefCell::default(),
             event_before: Obj::empty(),
             watches: Cell::new(false),
             is_own: false,
         };
-        // Encoding and translation last: what `binary` changes.
-        let size = option("-buffersize")?;
-        let mut saved = vec![blocking];
-        if size.1.as_int().is_some_and(|size| size < BUFFER) {
-            saved.push(size);
-        }
-        for name in ["-eofchar", "-encoding", "-translation"] {
-            saved.push(option(name)?);
-        }
         channel.event_before =
             interp.call(&mut channel.words("event", [Obj::new(direction.event())]))?;
-        channel.saved.replace(saved);
         channel.watch(interp, false)?;
-        channel.configure(interp, "-translation", &Obj::new("binary"))?;
-        channel.configure(interp, "-blocking", &Obj::int(0))?;
-        channel.configure(interp, "-buffersize", &Obj::int(BUFFER))?;
+        if is_first {
+            channel.make_binary(interp)?;
+        }
         if direction == Direction::Write {
             // What the program has written before is on its way then.
             interp.call(&mut channel.words("flush", []))?;
         }
         Ok(channel)
+    }
+
+    /// Has it carry bytes and not block, once its options are saved.
+    fn make_binary(&self, interp: Interp<'_>) -> Result<()> {
+        // Encoding and translation last: what `binary` changes.
+        let mut saved = vec![self.option(interp, "-blocking")?];
+        let size = self.option(interp, "-buffersize")?;
+        if size.1.as_int().is_some_and(|size| size < BUFFER) {
+            saved.push(size);
+        }
+        for name in ["-eofchar", "-encoding", "-translation"] {
+            saved.push(self.option(interp, name)?);
+        }
+        REGISTRY.with(|registry| {
+            let mut registry = registry.borrow_mut();
+            let ours = |taken: &&mut Taken| Rc::ptr_eq(&taken.known, &self.known);
+            if let Some(taken) = registry.taken.iter_mut().find(ours) {
+                taken.saved = saved;
+            }
+        });
+        self.configure(interp, "-translation", &Obj::new("binary"))?;
+        self.configure(interp, "-blocking", &Obj::int(0))?;
+        self.configure(interp, "-buffersize", &Obj::int(BUFFER))
+    }
+
+    fn option(&self, interp: Interp<'_>, option: &str) -> Result<(Obj, Obj)> {
+        let value = interp.call(&mut self.words("configure", [Obj::new(option)]))?;
+        Ok((Obj::new(option), value))
     }
 
     /// Opens a file that only Tcl can open.
@@ -182,12 +200,18 @@ impl Channel {
         interp.call(&mut self.words("event", [Obj::new(self.direction.event()), script])).map(drop)
     }
 
-    /// Runs commands of Tcl by the way.
+    /// Runs commands of Tcl by the way, unless the channel is closed: another one may have its name.
     fn aside<T>(
         &self,
         interp: Interp<'_>,
         run: impl FnOnce() -> Result<T>,
     ) -> std::result::Result<T, Trouble> {
+        if self.known.is_closed() {
+            let name = self.name.string();
+            let message = format!("can not find channel named \"{name}\"");
+            let code = ["TCL", "LOOKUP", "CHANNEL", &name].map(str::to_owned).into();
+            return Err(Trouble::Tcl { message, code });
+        }
         interp.aside(|| run().map_err(|failure| Trouble::of_tcl(interp, failure)))
     }
 
@@ -245,14 +269,15 @@ impl Channel {
 /// What a channel was before.
 struct Before {
     name: Obj,
-    event: &'static str,
+    known: Rc<KnownChannel>,
+    direction: Direction,
     script: Obj,
-    options: Vec<(Obj, Obj)>,
     is_own: bool,
 }
 
 impl Before {
-    /// Gives the channel back as it was; whether Tcl has done what it was told.
+    /// Gives the channel back as it was; whether Tcl has done what it was told. Options are put back
+    /// when nobody uses it in the other direction any more.
     fn put_back(&self, interp: Interp<'_>) -> bool {
         let call = |command: &str, rest: &[&Obj]| {
             let mut words = vec![Obj::new("::chan"), Obj::new(command), self.name.clone()];
@@ -263,48 +288,115 @@ impl Before {
             if self.is_own {
                 return call("close", &[]);
             }
-            let mut done = call("event", &[&Obj::new(self.event), &self.script]);
-            for (option, value) in self.options.iter().rev() {
-                done &= call("configure", &[option, value]);
+            let mut done = call("event", &[&Obj::new(self.direction.event()), &self.script]);
+            for (option, value) in self.options().iter().rev() {
+                // It may be closed meanwhile, by a script of its own.
+                done &= !self.known.is_closed() && call("configure", &[option, value]);
             }
             done
         })
+    }
+
+    /// Those to be put back.
+    fn options(&self) -> Vec<(Obj, Obj)> {
+        REGISTRY.with(|registry| {
+            let registry = registry.borrow();
+            let alone = |taken: &&Taken| {
+                Rc::ptr_eq(&taken.known, &self.known) && taken.directions == [self.direction]
+            };
+            registry.taken.iter().find(alone).map(|taken| taken.saved.clone()).unwrap_or_default()
+        })
+    }
+
+    /// Nobody uses it in this direction any more.
+    fn release(&self) {
+        let released = REGISTRY.try_with(|registry| {
+            let taken = &mut registry.borrow_mut().taken;
+            let at = taken.iter().position(|taken| Rc::ptr_eq(&taken.known, &self.known))?;
+            taken[at].directions.retain(|direction| *direction != self.direction);
+            taken[at].directions.is_empty().then(|| taken.swap_remove(at))
+        });
+        // Outside of the registry, as it may run code of Tcl's.
+        drop(released);
     }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        let forgotten = REGISTRY.try_with(|registry| {
-            let mut registry = registry.borrow_mut();
-            let name = self.name.text();
-            registry.taken.retain(|(handle, known, direction)| {
-                !handle.same(&self.interp_handle) || *known != *name || *direction != self.direction
-            });
-            registry.waiting.remove(&self.key)
-        });
+        let key = self.key;
+        let forgotten = REGISTRY.try_with(|registry| registry.borrow_mut().waiting.remove(&key));
         drop(forgotten);
-        let Some(guard) = self.interp_handle.enter() else { return };
         let before = Before {
             name: self.name.clone(),
-            event: self.direction.event(),
+            known: self.known.clone(),
+            direction: self.direction,
             script: self.event_before.clone(),
-            options: self.saved.take(),
             is_own: self.is_own,
         };
-        let is_there = || guard.interp().channel_mode(&self.name.text()) != (false, false);
-        if is_there() && !before.put_back(guard.interp()) && is_there() {
-            // Tcl evaluates nothing while it unwinds a coroutine that was deleted.
-            let handle = self.interp_handle.clone();
-            let (sender, receiver) = bridge::channel(handle.clone(), move |(), _| {
-                if let Some(guard) = handle.enter() {
-                    before.put_back(guard.interp());
-                }
-            });
-            receiver.start();
-            sender.send(());
-            receiver.finish();
+        let Some(guard) = self.interp_handle.enter() else { return before.release() };
+        let is_there = || {
+            let known = guard.interp().channel_mode(&self.name.text()) != (false, false);
+            known && !self.known.is_closed()
+        };
+        if !is_there() || before.put_back(guard.interp()) || !is_there() {
+            return before.release();
         }
+        // Tcl evaluates nothing while it unwinds a coroutine that was deleted. Until then it stays in use.
+        let handle = self.interp_handle.clone();
+        let (sender, receiver) = bridge::channel(handle.clone(), move |(), _| {
+            if let Some(guard) = handle.enter()
+                && !before.known.is_closed()
+            {
+                before.put_back(guard.interp());
+            }
+            before.release();
+        });
+        receiver.start();
+        sender.send(());
+        receiver.finish();
     }
+}
+
+/// Notes that a channel is in use in a direction; a key for that, and whether it was in none before.
+fn use_in(
+    interp: Interp<'_>,
+    handle: &InterpHandle,
+    name: &str,
+    direction: Direction,
+) -> Result<(Rc<KnownChannel>, Key, bool)> {
+    let (key, joined) = REGISTRY.with(|registry| {
+        let mut registry = registry.borrow_mut();
+        registry.last += 1;
+        let key = registry.last;
+        let joined = registry.taken.iter_mut().find(|taken| taken.is(handle, name)).map(|taken| {
+            let is_free = !taken.directions.contains(&direction);
+            if is_free {
+                taken.directions.push(direction);
+            }
+            is_free.then(|| taken.known.clone())
+        });
+        (key, joined)
+    });
+    let known = match joined {
+        Some(Some(known)) => return Ok((known, key, false)),
+        Some(None) => {
+            let text = format!("channel \"{name}\" is in use by another transfer");
+            return Err(Error::invalid(text).into());
+        }
+        None => KnownChannel::of(interp, name).map(Rc::new),
+    };
+    let missing =
+        || -> Failure { Error::invalid(format!("can not find channel named \"{name}\"")).into() };
+    let known = known.ok_or_else(missing)?;
+    let taken = Taken {
+        known: known.clone(),
+        interp_handle: handle.clone(),
+        name: name.to_owned(),
+        directions: vec![direction],
+        saved: Vec::new(),
+    };
+    REGISTRY.with(|registry| registry.borrow_mut().taken.push(taken));
+    Ok((known, key, true))
 }
 
 /// What file events call.

@@ -24,9 +24,22 @@ impl Digest {
     }
 }
 
-/// Whether two are the same; padding says nothing.
+/// A digest that somebody has written, as all can be compared: the prefix in any case, the data in
+/// either alphabet of base64, with padding or without. `None` for one of another kind.
+fn plain(text: &str) -> Option<String> {
+    let (prefix, data) = text.split_at_checked(PREFIX.len())?;
+    let data = prefix.eq_ignore_ascii_case(PREFIX).then_some(data)?;
+    Some(data.trim_end_matches('=').replace('+', "-").replace('/', "_"))
+}
+
+/// Whether it is one of those that are computed here.
+pub fn is_known(text: &str) -> bool {
+    plain(text).is_some()
+}
+
+/// Whether two are the same.
 pub fn same(one: &str, other: &str) -> bool {
-    one.trim_end_matches('=') == other.trim_end_matches('=')
+    is_known(one) && plain(one) == plain(other)
 }
 
 #[cfg(test)]
@@ -43,5 +56,9 @@ mod tests {
         assert_eq!(digest.finish(), "SHA-256=ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0=");
         assert!(same(&empty, "SHA-256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"));
         assert!(!same(&empty, "SHA-256="));
+        assert!(same("sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", &empty));
+        for other in ["SHA-512=eA==", "eA==", "", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"] {
+            assert!(!is_known(other) && !same(other, other), "{other}");
+        }
     }
 }
