@@ -256,9 +256,11 @@ impl Channel {
         })
     }
 
-    /// How much Tcl has still to write.
+    /// How much Tcl has still to write, after it was told to: the program may have written something, too, which
+    /// nobody else would flush.
     pub fn unwritten(&self, interp: Interp<'_>) -> std::result::Result<u64, Trouble> {
         self.aside(interp, || {
+            interp.call(&mut self.words("flush", []))?;
             let (command, way) = (Obj::new("pending"), Obj::new("output"));
             let words = &mut [Obj::new("::chan"), command, way, self.name.clone()];
             Ok(interp.call(words)?.as_int().and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
