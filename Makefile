@@ -59,7 +59,7 @@ test-rust: ## Run the Rust unit tests (MATCH is part of a name), with a nats-ser
 
 bench: build ## Compare with a bare async-nats loop on the same server
 	@server="$$(scripts/nats-server)" && export LC_ALL=C.UTF-8 NATS_SERVER="$$server" CARGO='$(CARGO)' && \
-	    $(TCLSH) benches/run.tcl && $(TCLSH) benches/jetstream.tcl && $(TCLSH) benches/growth.tcl && $(TCLSH) benches/services.tcl
+	    $(TCLSH) benches/run.tcl && $(TCLSH) benches/jetstream.tcl && $(TCLSH) benches/growth.tcl && $(TCLSH) benches/services.tcl && $(TCLSH) benches/object_store.tcl
 
 bench-peers: build ## Compare with nats-py, bare async-nats and, if NATS_TCL is its folder, nats-tcl; writes the table of README.md
 	@server="$$(scripts/nats-server)" && export LC_ALL=C.UTF-8 NATS_SERVER="$$server" CARGO='$(CARGO)' NATS_TCL='$(NATS_TCL)' && \

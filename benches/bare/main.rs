@@ -4,8 +4,10 @@
 //! prints its seconds. Rows: put get pipeline mget incr watch keys filtered live publish; without a bucket
 //! (any word) core-publish core-self core-headers core-request core-requests, and core-respond,
 //! which answers requests until its input ends. `bare PORT js-ROW STREAM/CONSUMER N SIZE` does one
-//! of `streams` and prints its seconds, and the seconds of the processor.
+//! of `streams` and prints its seconds, and the seconds of the processor; `bare PORT obj-ROW BUCKET 1 PATH` one of
+//! `objects`, with a file.
 
+mod objects;
 mod streams;
 
 use async_nats::jetstream::{self, kv};
@@ -21,8 +23,14 @@ fn main() -> Result<(), Failure> {
         eprintln!("usage: bare PORT ROW BUCKET N SIZE");
         return Ok(());
     };
-    let (n, size): (usize, usize) = (n.parse()?, size.parse()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(row) = row.strip_prefix("obj-") {
+        let work = async { objects::row(&connect(port).await?, row, bucket, size).await };
+        let meter = runtime.block_on(work)?;
+        println!("{} {}", meter.seconds, meter.cpu);
+        return Ok(());
+    }
+    let (n, size): (usize, usize) = (n.parse()?, size.parse()?);
     if let Some(row) = row.strip_prefix("js-") {
         let (stream, consumer) = bucket.split_once('/').unwrap_or((bucket, ""));
         let value = Bytes::from(vec![b'x'; size]);
