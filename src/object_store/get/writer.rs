@@ -49,7 +49,7 @@ impl Writer {
             match item {
                 Item::Data(data) => writer.waiting.borrow_mut().push_back(data),
                 Item::Flush => writer.flush.set(true),
-                Item::Look => {}
+                Item::Look => writer.try_again(guard.interp()),
             }
             writer.ready(guard.interp());
         });
@@ -74,6 +74,15 @@ impl Writer {
             let _ = self.tell.send(Told::Flushed);
         }
         Ok(false)
+    }
+
+    fn try_again(&self, interp: Interp<'_>) {
+        if self.busy.get() {
+            return;
+        }
+        if let Err(trouble) = self.channel.try_again(interp) {
+            let _ = self.tell.send(Told::Failed(trouble));
+        }
     }
 
     /// Closes a channel that is ours.

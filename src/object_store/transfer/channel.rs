@@ -256,6 +256,16 @@ impl Channel {
         })
     }
 
+    /// Has Tcl write at once what it keeps for later. Tcl 9.0 calls nobody for a pipe or a socket whose reader is gone,
+    /// and so would not even try; that it forgets to wait if it is made to block for a moment is its own rule.
+    pub fn try_again(&self, interp: Interp<'_>) -> std::result::Result<(), Trouble> {
+        self.aside(interp, || {
+            self.configure(interp, "-blocking", &Obj::int(1))?;
+            self.configure(interp, "-blocking", &Obj::int(0))?;
+            interp.call(&mut self.words("flush", [])).map(drop)
+        })
+    }
+
     /// How much Tcl has still to write, after it was told to: the program may have written something, too, which
     /// nobody else would flush.
     pub fn unwritten(&self, interp: Interp<'_>) -> std::result::Result<u64, Trouble> {
