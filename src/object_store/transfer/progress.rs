@@ -83,7 +83,10 @@ impl Reporter {
     fn report(&self, interp: Interp<'_>, rest: &Rest<'_, ()>) {
         if rest.admit(interp, &self.lane, self.callback.words(), ()).is_some() {
             self.shared.told.store(false, Ordering::Release);
-            self.show(interp);
+            // More may have come since that was said, of which there is a word under way.
+            if self.shown.get() != Some(self.shared.done.load(Ordering::Relaxed)) {
+                self.show(interp);
+            }
             rest.delivered(&self.lane);
         }
     }
