@@ -259,6 +259,8 @@ proc fuzz_sweep {} {
 proc fuzz_run {count setup next note sweep objects} {
     set seed [setting FUZZ_SEED [expr {[clock milliseconds] % 1000000}]]
     expr {srand($seed)}
+    # Said at once: a call that hangs could not be found again.
+    puts "fuzz: begins with seed $seed"
     set bad {}
     set slowest 0
     set slow_call ""
