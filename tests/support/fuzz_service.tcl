@@ -86,7 +86,10 @@ proc fuzz_service_call {} {
         [list $::fuzz_service_other destroy] [list $::fuzz_conn ping -timeout 500]]] }
     set at [expr {2 * int(rand() * [llength $::fuzz_service_methods] / 2)}]
     lassign [lrange $::fuzz_service_methods $at $at+1] command arguments
-    return [concat [subst -nobackslashes $command] [eval $arguments]]
+    set call [concat [subst -nobackslashes $command] [eval $arguments]]
+    # A value that is as good as any other would be a wait of years.
+    if {[lindex $call 1] in {stop discover}} { lappend call -timeout 20 }
+    return $call
 }
 proc fuzz_service_note {call result} {
     if {[lindex $call 1] eq "group"} { set ::fuzz_service_group $result }
