@@ -18,7 +18,20 @@ set fuzz_good(meta) {{{"name":"a","nuid":"N1"}} {{"name":"a","nuid":"N1","size":
     {{"name":"a","nuid":"N1","options":{"link":{"bucket":"FUZZ_O","name":"link"}}}} {{"name":"b","nuid":"N2","deleted":true}}
     {{"name":"a","nuid":"N1","size":99999999999999999999}} {{"name":"a","nuid":"N1","metadata":{"x":{}}}}}
 
+# Data: of a chunk and of many. Files and channels: good ones, one that is full, one that is not there, and folders.
+set fuzz_good(chunk) {100 1000 131072 131072 1 0 2000000}
+set fuzz_good(bytes) [list {} x [string repeat "some bytes " 30] [string repeat 0123456789 2000]]
+set fuzz_obj_folder [support::folder fuzz]
+set fuzz_good(path) [list $fuzz_obj_folder/a $fuzz_obj_folder/a $fuzz_obj_folder/b $fuzz_obj_folder $fuzz_obj_folder/none/a]
+set fuzz_good(wait) {50 200 1000}
+
 set fuzz_obj_methods {
+    obj put {object -data bytes} {description data metadata dict header header chunk_size chunk progress callback timeout wait}
+    obj put {object -file path} {chunk_size chunk progress callback timeout wait}
+    obj put {object -channel channel} {chunk_size chunk progress callback timeout wait}
+    obj get object              {progress callback timeout wait}
+    obj get {object -file path} {progress callback timeout wait}
+    obj get {object -channel channel} {progress callback timeout wait}
     obj info object             {deleted bool}
     obj info object             {}
     obj list {}                 {deleted bool}
@@ -61,6 +74,12 @@ proc fuzz_obj_note {call result} {
     }
 }
 proc fuzz_obj_setup {} {
+    # Files that random words name are made where they do no harm.
+    cd $::fuzz_obj_folder
+    if {![info exists ::fuzz_obj_channels]} {
+        foreach {path mode} {/dev/null r+ /dev/zero w /dev/full w a w+} { lappend ::fuzz_obj_channels [open $path $mode] }
+        set ::fuzz_good(channel) [concat $::fuzz_obj_channels nosuch]
+    }
     foreach name {obj obj_w} { append ::fuzz_$name {} }
     fuzz_setup
     if {[info commands $::fuzz_obj] eq "" || [catch {dict get [$::fuzz_obj status] sealed} sealed] || $sealed} {

@@ -26,6 +26,10 @@ impl Trouble {
         let what = what.into();
         match error.raw_os_error() {
             Some(errno) => Trouble::System { errno, what },
+            // A NUL byte in a name, which the system was never asked about.
+            None if error.kind() == io::ErrorKind::InvalidInput => {
+                Error::invalid(format!("{what}: {error}")).into()
+            }
             None => Trouble::Tcl { message: format!("{what}: {error}"), code: vec!["NONE".into()] },
         }
     }
