@@ -9,19 +9,19 @@ use super::latest::{Latest, Outlet};
 use super::object::KeyValue;
 use super::watch_observer::{Counts, WatchEvent, WatchObserver, now_ms};
 use super::watch_target::Target;
-use crate::bridge::{self, LanePlace, Receiver, Rest};
+use crate::bridge::{self, LanePlace, Rest};
 use crate::jetstream::api::Api;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::OrderedConfig;
 use crate::jetstream::ordered::consumer::{Done, OrderedConsumer};
 use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::jetstream::ordered::object::ConsumerObject;
+use crate::jetstream::ordered::watching::Watching;
 use crate::jetstream::roll::Roll;
 use crate::message::Batch;
 use crate::tcl::{
     Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,7 +50,7 @@ pub struct Watcher {
     on_state: Option<Prefix>,
     /// Nothing to remember for a watch that is not interested in deletions.
     known: Option<RefCell<Known>>,
-    running: OnceCell<Running>,
+    watching: Watching<WatchEvent>,
     /// All that comes for it, and what goes to `on_state`.
     lane: LanePlace<WatchEvent>,
     state_lane: LanePlace<WatchEvent>,
@@ -59,13 +59,6 @@ pub struct Watcher {
     came: Cell<u64>,
     counts: Arc<Counts>,
     latest: Option<Arc<Latest>>,
-}
-
-/// What a watcher has once its consumer is being made.
-struct Running {
-    consumer: Rc<OrderedConsumer>,
-    object: ConsumerObject,
-    events: Receiver<WatchEvent>,
 }
 
 impl Watcher {
@@ -84,7 +77,7 @@ impl Watcher {
                 codecs: kv.codecs.clone(),
                 on_state: on_state.map(Prefix::new),
                 known: (!ignore_deletes).then(|| RefCell::new(Known::new(to_array))),
-                running: OnceCell::new(),
+                watching: Watching::default(),
                 lane: LanePlace::new(),
                 state_lane: LanePlace::new(),
                 health: Cell::new((Health::Initial, now_ms())),
@@ -121,18 +114,12 @@ impl Watcher {
         };
         let bucket = self.bucket.clone();
         let observer = WatchObserver::new(outlet, counts, bucket, meta_only, ignore_deletes, from);
-        let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(observer), done));
-        let object = ConsumerObject::of_watcher(interp, &self.js, consumer.clone())?;
-        consumer.follow(&self.js);
-        // A watcher is started once.
-        let _ = self.running.set(Running { consumer, object, events });
-        Ok(())
+        let consumer = OrderedConsumer::start(api, config, Box::new(observer), done);
+        self.watching.begin(interp, &self.js, consumer, events)
     }
 
     pub fn deliver(&self) {
-        if let Some(running) = self.running.get() {
-            running.events.start();
-        }
+        self.watching.deliver();
     }
 
     pub fn array(&self) -> Option<&Obj> {
@@ -171,11 +158,7 @@ impl Watcher {
                 }
             }
             WatchEvent::RollCall(roll) => self.roll_call(interp, &roll),
-            WatchEvent::LastError(kind, text) => {
-                if let Some(running) = self.running.get() {
-                    running.object.last_error(kind, text);
-                }
-            }
+            WatchEvent::LastError(kind, text) => self.watching.last_error(kind, text),
             WatchEvent::Next => {}
         }
         rest.delivered(&self.lane);
@@ -190,9 +173,7 @@ impl Watcher {
     }
 
     fn consumed(&self, count: u64) {
-        if let Some(running) = self.running.get() {
-            running.consumer.consumed(count);
-        }
+        self.watching.consumed(count);
     }
 
     fn entry_came(&self, entry: &Entry) {
@@ -283,11 +264,10 @@ impl Watcher {
     fn progress(&self) -> Dict {
         let mut dict = Dict::new();
         let resets = self.counts.created.load(Ordering::Relaxed).saturating_sub(1);
-        let error = self.running.get().map(|running| running.object.shown_error());
         dict.put("revision", &Obj::uint(self.target.revision.get()));
         dict.put("delivered", &Obj::uint(self.target.delivered.get()));
         dict.put("resets", &Obj::uint(resets));
-        dict.put("error", &error.unwrap_or_else(Obj::empty));
+        dict.put("error", &self.watching.shown_error());
         dict
     }
 
@@ -315,18 +295,12 @@ fn is_counted(event: &WatchEvent) -> bool {
 impl Native for Watcher {
     fn gone(&self) {
         self.js.release(&self.handle);
-        if let Some(running) = self.running.get() {
-            running.consumer.stop();
-            if let Some(guard) = self.interp_handle.enter() {
-                running.object.destroy(guard.interp());
-            }
-        }
+        self.watching.end(&self.interp_handle);
     }
 }
 
 fn consumer(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Watcher>()?;
-    Ok(this.running.get().map_or_else(Obj::empty, |r| r.object.command(call.interp)).into())
+    Ok(call.data::<Watcher>()?.watching.command(call.interp).into())
 }
 
 fn status(call: &Call<'_>) -> Result<Return> {

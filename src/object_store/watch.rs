@@ -7,7 +7,7 @@ use super::info_dict::to_dict;
 use super::names::meta_of;
 use super::object::ObjectStore;
 use super::observer::{MetaEvent, MetaObserver};
-use crate::bridge::{self, LanePlace, Receiver, Rest};
+use crate::bridge::{self, LanePlace, Rest};
 use crate::connection::log::Level;
 use crate::error::{self, Error};
 use crate::jetstream::api::Api;
@@ -15,7 +15,7 @@ use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::OrderedConfig;
 use crate::jetstream::ordered::consumer::{Done, OrderedConsumer};
 use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::jetstream::ordered::object::ConsumerObject;
+use crate::jetstream::ordered::watching::Watching;
 use crate::jetstream::roll::Roll;
 use crate::keyvalue::health::{Health, Healths};
 use crate::keyvalue::known::Known;
@@ -26,7 +26,7 @@ use crate::tcl::call::ANY;
 use crate::tcl::{
     Call, Dict, Interp, InterpHandle, Method, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,19 +40,12 @@ pub struct Watcher {
     /// What the program was told of, to find what vanishes; nothing for a watch that is not interested in
     /// deletions.
     known: Option<RefCell<Known>>,
-    running: OnceCell<Running>,
+    watching: Watching<MetaEvent>,
     lane: LanePlace<MetaEvent>,
     healths: RefCell<Healths>,
     health: Cell<(Health, i64)>,
     delivered: Cell<u64>,
     created: Cell<u64>,
-}
-
-/// What a watcher has once its consumer is being made.
-struct Running {
-    consumer: Rc<OrderedConsumer>,
-    object: ConsumerObject,
-    events: Receiver<MetaEvent>,
 }
 
 impl Watcher {
@@ -70,7 +63,7 @@ impl Watcher {
                 bucket: store.bucket.clone(),
                 callback: Prefix::new(callback),
                 known: (!ignore_deletes).then(|| RefCell::new(Known::new(false))),
-                running: OnceCell::new(),
+                watching: Watching::default(),
                 lane: LanePlace::new(),
                 healths: RefCell::default(),
                 health: Cell::new((Health::Initial, now_ms())),
@@ -101,18 +94,12 @@ impl Watcher {
                 sender.send(event);
             }
         });
-        let consumer = Rc::new(OrderedConsumer::start(api, config, Box::new(observer), done));
-        let object = ConsumerObject::of_watcher(interp, &self.js, consumer.clone())?;
-        consumer.follow(&self.js);
-        // A watcher is started once.
-        let _ = self.running.set(Running { consumer, object, events });
-        Ok(())
+        let consumer = OrderedConsumer::start(api, config, Box::new(observer), done);
+        self.watching.begin(interp, &self.js, consumer, events)
     }
 
     fn deliver(&self) {
-        if let Some(running) = self.running.get() {
-            running.events.start();
-        }
+        self.watching.deliver();
     }
 
     fn event(&self, event: MetaEvent, rest: &Rest<'_, MetaEvent>) {
@@ -146,9 +133,7 @@ impl Watcher {
             MetaEvent::Created => self.created.set(self.created.get() + 1),
             MetaEvent::LastError(kind, text) => {
                 self.healths.borrow_mut().error(kind);
-                if let Some(running) = self.running.get() {
-                    running.object.last_error(kind, text);
-                }
+                self.watching.last_error(kind, text);
             }
             MetaEvent::State(state) => {
                 let [before, now] = self.healths.borrow_mut().state(state);
@@ -162,9 +147,7 @@ impl Watcher {
     }
 
     fn consumed(&self) {
-        if let Some(running) = self.running.get() {
-            running.consumer.consumed(1);
-        }
+        self.watching.consumed(1);
     }
 
     fn object(&self, interp: Interp<'_>, info: &ObjectInfo, seq: u64) {
@@ -194,11 +177,10 @@ impl Watcher {
 
     fn status(&self) -> Dict {
         let (health, since) = self.health.get();
-        let error = self.running.get().map(|running| running.object.shown_error());
         let mut dict = Dict::new();
         dict.put("delivered", &Obj::uint(self.delivered.get()));
         dict.put("resets", &Obj::uint(self.created.get().saturating_sub(1)));
-        dict.put("error", &error.unwrap_or_else(Obj::empty));
+        dict.put("error", &self.watching.shown_error());
         dict.put("state", &Obj::new(health.word()));
         dict.put("since", &Obj::int(since));
         dict
@@ -208,12 +190,7 @@ impl Watcher {
 impl Native for Watcher {
     fn gone(&self) {
         self.js.release(&self.handle);
-        if let Some(running) = self.running.get() {
-            running.consumer.stop();
-            if let Some(guard) = self.interp_handle.enter() {
-                running.object.destroy(guard.interp());
-            }
-        }
+        self.watching.end(&self.interp_handle);
     }
 }
 
@@ -263,8 +240,7 @@ fn watch(call: &Call<'_>) -> Result<Return> {
 }
 
 fn consumer(call: &Call<'_>) -> Result<Return> {
-    let this = call.data::<Watcher>()?;
-    Ok(this.running.get().map_or_else(Obj::empty, |r| r.object.command(call.interp)).into())
+    Ok(call.data::<Watcher>()?.watching.command(call.interp).into())
 }
 
 fn status(call: &Call<'_>) -> Result<Return> {

@@ -8,6 +8,7 @@
 //! | `watched` | the streams that are watched, for what this program does to them |
 //! | `create` | the request that makes the consumer |
 //! | `object`, `feed` | `nats::ordered_consumer`, and the way of its messages to the program |
+//! | `watching` | what watchers of keys and of objects have of it |
 //! | `command` | `$js ordered_consumer` |
 //!
 //! Ordered consumers, watches, keys and histories are all served by this one.
@@ -21,6 +22,7 @@ mod machine;
 pub mod object;
 mod perform;
 pub mod watched;
+pub mod watching;
 
 #[cfg(test)]
 mod machine_tests;
