@@ -154,14 +154,17 @@ proc ::nats::context::Connected args {
     # The first word is always the name.
     set words [expr {$words eq "" ? {} : [list "" {*}$words]}]
     set conn [::nats::connection new {*}$words]
-    try {
-        $conn configure {*}$options
-        $conn connect
-    } on error {text failure} {
-        catch {$conn destroy}
-        return -options $failure $text
-    }
+    # Nothing is left after an error, nor when the coroutine is deleted in which this waits.
+    set abandoned [list ::nats::context::Abandoned $conn]
+    trace add variable conn unset $abandoned
+    $conn configure {*}$options
+    $conn connect
+    trace remove variable conn unset $abandoned
     return $conn
+}
+
+proc ::nats::context::Abandoned {conn args} {
+    catch {$conn destroy}
 }
 
 # What a context says, and the environment if it is asked. Without a context there are the defaults.
