@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod bridge;
+mod bucket;
 mod build_info;
 mod connection;
 mod error;

@@ -156,7 +156,7 @@ impl Store {
         match reply::parse(reply.payload()) {
             Ok(info) => self.abilities.learn(&info),
             Err(error) if error.kind == Kind::StreamNotFound => {
-                return Err(super::bucket::not_found(&self.bucket.name));
+                return Err(crate::bucket::names::not_found(&self.bucket.name));
             }
             Err(error) => return Err(error),
         }

@@ -1,7 +1,7 @@
 //! How a program wants to work with a bucket: the options of `bind_kv_bucket`.
 
 use super::codec::Codecs;
-use super::own_writes::OwnWrites;
+use crate::bucket::own_writes::OwnWrites;
 use crate::options::{self, Type};
 use crate::tcl::{Interp, Obj, Result};
 use std::rc::Rc;

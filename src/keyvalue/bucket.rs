@@ -1,5 +1,6 @@
 //! A bucket as its stream describes it: prefixes, way of reading, status.
 
+use crate::bucket::names::not_found;
 use serde_json::Value;
 
 use super::names::stream_of;
@@ -79,11 +80,6 @@ impl Bucket {
     pub fn key_of<'s>(&self, subject: &'s str) -> Option<&'s str> {
         subject.strip_prefix(&self.read)?.strip_prefix('.')
     }
-}
-
-/// `{NATS ErrBucketNotFound}`, the code of binding, managing and writing.
-pub fn not_found(name: &str) -> Error {
-    Error::new(Kind::BucketNotFound, format!("Bucket {name} not found"))
 }
 
 /// A missing stream as status, watch, keys and history report it.

@@ -2,10 +2,11 @@
 
 use super::abilities::Abilities;
 use super::binding::Binding;
-use super::bucket::{Bucket, mirrored, not_found};
+use super::bucket::{Bucket, mirrored};
 use super::config::{self, aggregate_stream, bucket_stream, mirror_stream, origin};
-use super::names::{check_bucket, check_mirror, stream_of};
+use super::names::{check_mirror, stream_of};
 use super::object::create as create_object;
+use crate::bucket::names::{check_bucket, not_found};
 use crate::error::{Error, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;

@@ -1,8 +1,9 @@
 //! The configuration of buckets, and the streams behind buckets, aggregates and mirrors.
 
+use crate::bucket::names::check_bucket;
 use serde_json::Value;
 
-use super::names::{check_bucket, check_pattern, stream_of};
+use super::names::{check_pattern, stream_of};
 use crate::error::{Error, Result};
 use crate::jetstream::stream::config::{self as stream, external, source, transform};
 use crate::options::Type;

@@ -6,13 +6,13 @@
 //! While others write, a key may come again before the end, or its deletion. What was listed for it
 //! then is struck out when all is there.
 
-use super::activity::{Activity, silence};
 use super::bucket::{Bucket, bucket_gone};
 use super::consumer::ordered_config;
 use super::entry::Entry;
 use super::gather_observer::{GatherEvent, GatherObserver, Pick, Places};
 use super::object::KeyValue;
 use crate::bridge::{self, Promise, Sender};
+use crate::bucket::activity::{Activity, silence};
 use crate::connection::log::Level;
 use crate::error::{Error, Kind};
 use crate::jetstream::api::Api;

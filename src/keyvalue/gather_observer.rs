@@ -1,10 +1,10 @@
 //! The runtime thread's part of a gathering: entries on their way to the list.
 
-use super::activity::Activity;
 use super::bucket::{Bucket, bucket_gone};
 use super::entry::Entry;
 use super::last::Last;
 use crate::bridge::Sender;
+use crate::bucket::activity::Activity;
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;

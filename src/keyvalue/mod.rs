@@ -9,27 +9,25 @@
 //! | `object`, `writes` | `nats::key_value`: what it is, and its reads; its writes |
 //! | `store`, `bucket`, `names` | reads and writes on the wire; the bucket; what names may be |
 //! | `abilities`, `lifetime`, `touch` | what the stream allows; the TTL of an entry; the method `touch` |
-//! | `trusted`, `own_writes` | reads from the leader, and that see what the handle has written |
+//! | `trusted` | reads from the leader, and that see what the handle has written |
 //! | `lease` | leases, locks, leaders |
 //! | `foreign` | keys that other clients have made and this package would not |
 //! | `entry`, `entry_dict`, `headers` | one revision of one key; the same in Tcl; the headers of a program |
 //! | `codec`, `key_codec` | the codecs of a handle: what it shows, and what is stored instead |
 //! | `patterns` | arguments that are lists of patterns |
 //! | `watch`, `watcher`, `watch_target` | the method `watch`; `nats::kv_watcher`; its callback and its array |
-//! | `watch_observer`, `health`, `latest` | a watch's part on the runtime thread; how it is; what a slow program has not taken |
+//! | `watch_observer`, `latest` | a watch's part on the runtime thread; what a slow program has not taken |
 //! | `lists`, `gather`, `lister` | the methods `keys` and `history`; as one list; `nats::kv_lister`, as many |
-//! | `gather_observer`, `activity` | their part on the runtime thread; the silence that they tolerate |
-//! | `consumer`, `unfinished` | what watches and gatherings consume; objects whose creation is not complete |
+//! | `gather_observer` | their part on the runtime thread |
+//! | `consumer` | what watches and gatherings consume |
 //! | `two_way` | a bucket as a Tcl array, both ways |
 //! | `last` | which entry of the initial data is the last |
 //! | `many` | many keys in one call: `mget`, `mput`, `mdelete`, `purge_deletes` |
 //! | `change` | changes that lose no other change: `modify`, `incr`, `append`, `getset` |
-//! | `known` | the keys that a watch has reported, to find those that vanish |
 //!
 //! Files with methods, `many/failure`, `codec`, `watcher` and `entry_dict` know Tcl; everything else does not.
 
 mod abilities;
-pub mod activity;
 mod binding;
 pub mod bucket;
 mod buckets;
@@ -44,9 +42,7 @@ mod foreign;
 mod gather;
 mod gather_observer;
 mod headers;
-pub mod health;
 mod key_codec;
-pub mod known;
 mod last;
 mod latest;
 mod lease;
@@ -54,20 +50,18 @@ mod lifetime;
 mod lister;
 mod lists;
 mod many;
-pub mod names;
+mod names;
 mod object;
-pub mod own_writes;
 mod patterns;
-pub mod status;
+mod status;
 mod statuses;
 mod store;
 mod touch;
 mod trusted;
 mod two_way;
-pub mod unfinished;
 mod update;
 mod watch;
-pub mod watch_observer;
+mod watch_observer;
 mod watch_target;
 mod watcher;
 mod writes;

@@ -1,7 +1,8 @@
 //! What the status of a bucket tells.
 
 use super::bucket::{bucket_of, external_api};
-use serde_json::{Map, Value};
+use crate::bucket::metadata::own_metadata;
+use serde_json::Value;
 
 /// The fields of `status`, in order, from the reply to `STREAM.INFO`, whose times are in ms already.
 pub fn describe(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
@@ -42,13 +43,6 @@ pub fn describe(name: &str, info: &Value) -> Vec<(&'static str, Value)> {
     fields
 }
 
-/// Without what the server has added.
-pub fn own_metadata(config: &Value) -> Map<String, Value> {
-    let all = config.get("metadata").and_then(Value::as_object).into_iter().flatten();
-    let own = all.filter(|(name, _)| !name.starts_with("_nats."));
-    own.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
 /// `$JS.<domain>.API`
 fn domain_of(api: &str) -> Option<&str> {
     let mut tokens = api.split('.');
@@ -61,6 +55,7 @@ fn domain_of(api: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Map;
     use serde_json::json;
 
     #[test]

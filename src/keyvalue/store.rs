@@ -2,10 +2,11 @@
 //! connection's runtime thread.
 
 use super::abilities::Abilities;
-use super::bucket::{Bucket, not_found};
+use super::bucket::Bucket;
 use super::entry::{Entry, key_not_found};
 use super::lifetime;
-use super::own_writes::OwnWrites;
+use crate::bucket::names::not_found;
+use crate::bucket::own_writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, reply, request_error};
 use crate::jetstream::messages::direct;

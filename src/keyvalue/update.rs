@@ -1,10 +1,10 @@
 //! Buckets that are changed: `update_kv_bucket` and `create_or_update_kv_bucket`.
 
-use super::bucket::not_found;
 use super::buckets::{bucket_missing, bucket_object, bucket_record, create_stream, with_origins};
 use super::changes::changed;
 use super::config::{self, bucket_stream, check, without_markers};
-use super::names::{check_bucket, stream_of};
+use super::names::stream_of;
+use crate::bucket::names::{check_bucket, not_found};
 use crate::error::{self, Kind};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::context::JetStream;

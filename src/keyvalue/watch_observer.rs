@@ -2,9 +2,9 @@
 
 use super::bucket::Bucket;
 use super::entry::Entry;
-use super::health::{Health, Healths};
 use super::last::Last;
 use super::latest::Outlet;
+use crate::bucket::health::{Health, Healths, now_ms};
 use crate::error::Kind;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
@@ -15,7 +15,6 @@ use crate::transport::Message;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What happens to a watch, in order.
 pub enum WatchEvent {
@@ -47,11 +46,6 @@ pub struct Counts {
     pub sent: AtomicU64,
     /// Consumers that were made.
     pub created: AtomicU64,
-}
-
-/// The present time in ms since the epoch.
-pub fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// What the consumer reports, on the runtime thread.

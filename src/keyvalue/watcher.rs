@@ -3,13 +3,13 @@
 use super::bucket::Bucket;
 use super::codec::Codecs;
 use super::entry::Entry;
-use super::health::Health;
-use super::known::Known;
 use super::latest::{Latest, Outlet};
 use super::object::KeyValue;
-use super::watch_observer::{Counts, WatchEvent, WatchObserver, now_ms};
+use super::watch_observer::{Counts, WatchEvent, WatchObserver};
 use super::watch_target::Target;
 use crate::bridge::{self, LanePlace, Rest};
+use crate::bucket::health::{Health, now_ms};
+use crate::bucket::known::Known;
 use crate::jetstream::api::Api;
 use crate::jetstream::context::JetStream;
 use crate::jetstream::ordered::OrderedConfig;

@@ -6,7 +6,7 @@ use crate::jetstream::api::Op;
 use crate::transport::Subject;
 use serde_json::Value;
 
-pub use crate::keyvalue::bucket::not_found;
+pub use crate::bucket::names::not_found;
 
 /// What the operations of a bound object store need to know.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::links::to_object;
 use super::names::check_object;
 use super::object::ObjectStore;
 use super::update::Changes;
-use crate::keyvalue::names::check_bucket;
+use crate::bucket::names::check_bucket;
 use crate::options::{self, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, Method, Obj, Result, Return, oo};

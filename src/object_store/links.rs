@@ -6,9 +6,9 @@ use super::info::{Link, ObjectInfo};
 use super::names::{check_object, stream_of};
 use super::store::{Described, From, Store, object_not_found};
 use super::write::Attempts;
+use crate::bucket::names::check_bucket;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Op;
-use crate::keyvalue::names::check_bucket;
 use crate::transport::new_token;
 use std::sync::Arc;
 

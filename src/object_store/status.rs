@@ -1,11 +1,11 @@
 //! The methods `status` and `seal`.
 
 use super::object::ObjectStore;
+use crate::bucket::metadata::own_metadata;
 use crate::error;
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::stream::config::reply;
 use crate::json;
-use crate::keyvalue::status::own_metadata;
 use crate::tcl::{Call, Dict, Interp, Method, Result, Return, oo};
 use serde_json::Value;
 

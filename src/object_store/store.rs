@@ -3,11 +3,11 @@
 use super::bucket::{Bucket, not_found};
 use super::info::ObjectInfo;
 use super::names::{check_object, meta_of};
+use crate::bucket::own_writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op, reply};
 use crate::jetstream::messages::direct;
 use crate::jetstream::stored::StoredMessage;
-use crate::keyvalue::own_writes::OwnWrites;
 use crate::rfc3339;
 use crate::transport::{How, Outgoing, Patience};
 use serde_json::json;

@@ -2,13 +2,13 @@
 
 use super::driver::Driver;
 use super::seen::{Identity, Seen};
+use crate::bucket::names::not_found;
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::ConsumerState;
 use crate::jetstream::ordered::consumer::Observer;
 use crate::jetstream::roll::Roll;
 use crate::jetstream::stored::StoredMessage;
-use crate::keyvalue::bucket::not_found;
 use crate::lock::lock;
 use crate::transport::Message;
 use std::sync::{Arc, Mutex, Weak};

@@ -5,10 +5,10 @@ use super::action::Event;
 use super::driver::{Keeper, Status, Wanted};
 use super::options::put_status;
 use crate::bridge::{self, LanePlace, Promise, Receiver, Rest};
+use crate::bucket::unfinished::Unfinished;
 use crate::connection::Follower;
 use crate::error::Error;
 use crate::keyvalue::object::KeyValue;
-use crate::keyvalue::unfinished::Unfinished;
 use crate::tcl::{
     Call, Dict, Interp, InterpHandle, Native, Obj, ObjectHandle, Prefix, Result, Return, oo,
 };

@@ -1,13 +1,14 @@
 //! What a bucket has now, gathered by a consumer of a moment. No Tcl here: `keys` and `history`, which
 //! hand over while they gather, are in `gather`.
 
+use crate::bucket::names::not_found;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Api;
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::consumer::{Observer, OrderedConsumer};
 use crate::jetstream::ordered::{ConsumerState, OrderedConfig};
 use crate::jetstream::stored::StoredMessage;
-use crate::keyvalue::bucket::{Bucket, not_found};
+use crate::keyvalue::bucket::Bucket;
 use crate::keyvalue::entry::Entry;
 use crate::lock::lock;
 use crate::transport::Message;

@@ -5,12 +5,13 @@
 //! than its last value, though: what was replaced meanwhile is missing then, and is read by itself.
 
 use super::plan::{Patterns, Plan, each, each_by_leader};
+use crate::bucket::names::not_found;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op};
 use crate::jetstream::messages::direct::Form;
 use crate::jetstream::messages::last::{Gathered, UpTo, gather_in_steps};
 use crate::jetstream::stored::StoredMessage;
-use crate::keyvalue::bucket::{Bucket, not_found};
+use crate::keyvalue::bucket::Bucket;
 use crate::keyvalue::entry::Entry;
 use crate::keyvalue::store::Store;
 use crate::transport::Message;

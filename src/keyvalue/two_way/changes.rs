@@ -4,8 +4,8 @@ use super::elements::Elements;
 use super::form::{self, Value};
 use super::key::{Change, Loss};
 use super::object::Binding;
+use crate::bucket::names::not_found;
 use crate::error::Error;
-use crate::keyvalue::bucket::not_found;
 use crate::tcl::trace::Traced;
 use crate::tcl::{Interp, Result};
 

@@ -2,6 +2,7 @@
 
 use crate::error::Kind;
 use crate::jetstream::ordered::ConsumerState;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -33,6 +34,11 @@ impl Health {
             Health::Stopped => "stopped",
         }
     }
+}
+
+/// The present time in ms since the epoch.
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// What the states of the consumer mean for the watch.
