@@ -379,6 +379,11 @@ impl Link {
         self.0.core.state.subscribe()
     }
 
+    /// Whether the server is of this version or newer; one that is not known yet counts as new.
+    pub fn serves(&self, version: (u32, u32, u32)) -> bool {
+        self.0.core.info().is_none_or(|info| info.at_least(version))
+    }
+
     /// # Errors
     /// `ErrConnectionClosed` in a fork of the process that opened the link.
     pub fn check_process(&self) -> Result<()> {

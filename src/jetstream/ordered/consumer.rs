@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::driver::{Attachment, Driver, SharedDriver, input};
-use super::machine::{Action, Machine, Surroundings};
+use super::machine::{Action, KeepsPlace, Machine, Surroundings};
 use super::watched::Watched;
 use super::{ConsumerState, OrderedConfig};
 use crate::error::{Kind, Result};
@@ -93,6 +93,7 @@ impl OrderedConsumer {
             connection: *link.connected().borrow(),
             new_inbox: link.inboxes(),
             just_discarded: api.just_discarded(),
+            keeps_place: keeps_place(&link),
             seed: rand::random(),
         };
         let (stream, later) = (config.config.stream.clone(), Mutex::new(api.clone()));
@@ -114,9 +115,9 @@ impl OrderedConsumer {
         }
         lock(&self.driver).use_link(link);
         lock(&self.api).link = link.clone();
-        let inboxes = link.inboxes();
+        let (inboxes, keeps_place) = (link.inboxes(), keeps_place(link));
         self.drive(link, |machine, connection, now, out| {
-            machine.use_inboxes(inboxes);
+            machine.use_link(inboxes, keeps_place);
             machine.revive(connection, now, out);
         });
     }
@@ -177,6 +178,13 @@ impl Drop for OrderedConsumer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Servers before 2.10 pass over some of what is stored while nobody listens to a consumer, and
+/// count on as if it had not been there.
+fn keeps_place(link: &Link) -> KeepsPlace {
+    let link = link.clone();
+    Box::new(move || link.serves((2, 10, 0)))
 }
 
 async fn run(

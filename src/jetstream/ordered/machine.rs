@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use self::action::{Action, Surroundings};
+pub use self::action::{Action, KeepsPlace, Surroundings};
 use self::initial::Initial;
 use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;
@@ -90,6 +90,8 @@ pub struct Machine {
     phase: Phase,
     state: Option<ConsumerState>,
     connected: bool,
+    /// A consumer that outlived its connection may be relied on; see [`Surroundings::keeps_place`].
+    keeps_place: bool,
     unreadable: Unreadable,
     renewals: Renewals,
     /// Stopped because the connection was closed, and for no other reason.
@@ -186,6 +188,7 @@ impl Machine {
             left_behind: Vec::new(),
             stream_created: spec.stream_created.as_deref().and_then(rfc3339::nanoseconds),
             random: around.seed,
+            keeps_place: (around.keeps_place)(),
             // A list of latest values is followed to its end in any case: see `renewal`.
             catching_up: spec.seeks_end || spec.policy == DeliverPolicy::LastPerSubject,
             end_sent: !spec.seeks_end,
@@ -299,6 +302,10 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         if !self.is_current(incarnation) || meta.stream != self.spec.config.stream {
+            return;
+        }
+        // The first of a connection that is not known yet: something may be missing in front of it.
+        if !self.connected && !self.keeps_place {
             return;
         }
         if !self.name.is_empty() {

@@ -79,6 +79,8 @@ pub enum Action {
     SetTimer(Instant),
 }
 
+pub type KeepsPlace = Box<dyn Fn() -> bool + Send>;
+
 /// What the machine needs from its surroundings.
 pub struct Surroundings {
     pub api_prefix: Arc<str>,
@@ -88,6 +90,8 @@ pub struct Surroundings {
     pub new_inbox: Box<dyn FnMut() -> String + Send>,
     /// Whether consumers have just been deleted that may still count against the limits.
     pub just_discarded: Box<dyn Fn() -> bool + Send>,
+    /// Whether the server that we are connected to delivers what was stored while nobody listened.
+    pub keeps_place: KeepsPlace,
     /// Of the jitter.
     pub seed: u64,
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
-use super::{Action, Machine, Phase, Reason};
+use super::{Action, KeepsPlace, Machine, Phase, Reason};
 use crate::error::Kind;
 use crate::jetstream::ordered::ConsumerState;
 use crate::transport::ConnState;
@@ -53,9 +53,14 @@ impl Machine {
         self.settle(now, out);
     }
 
-    /// The names of inboxes depend on the link.
-    pub fn use_inboxes(&mut self, inboxes: Box<dyn FnMut() -> String + Send>) {
+    /// The names of inboxes depend on the link, and so does the server.
+    pub fn use_link(
+        &mut self,
+        inboxes: Box<dyn FnMut() -> String + Send>,
+        keeps_place: KeepsPlace,
+    ) {
         self.around.new_inbox = inboxes;
+        self.around.keeps_place = keeps_place;
     }
 
     /// Goes on over a new connection, after the last one was closed and the user was told so. What
@@ -85,7 +90,13 @@ impl Machine {
         if late && !self.is_stopped() {
             return self.attempt_failed(self.timed_out(), now, out);
         }
+        // In a cluster the old server may still be the one with the consumer.
+        let kept = self.keeps_place;
+        self.keeps_place = (self.around.keeps_place)();
         match self.phase {
+            Phase::Running if !kept || !self.keeps_place => {
+                self.reset(Kind::ConsumerNotActive, now, out);
+            }
             Phase::Running => {
                 self.suspicion = None;
                 self.ask_consumer(Reason::Reconnect, out);

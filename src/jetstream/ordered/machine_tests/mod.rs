@@ -57,6 +57,7 @@ pub(super) fn surroundings(connection: ConnState) -> Surroundings {
             format!("_INBOX.{inboxes}")
         }),
         just_discarded: Box::new(|| false),
+        keeps_place: Box::new(|| true),
         seed: 7,
     }
 }

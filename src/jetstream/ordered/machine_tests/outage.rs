@@ -1,5 +1,8 @@
 //! The connection is lost, and comes back or does not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 
 #[test]
@@ -16,6 +19,58 @@ fn a_short_interruption_keeps_the_consumer() {
     assert_eq!(rig.machine.name(), "C1");
     rig.pass(1499);
     rig.expect(&["ask CONSUMER.INFO.S.C1"]);
+}
+
+/// A machine that is live after three messages, of a server that is as the flag says.
+fn by_server(keeps_place: &Arc<AtomicBool>) -> Rig {
+    let flag = keeps_place.clone();
+    let around = Surroundings {
+        keeps_place: Box::new(move || flag.load(Ordering::SeqCst)),
+        ..surroundings(ConnState::Connected(1))
+    };
+    let mut rig = Rig::with(all(), around);
+    rig.created(0, 3);
+    (1..=3).for_each(|n| rig.message(n, n, 3 - n));
+    rig.take();
+    rig
+}
+
+#[test]
+fn a_consumer_that_may_have_passed_over_something_is_replaced() {
+    // Before and after the loss. In a cluster the old one may have the consumer in any case.
+    for (before, after) in [(false, false), (true, false), (false, true)] {
+        let keeps_place = Arc::new(AtomicBool::new(before));
+        let mut rig = by_server(&keeps_place);
+        rig.connection(ConnState::Disconnected);
+        rig.expect(&["Stale"]);
+        keeps_place.store(after, Ordering::SeqCst);
+        rig.connection(ConnState::Connected(2));
+        rig.expect(&[
+            "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive",
+            "ask STREAM.INFO.S",
+            "Resuming",
+        ]);
+    }
+    // Of a new one on both sides nothing is feared.
+    let mut rig = by_server(&Arc::new(AtomicBool::new(true)));
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.expect(&["Stale", "ask CONSUMER.INFO.S.C1"]);
+}
+
+#[test]
+fn what_comes_before_the_word_of_a_new_connection_is_not_believed() {
+    let mut rig = by_server(&Arc::new(AtomicBool::new(false)));
+    rig.connection(ConnState::Disconnected);
+    rig.take();
+    // The fourth was passed over.
+    rig.message(5, 4, 0);
+    rig.expect(&[]);
+    rig.connection(ConnState::Connected(2));
+    assert_eq!(
+        rig.take()[0],
+        "ErrConsumerNotActive reset with opt_start_seq = 4 due to ErrConsumerNotActive"
+    );
 }
 
 #[test]
