@@ -3,6 +3,8 @@
 #   tclsh tests/all.tcl          with FILE=glob, MATCH= and SKIP=test name patterns, FILE_TIMEOUT=seconds in the environment;
 #                                FOLDER=interop those of that folder, for which scripts/test-interop gets what they need
 #
+# The first two lines say what is tested: Tcl, nats-server, and the build of the package.
+#
 # A file that crashes, hangs or ends without its summary counts as one failure, named after the file. The last
 # line is `N passed, N failed, N skipped`; the exit code is 0 only if something passed and nothing failed.
 
@@ -114,6 +116,14 @@ proc run_file {path} {
 
 fconfigure stdout -buffering line
 puts "Tcl [info patchlevel] ([info nameofexecutable]), [lindex [split [exec $server --version] \n] 0]"
+# In a process of its own: the runner has to survive what it runs. The package is that of this checkout, as for the files.
+set load [list apply {dir {
+    set ::auto_path [linsert $::auto_path 0 $dir]
+    package require nats
+    puts "nats [nats::build-info]"
+}} [file dirname $here]]
+if {[catch {exec [info nameofexecutable] << $load} build]} { set build "nats cannot be loaded: [lindex [split $build \n] 0]" }
+puts $build
 array set total {passed 0 failed 0 skipped 0}
 set failures {}
 # What tcltest wrote about them, which is said again in the end: of a long output, often only the end is kept.
