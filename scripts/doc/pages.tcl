@@ -18,7 +18,7 @@ namespace eval pages {
         Project {CHANGELOG CONTRIBUTING architecture internals}
     }
     # Names in the navigation that are not the title up to a colon.
-    variable named {README Overview messages Messages features "Features of buckets"}
+    variable named {README Overview messages Messages features "Features of clients"}
     variable manual {
         connection {nats_connection "connections to NATS servers"}
         core {nats_core "publish, subscribe, request, drain, statistics, events"}
