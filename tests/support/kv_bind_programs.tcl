@@ -35,10 +35,14 @@ proc stop_programs {} {
 # Every value that a key has ever had, and the last one of each, read by a foreign client: the history is longer.
 proc truth {port} {
     set r [raw::connect $port]
-    set id [raw::subscribe $r truth.inbox]
-    set reply [raw::api $r CONSUMER.CREATE.KV_CHAOS {{"stream_name":"KV_CHAOS","config":{
-        "deliver_subject":"truth.inbox","deliver_policy":"all","ack_policy":"none","mem_storage":true}}}]
-    regexp {"num_pending":(\d+)} $reply -> pending
+    # The cluster may still choose who makes consumers; one whose making was not answered may be there all the same.
+    set attempt 0
+    wait_until {
+        [set id [raw::subscribe $r truth.[incr attempt]]] ne "" && ![catch {
+            raw::api $r CONSUMER.CREATE.KV_CHAOS [string map [list INBOX truth.$attempt] {{"stream_name":"KV_CHAOS","config":{
+                "deliver_subject":"INBOX","deliver_policy":"all","ack_policy":"none","mem_storage":true}}}]
+        } reply] && [regexp {"num_pending":(\d+)} $reply -> pending]
+    } 60000
     set last {}
     set ever {}
     set twice {}
