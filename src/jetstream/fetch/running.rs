@@ -32,7 +32,12 @@ struct Known {
 impl Running {
     pub fn note(&self, link: &Link, pull: &Arc<Pull>) {
         if !self.watched.replace(true) {
-            link.spawn(watch(link.connected(), self.known.clone()));
+            let (mut connections, known) = (Connections::of(link.connected()), self.known.clone());
+            link.spawn(async move {
+                while connections.another().await {
+                    known.connection_lost().await;
+                }
+            });
         }
         let mut pulls = lock(&self.known.pulls);
         // Only now and then, or each fetch would look at all of them.
@@ -52,17 +57,30 @@ impl Running {
     }
 }
 
-/// Looks at each new connection of a link, until it ends.
-async fn watch(mut state: watch::Receiver<ConnState>, known: Arc<Known>) {
-    let mut last = number(*state.borrow_and_update());
-    while state.changed().await.is_ok() {
-        let now = number(*state.borrow_and_update());
-        if now.is_some() && now != last {
-            if last.is_some() {
-                known.connection_lost().await;
+/// The connections of a link, one after the other.
+struct Connections {
+    state: watch::Receiver<ConnState>,
+    /// The number of the last one that was seen.
+    last: Option<u64>,
+}
+
+impl Connections {
+    /// From the present one on: what happens before anybody waits counts as well.
+    fn of(mut state: watch::Receiver<ConnState>) -> Self {
+        let last = number(*state.borrow_and_update());
+        Connections { state, last }
+    }
+
+    /// Waits for one in the place of another one; false at the end of the link.
+    async fn another(&mut self) -> bool {
+        while self.state.changed().await.is_ok() {
+            let now = number(*self.state.borrow_and_update());
+            if now.is_some() && now != self.last && std::mem::replace(&mut self.last, now).is_some()
+            {
+                return true;
             }
-            last = now;
         }
+        false
     }
 }
 
@@ -124,5 +142,34 @@ impl Known {
             }
             losses.delivered(seq, Instant::now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn a_connection_that_is_lost_at_once_is_noticed() {
+        let (tell, state) = watch::channel(ConnState::Connected(1));
+        let mut connections = Connections::of(state);
+        // Nobody has waited yet.
+        tell.send_replace(ConnState::Disconnected);
+        tell.send_replace(ConnState::Connected(2));
+        assert_eq!(connections.another().now_or_never(), Some(true));
+        assert_eq!(connections.another().now_or_never(), None);
+        drop(tell);
+        assert_eq!(connections.another().now_or_never(), Some(false));
+    }
+
+    #[test]
+    fn the_first_connection_is_in_the_place_of_none() {
+        let (tell, state) = watch::channel(ConnState::Disconnected);
+        let mut connections = Connections::of(state);
+        tell.send_replace(ConnState::Connected(1));
+        assert_eq!(connections.another().now_or_never(), None);
+        tell.send_replace(ConnState::Connected(2));
+        assert_eq!(connections.another().now_or_never(), Some(true));
     }
 }
