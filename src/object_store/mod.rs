@@ -6,6 +6,7 @@
 //! | `bucket`, `names` | the object store as its stream describes it; names and subjects |
 //! | `object` | `nats::object_store`, and its methods `info` and `list` |
 //! | `store`, `write` | descriptions on the wire: reading; writing, and removing chunks |
+//! | `removed` | chunks that were removed, and come back with a server that was killed |
 //! | `update` | changes of a description on the wire |
 //! | `links` | links on the wire, and where they lead to |
 //! | `changes` | the methods `delete`, `update_meta`, `add_link`, `add_bucket_link` |
@@ -31,6 +32,7 @@ mod names;
 mod object;
 mod observer;
 mod put;
+mod removed;
 mod status;
 mod store;
 mod transfer;

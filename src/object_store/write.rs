@@ -2,6 +2,7 @@
 
 use super::info::ObjectInfo;
 use super::names::{chunks_of, meta_of};
+use super::removed;
 use super::store::{Described, From, Store, object_exists};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, request_error};
@@ -47,10 +48,22 @@ impl Store {
         Ok(seq)
     }
 
-    /// Removes the chunks of an object.
-    pub async fn purge_chunks(&self, nuid: &str) -> Result<()> {
+    /// Removes the chunks of an object that was to have this name, or had it.
+    pub async fn purge_chunks(&self, name: &str, nuid: &str) -> Result<()> {
         let body = json!({"filter": chunks_of(&self.bucket.name, nuid)});
-        self.purge(body.to_string()).await
+        self.purge(body.to_string()).await?;
+        removed::note(self, name, nuid);
+        Ok(())
+    }
+
+    /// How many messages there are of an object.
+    pub async fn count_chunks(&self, nuid: &str) -> Result<u64> {
+        let chunks = chunks_of(&self.bucket.name, nuid);
+        let body = json!({"subjects_filter": chunks}).to_string();
+        let asked = self.api.call(Op::StreamInfo(&self.bucket.stream), body);
+        let info = asked.await.map_err(|error| self.bucket.missing(error))?;
+        let subjects = info.get("state").and_then(|state| state.get("subjects"));
+        Ok(subjects.and_then(|all| all.get(&chunks)?.as_u64()).unwrap_or_default())
     }
 
     /// Removes a description, unless there is a newer one than that of this sequence number.
@@ -108,7 +121,7 @@ impl Store {
                 break outcome?;
             }
         };
-        self.purge_chunks(&info.nuid).await
+        self.purge_chunks(name, &info.nuid).await
     }
 
     async fn mark_deleted(&self, name: &str) -> Result<ObjectInfo> {

@@ -43,6 +43,11 @@ pub struct Link(Arc<OpenLink>);
 pub struct WeakLink(Weak<OpenLink>);
 
 impl WeakLink {
+    /// Whether it is a handle to this one.
+    pub fn is_of(&self, link: &Link) -> bool {
+        Weak::as_ptr(&self.0) == Arc::as_ptr(&link.0)
+    }
+
     /// The link, while somebody else has it.
     pub fn upgrade(&self) -> Option<Link> {
         self.0.upgrade().map(Link)
@@ -382,6 +387,12 @@ impl Link {
     /// Whether the server is of this version or newer; one that is not known yet counts as new.
     pub fn serves(&self, version: (u32, u32, u32)) -> bool {
         self.0.core.info().is_none_or(|info| info.at_least(version))
+    }
+
+    /// What names the server of the last connection, and is another one when that was started again.
+    pub fn server_id(&self) -> Option<String> {
+        let info = self.0.core.info()?;
+        info.fields.get("server_id")?.as_str().map(str::to_owned)
     }
 
     /// # Errors

@@ -23,15 +23,6 @@ pub struct Present {
     pub nuid: Option<String>,
 }
 
-/// What a commit has come to.
-#[derive(Debug)]
-pub struct Committed {
-    /// Of the description, if that was told.
-    pub seq: Option<u64>,
-    /// The objects whose chunks are not needed any more.
-    pub replaced: Vec<String>,
-}
-
 /// How a commit has failed.
 #[derive(Debug)]
 pub enum Failed {
@@ -101,8 +92,8 @@ impl Commit {
     }
 
     /// The objects whose chunks are not needed any more.
-    pub fn replaced(self) -> Vec<String> {
-        self.replaced
+    pub fn replaced(&self) -> &[String] {
+        &self.replaced
     }
 }
 
@@ -126,13 +117,17 @@ pub async fn look(store: &Store, name: &str) -> Result<Present> {
     Ok(Present { seq: Some(stored.seq), nuid })
 }
 
-/// Writes the description.
+/// Writes the description. Returns its sequence number, if that was told.
+///
+/// `replaced` are the objects whose chunks are not needed any more once it is there; they are known before
+/// it is written.
 pub async fn commit(
     store: &Store,
     info: &ObjectInfo,
     present: Present,
     patience: Option<Duration>,
-) -> std::result::Result<Committed, Failed> {
+    replaced: &mut Vec<String>,
+) -> std::result::Result<Option<u64>, Failed> {
     let begin = Instant::now();
     let mut state = Commit::new(&info.nuid, present);
     let mut next = state.write();
@@ -141,11 +136,12 @@ pub async fn commit(
     loop {
         // Why it is not known how it stands.
         let mut doubt: Option<Error> = None;
+        replaced.clear();
+        replaced.extend_from_slice(state.replaced());
         next = match next {
             Next::Done => {
                 let found = state.present.seq.filter(|_| state.is_there());
-                let seq = written.or(found);
-                return Ok(Committed { seq, replaced: state.replaced() });
+                return Ok(written.or(found));
             }
             Next::Write(expected) => match write(store, info, expected).await {
                 Ok(seq) => {
@@ -251,7 +247,7 @@ mod tests {
                     Some(Next::Look) => *next = Some(commit.found(there.clone())),
                     Some(Next::Done) | None => {
                         let (commit, _) = running.swap_remove(at);
-                        deleted.extend(commit.replaced());
+                        deleted.extend_from_slice(commit.replaced());
                     }
                 }
             }

@@ -21,11 +21,15 @@ const ATTEMPTS: u32 = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
+    /// Of the object that they were to be, or were.
+    pub name: String,
     pub nuid: String,
     /// Chunks may still be on their way.
     pub fresh: bool,
     /// Whether this object has become of them is not known.
-    pub perhaps: Option<String>,
+    pub perhaps: bool,
+    /// If it has, the objects that it has replaced.
+    pub replaces: Vec<String>,
 }
 
 struct Known {
@@ -110,28 +114,37 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
         let answer = store.api.link.ask_as(out, how).await;
         ack::with_body(&chunks, answer, |_| Ok(()))?;
     }
-    if let Some(name) = &leftover.perhaps {
+    let name = &leftover.name;
+    if leftover.perhaps {
         match store.described(name, From::Leader).await {
             Ok(there) if there.info.nuid == leftover.nuid => {
-                return empty_mark(store, &chunks).await;
+                for replaced in &leftover.replaces {
+                    purge(store, name, replaced).await?;
+                }
+                return delete_marks(store, &chunks).await;
             }
             Ok(_) => {}
             Err(error) if error.kind == Kind::ObjectNotFound => {}
             Err(error) => return Err(error),
         }
     }
-    purge(store, &leftover.nuid).await
+    purge(store, name, &leftover.nuid).await
 }
 
-/// The object is there: only the mark behind its chunks has to go.
-async fn empty_mark(store: &Store, chunks: &str) -> Result<()> {
+/// The object is there: only the marks behind its chunks have to go, of which there are several if the
+/// answer to one was lost.
+async fn delete_marks(store: &Store, chunks: &str) -> Result<()> {
     let stream = &store.bucket.stream;
     let body = json!({"last_by_subj": chunks}).to_string();
-    let last = store.api.call(Op::MessageGet(stream), body).await?;
-    let last = StoredMessage::from_reply(&last)?;
-    match last.data.is_empty() {
-        true => delete_message(store, last.seq).await,
-        false => Ok(()),
+    loop {
+        let last = match store.api.call(Op::MessageGet(stream), body.clone()).await {
+            Err(error) if error.kind == Kind::MsgNotFound => return Ok(()),
+            last => StoredMessage::from_reply(&last?)?,
+        };
+        if !last.data.is_empty() {
+            return Ok(());
+        }
+        delete_message(store, last.seq).await?;
     }
 }
 
@@ -145,27 +158,17 @@ pub async fn delete_message(store: &Store, seq: u64) -> Result<()> {
     }
 }
 
-async fn purge(store: &Store, nuid: &str) -> Result<()> {
-    match store.purge_chunks(nuid).await {
+async fn purge(store: &Store, name: &str, nuid: &str) -> Result<()> {
+    match store.purge_chunks(name, nuid).await {
         // With the bucket they have gone, too.
         Ok(()) => Ok(()),
         Err(error) if error.kind == Kind::BucketNotFound => Ok(()),
         // Nor can there be any in a bucket that takes nothing.
-        Err(error) => match count(store, nuid).await {
+        Err(error) => match store.count_chunks(nuid).await {
             Ok(0) => Ok(()),
             _ => Err(error),
         },
     }
-}
-
-/// How many messages there are of an object.
-pub async fn count(store: &Store, nuid: &str) -> Result<u64> {
-    let chunks = chunks_of(&store.bucket.name, nuid);
-    let body = json!({"subjects_filter": chunks}).to_string();
-    let asked = store.api.call(Op::StreamInfo(&store.bucket.stream), body);
-    let info = asked.await.map_err(|error| store.bucket.missing(error))?;
-    let subjects = info.get("state").and_then(|state| state.get("subjects"));
-    Ok(subjects.and_then(|all| all.get(&chunks)?.as_u64()).unwrap_or_default())
 }
 
 /// The error for an object of which there are more or fewer messages than were sent.

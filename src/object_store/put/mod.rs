@@ -56,8 +56,9 @@ struct Job {
 async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo, Trouble> {
     let store = job.store.clone();
     leftovers::sweep(&store);
-    let guard = Guard::new(&store, &job.info);
-    let (trouble, perhaps) = match attempt(job, source, &progress).await {
+    let mut guard = Guard::new(&store, &job.info);
+    let replaces = &mut guard.leftover.replaces;
+    let (trouble, perhaps) = match attempt(job, source, &progress, replaces).await {
         Ok(info) => {
             guard.disarm();
             return Ok(info);
@@ -84,17 +85,23 @@ fn is_up(store: &Store) -> bool {
 
 struct Failure {
     trouble: Trouble,
-    /// The name under which the chunks may have become an object.
-    perhaps: Option<String>,
+    /// The chunks may have become an object.
+    perhaps: bool,
 }
 
 impl<T: Into<Trouble>> From<T> for Failure {
     fn from(trouble: T) -> Failure {
-        Failure { trouble: trouble.into(), perhaps: None }
+        Failure { trouble: trouble.into(), perhaps: false }
     }
 }
 
-async fn attempt(job: Job, source: Source, progress: &Progress) -> Result<ObjectInfo, Failure> {
+/// `replaces`: what the object will have replaced if it is there, whether or not this comes to its end.
+async fn attempt(
+    job: Job,
+    source: Source,
+    progress: &Progress,
+    replaces: &mut Vec<String>,
+) -> Result<ObjectInfo, Failure> {
     let Job { store, mut info, chunk_size, patience } = job;
     let feed = Feed::new(source, chunk_size);
     let chunks = (WINDOW_BYTES / chunk_size).clamp(2, WINDOW_CHUNKS);
@@ -103,31 +110,37 @@ async fn attempt(job: Job, source: Source, progress: &Progress) -> Result<Object
     let looking = async { Ok(persistently(patience, || commit::look(&store, &info.name)).await) };
     let (laid, present) = tokio::try_join!(laying, looking)?;
     if laid.doubt {
-        let there = persistently(patience, || leftovers::count(&store, &info.nuid)).await?;
+        let there = persistently(patience, || store.count_chunks(&info.nuid)).await?;
         if there != laid.chunks {
             return Err(leftovers::miscounted(laid.chunks, there).into());
         }
     }
     (info.size, info.chunks, info.digest) = (laid.size, laid.chunks, laid.digest);
-    let committed = match commit::commit(&store, &info, present?, patience).await {
-        Ok(committed) => committed,
+    let seq = match commit::commit(&store, &info, present?, patience, replaces).await {
+        Ok(seq) => seq,
         Err(Failed::Refused(error)) => return Err(error.into()),
         Err(Failed::Unknown(error)) => {
             let text = format!("Whether the object was stored is not known: {}", error.message);
             let trouble = Error { message: text.into(), ..error }.into();
-            return Err(Failure { trouble, perhaps: Some(info.name) });
+            return Err(Failure { trouble, perhaps: true });
         }
     };
     let cleaning = async {
-        for nuid in committed.replaced {
-            let leftover = Leftover { nuid, fresh: false, perhaps: None };
+        for nuid in replaces.clone() {
+            let leftover = Leftover {
+                name: info.name.clone(),
+                nuid,
+                fresh: false,
+                perhaps: false,
+                replaces: Vec::new(),
+            };
             if leftovers::delete(&store, &leftover).await.is_err() {
                 leftovers::remember(&store, leftover);
                 leftovers::sweep(&store);
             }
         }
     };
-    let showing = store.stored(info, committed.seq.unwrap_or_default());
+    let showing = store.stored(info.clone(), seq.unwrap_or_default());
     let ((), info) = tokio::join!(cleaning, showing);
     Ok(info)
 }
@@ -161,8 +174,8 @@ struct Guard {
 
 impl Guard {
     fn new(store: &Store, info: &ObjectInfo) -> Guard {
-        let (nuid, perhaps) = (info.nuid.clone(), Some(info.name.clone()));
-        let leftover = Leftover { nuid, fresh: true, perhaps };
+        let (name, nuid) = (info.name.clone(), info.nuid.clone());
+        let leftover = Leftover { name, nuid, fresh: true, perhaps: true, replaces: Vec::new() };
         Guard { store: store.clone(), leftover, armed: true }
     }
 
