@@ -55,12 +55,16 @@ pub fn note(store: &Store, name: &str, nuid: &str) {
 
 fn list_of(store: &Store) -> List {
     let link = &store.api.link;
-    let mut lists = lock(&LISTS);
-    if let Some((_, list)) = lists.iter().find(|(other, _)| other.is_of(link)) {
-        return list.clone();
-    }
-    let list = List::default();
-    lists.push((link.downgrade(), list.clone()));
+    let list = {
+        let mut lists = lock(&LISTS);
+        if let Some((_, list)) = lists.iter().find(|(other, _)| other.is_of(link)) {
+            return list.clone();
+        }
+        let list = List::default();
+        lists.push((link.downgrade(), list.clone()));
+        list
+    };
+    // Without the lock: a link that has ended drops it at once.
     let watcher = Watcher { link: link.downgrade(), list: list.clone(), server: link.server_id() };
     link.spawn(watcher.watch(link.connected()));
     list

@@ -1,7 +1,8 @@
 # A server that is killed and restarted at random moments, in a process of its own (chaos_main.tcl). Source it behind support.tcl.
 #
 #   start_chaos seed shortest longest    the server, on $port; the two are between which so many ms lie between kills
-#   kill_server count                    begins; $killed is how often it has been killed and is back, $over whether that was all
+#   kill_server count                    begins; $killed is how often it has been killed and is back, $over whether that was all, or
+#                                        it has ended: then $killed is less than it was to be
 #   stop_chaos
 
 proc start_chaos {seed shortest longest} {

@@ -22,6 +22,14 @@ proc kill_next {kill} {
     }
 }
 
+# Without it nobody would be killed any more, and the parent would wait.
+proc end_loudly {message options} {
+    puts stderr "chaos_main.tcl: $message"
+    server::stop_all
+    exit 1
+}
+interp bgerror {} end_loudly
+
 fconfigure stdout -buffering line
 set server [server::start -config {max_payload: 1MB}]
 puts "port [server::port $server]"
