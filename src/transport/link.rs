@@ -334,7 +334,8 @@ impl Link {
         if let ConnState::Connected(number) = state {
             return self.0.core.push(QueueEntry::Reconnect(number));
         }
-        self.0.core.attempt_now.notify_waiters();
+        // Kept until something waits: an attempt may be under way that fails.
+        self.0.core.attempt_now.notify_one();
         Ok(())
     }
 

@@ -186,6 +186,8 @@ impl Reconnector {
         // First, since who hears of the connection may put up a barrier for what he says then.
         self.core.requests.pass_all_barriers();
         self.core.state.send_replace(ConnState::Connected(generation));
+        // What was to end a wait has no more to end.
+        std::pin::pin!(self.core.attempt_now.notified()).enable();
         if generation > 1 {
             self.core.resend_requests();
         }
