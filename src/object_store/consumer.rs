@@ -1,7 +1,9 @@
 //! The ordered consumer of the descriptions in an object store: for lists and watches.
 
+use super::bucket::Bucket;
 use super::names::all_metas;
 use super::object::ObjectStore;
+use super::store::Store;
 use crate::jetstream::ordered::create::{ConsumerConfig, DeliverPolicy, name_prefix};
 use crate::jetstream::ordered::{OrderedConfig, Resume};
 use std::time::Duration;
@@ -15,8 +17,23 @@ pub fn ordered_config(
     policy: DeliverPolicy,
     roll_call: bool,
 ) -> OrderedConfig {
-    let (js, bucket) = (&store.js, &store.bucket);
-    let named = js.serves((2, 9, 0));
+    let (js, name) = (&store.js, store.js.connection.name());
+    config(&store.bucket, |version| js.serves(version), &name, policy, roll_call)
+}
+
+/// For a list that the package itself wants to have.
+pub fn own_config(store: &Store) -> OrderedConfig {
+    let serves = |version| store.api.link.serves(version);
+    config(&store.bucket, serves, "", DeliverPolicy::LastPerSubject, false)
+}
+
+fn config(
+    bucket: &Bucket,
+    serves: impl Fn((u32, u32, u32)) -> bool,
+    connection: &str,
+    policy: DeliverPolicy,
+    roll_call: bool,
+) -> OrderedConfig {
     OrderedConfig {
         config: ConsumerConfig {
             stream: bucket.stream.clone(),
@@ -24,8 +41,8 @@ pub fn ordered_config(
             description: Some("Object store watcher".into()),
             headers_only: Some(false),
             idle_heartbeat: HEARTBEAT,
-            name_prefix: named.then(|| name_prefix(&js.connection.name())),
-            action: js.serves((2, 10, 0)),
+            name_prefix: serves((2, 9, 0)).then(|| name_prefix(connection)),
+            action: serves((2, 10, 0)),
         },
         policy,
         resume: Resume::SnapshotThenSequence,

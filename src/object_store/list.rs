@@ -1,6 +1,7 @@
 //! All descriptions of an object store, by a consumer of a moment. No Tcl here.
 
 use super::bucket::missing;
+use super::consumer::own_config;
 use super::info::ObjectInfo;
 use super::observer::{MetaEvent, MetaObserver};
 use super::store::Store;
@@ -127,6 +128,15 @@ pub async fn list(store: Store, config: OrderedConfig) -> Result<Listed> {
     drop(consumer);
     outcome?;
     Ok(std::mem::take(&mut *lock(&found)).into_list())
+}
+
+impl Store {
+    /// Whether any object has these chunks. Who looks for it under its name has to do that before: a
+    /// rename writes the new name first.
+    pub async fn is_used(&self, nuid: &str) -> Result<bool> {
+        let listed = list(self.clone(), own_config(self)).await?;
+        Ok(listed.objects.iter().any(|info| !info.deleted && info.nuid == nuid))
+    }
 }
 
 #[cfg(test)]

@@ -132,6 +132,8 @@ impl Removed {
         match store.present(&self.name, From::Leader).await {
             Ok(there) if there.info.nuid == self.nuid => return Ok(()),
             Err(error) if error.kind != Kind::ObjectNotFound => return Err(error),
+            // Or under another name, that it had at that time.
+            _ if store.is_used(&self.nuid).await? => return Ok(()),
             _ => {}
         }
         store.purge_chunks(&self.name, &self.nuid).await

@@ -50,11 +50,14 @@ pub struct Commit {
     unsure: bool,
     /// What was replaced, or at least was to be.
     replaced: Vec<String>,
+    /// Whether it was is not known, nor what has become of it.
+    doubt: bool,
 }
 
 impl Commit {
     pub fn new(nuid: &str, present: Present) -> Commit {
-        Commit { nuid: nuid.to_owned(), present, unsure: false, replaced: Vec::new() }
+        let replaced = Vec::new();
+        Commit { nuid: nuid.to_owned(), present, unsure: false, replaced, doubt: false }
     }
 
     pub fn write(&mut self) -> Next {
@@ -80,9 +83,16 @@ impl Commit {
         }
         if self.unsure && before.seq != self.present.seq {
             // Perhaps ours was there, and that other writer has deleted its chunks. It is as if it had
-            // been there, and surely none of ours is stored any more.
+            // been there, and surely none of ours is stored any more. Unless the other one has renamed
+            // ours, or what we were to replace.
             self.replaced.push(self.nuid.clone());
+            self.doubt = true;
             return Next::Done;
+        }
+        if !self.unsure {
+            // Refused, as somebody else was there before: who has deleted those chunks, or given them
+            // another name.
+            self.replaced.clear();
         }
         self.write()
     }
@@ -95,6 +105,14 @@ impl Commit {
     pub fn replaced(&self) -> &[String] {
         &self.replaced
     }
+}
+
+/// An object that is there.
+pub struct Committed {
+    /// Of its description, if that was told.
+    pub seq: Option<u64>,
+    /// What it has replaced may be there all the same, under another name.
+    pub doubt: bool,
 }
 
 /// The description that is there. One that cannot be read is replaced, too.
@@ -117,7 +135,7 @@ pub async fn look(store: &Store, name: &str) -> Result<Present> {
     Ok(Present { seq: Some(stored.seq), nuid })
 }
 
-/// Writes the description. Returns its sequence number, if that was told.
+/// Writes the description.
 ///
 /// `replaced` are the objects whose chunks are not needed any more once it is there; they are known before
 /// it is written.
@@ -127,7 +145,7 @@ pub async fn commit(
     present: Present,
     patience: Option<Duration>,
     replaced: &mut Vec<String>,
-) -> std::result::Result<Option<u64>, Failed> {
+) -> std::result::Result<Committed, Failed> {
     let begin = Instant::now();
     let mut state = Commit::new(&info.nuid, present);
     let mut next = state.write();
@@ -141,7 +159,7 @@ pub async fn commit(
         next = match next {
             Next::Done => {
                 let found = state.present.seq.filter(|_| state.is_there());
-                return Ok(written.or(found));
+                return Ok(Committed { seq: written.or(found), doubt: state.doubt });
             }
             Next::Write(expected) => match write(store, info, expected).await {
                 Ok(seq) => {
@@ -209,6 +227,37 @@ fn is_end(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::random::Random;
+
+    fn present(seq: u64, nuid: Option<&str>) -> Present {
+        Present { seq: Some(seq), nuid: nuid.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_another_one_was_quicker_to_replace_is_his_affair() {
+        let mut commit = Commit::new("n", present(1, Some("old")));
+        assert_eq!(commit.write(), Next::Write(Some(1)));
+        // He has renamed it.
+        assert_eq!(commit.found(present(3, None)), Next::Write(Some(3)));
+        assert_eq!((commit.replaced(), commit.doubt), (&[][..], false));
+        assert_eq!(commit.found(present(4, Some("other"))), Next::Write(Some(4)));
+        assert_eq!((commit.replaced(), commit.doubt), (&["other".to_owned()][..], false));
+    }
+
+    #[test]
+    fn without_an_answer_what_was_to_be_replaced_may_be_there() {
+        let mut commit = Commit::new("n", present(1, Some("old")));
+        commit.write();
+        assert_eq!(commit.unknown(), Next::Look);
+        assert_eq!(commit.found(present(3, None)), Next::Done);
+        let replaced = ["old".to_owned(), "n".to_owned()];
+        assert_eq!((commit.replaced(), commit.doubt), (&replaced[..], true));
+        // It was stored after all, and there is no doubt.
+        let mut commit = Commit::new("n", present(1, Some("old")));
+        commit.write();
+        commit.unknown();
+        assert_eq!(commit.found(present(2, Some("n"))), Next::Done);
+        assert_eq!((commit.replaced(), commit.doubt), (&["old".to_owned()][..], false));
+    }
 
     /// Writers of one name against a server that loses answers. Each replaced object is known to
     /// somebody who deletes its chunks, and nobody deletes those of the last one.

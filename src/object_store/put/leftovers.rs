@@ -26,7 +26,7 @@ pub struct Leftover {
     pub nuid: String,
     /// Chunks may still be on their way.
     pub fresh: bool,
-    /// Whether this object has become of them is not known.
+    /// Whether they belong to an object after all is not known: of this name, unless it was renamed.
     pub perhaps: bool,
     /// If it has, the objects that it has replaced.
     pub replaces: Vec<String>,
@@ -116,16 +116,16 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
     }
     let name = &leftover.name;
     if leftover.perhaps {
-        match store.described(name, From::Leader).await {
-            Ok(there) if there.info.nuid == leftover.nuid => {
-                for replaced in &leftover.replaces {
-                    purge(store, name, replaced).await?;
-                }
-                return delete_marks(store, &chunks).await;
-            }
-            Ok(_) => {}
-            Err(error) if error.kind == Kind::ObjectNotFound => {}
+        let is_there = match store.described(name, From::Leader).await {
+            Ok(there) => there.info.nuid == leftover.nuid,
+            Err(error) if error.kind == Kind::ObjectNotFound => false,
             Err(error) => return Err(error),
+        };
+        if is_there || store.is_used(&leftover.nuid).await? {
+            for replaced in &leftover.replaces {
+                purge(store, name, replaced).await?;
+            }
+            return delete_marks(store, &chunks).await;
         }
     }
     purge(store, name, &leftover.nuid).await

@@ -57,8 +57,7 @@ async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo,
     let store = job.store.clone();
     leftovers::sweep(&store);
     let mut guard = Guard::new(&store, &job.info);
-    let replaces = &mut guard.leftover.replaces;
-    let (trouble, perhaps) = match attempt(job, source, &progress, replaces).await {
+    let (trouble, perhaps) = match attempt(job, source, &progress, &mut guard.leftover).await {
         Ok(info) => {
             guard.disarm();
             return Ok(info);
@@ -95,12 +94,12 @@ impl<T: Into<Trouble>> From<T> for Failure {
     }
 }
 
-/// `replaces`: what the object will have replaced if it is there, whether or not this comes to its end.
+/// `leftover`: what there is to delete if this does not come to its end.
 async fn attempt(
     job: Job,
     source: Source,
     progress: &Progress,
-    replaces: &mut Vec<String>,
+    leftover: &mut Leftover,
 ) -> Result<ObjectInfo, Failure> {
     let Job { store, mut info, chunk_size, patience } = job;
     let feed = Feed::new(source, chunk_size);
@@ -116,8 +115,11 @@ async fn attempt(
         }
     }
     (info.size, info.chunks, info.digest) = (laid.size, laid.chunks, laid.digest);
-    let seq = match commit::commit(&store, &info, present?, patience, replaces).await {
-        Ok(seq) => seq,
+    let present = present?;
+    leftover.perhaps = true;
+    let replaces = &mut leftover.replaces;
+    let committed = match commit::commit(&store, &info, present, patience, replaces).await {
+        Ok(committed) => committed,
         Err(Failed::Refused(error)) => return Err(error.into()),
         Err(Failed::Unknown(error)) => {
             let text = format!("Whether the object was stored is not known: {}", error.message);
@@ -131,7 +133,7 @@ async fn attempt(
                 name: info.name.clone(),
                 nuid,
                 fresh: false,
-                perhaps: false,
+                perhaps: committed.doubt,
                 replaces: Vec::new(),
             };
             if leftovers::delete(&store, &leftover).await.is_err() {
@@ -140,7 +142,7 @@ async fn attempt(
             }
         }
     };
-    let showing = store.stored(info.clone(), seq.unwrap_or_default());
+    let showing = store.stored(info.clone(), committed.seq.unwrap_or_default());
     let ((), info) = tokio::join!(cleaning, showing);
     Ok(info)
 }
@@ -175,7 +177,7 @@ struct Guard {
 impl Guard {
     fn new(store: &Store, info: &ObjectInfo) -> Guard {
         let (name, nuid) = (info.name.clone(), info.nuid.clone());
-        let leftover = Leftover { name, nuid, fresh: true, perhaps: true, replaces: Vec::new() };
+        let leftover = Leftover { name, nuid, fresh: true, perhaps: false, replaces: Vec::new() };
         Guard { store: store.clone(), leftover, armed: true }
     }
 
