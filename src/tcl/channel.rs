@@ -31,6 +31,12 @@ impl KnownChannel {
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
+
+    /// Somebody has found out that it is closed. Tcl does not tell it of a channel that was still writing in the
+    /// background when it was closed.
+    pub fn closed(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
 }
 
 impl Drop for KnownChannel {

@@ -192,10 +192,7 @@ impl Channel {
     }
 
     fn watch(&self, interp: Interp<'_>, on: bool) -> Result<()> {
-        let script = match on {
-            true => Obj::list(&[Obj::new(READY.name), Obj::int(self.key)]),
-            false => Obj::empty(),
-        };
+        let script = if on { ready_script(self.key) } else { Obj::empty() };
         self.watches.set(on);
         interp.call(&mut self.words("event", [Obj::new(self.direction.event()), script])).map(drop)
     }
@@ -206,7 +203,8 @@ impl Channel {
         interp: Interp<'_>,
         run: impl FnOnce() -> Result<T>,
     ) -> std::result::Result<T, Trouble> {
-        if self.known.is_closed() {
+        let watches = self.watches.get().then_some(self.key);
+        if !is_same(interp, &self.known, &self.name, self.direction, watches) {
             let name = self.name.string();
             let message = format!("can not find channel named \"{name}\"");
             let code = ["TCL", "LOOKUP", "CHANNEL", &name].map(str::to_owned).into();
@@ -285,9 +283,14 @@ struct Before {
     direction: Direction,
     script: Obj,
     is_own: bool,
+    watches: Option<Key>,
 }
 
 impl Before {
+    fn is_there(&self, interp: Interp<'_>) -> bool {
+        is_same(interp, &self.known, &self.name, self.direction, self.watches)
+    }
+
     /// Gives the channel back as it was; whether Tcl has done what it was told. Options are put back
     /// when nobody uses it in the other direction any more.
     fn put_back(&self, interp: Interp<'_>) -> bool {
@@ -344,12 +347,10 @@ impl Drop for Channel {
             direction: self.direction,
             script: self.event_before.clone(),
             is_own: self.is_own,
+            watches: self.watches.get().then_some(key),
         };
         let Some(guard) = self.interp_handle.enter() else { return before.release() };
-        let is_there = || {
-            let known = guard.interp().channel_mode(&self.name.text()) != (false, false);
-            known && !self.known.is_closed()
-        };
+        let is_there = || before.is_there(guard.interp());
         if !is_there() || before.put_back(guard.interp()) || !is_there() {
             return before.release();
         }
@@ -357,7 +358,7 @@ impl Drop for Channel {
         let handle = self.interp_handle.clone();
         let (sender, receiver) = bridge::channel(handle.clone(), move |(), _| {
             if let Some(guard) = handle.enter()
-                && !before.known.is_closed()
+                && before.is_there(guard.interp())
             {
                 before.put_back(guard.interp());
             }
@@ -367,6 +368,43 @@ impl Drop for Channel {
         sender.send(());
         receiver.finish();
     }
+}
+
+/// What is evaluated when the channel of a transfer is ready.
+fn ready_script(key: Key) -> Obj {
+    Obj::list(&[Obj::new(READY.name), Obj::int(key)])
+}
+
+/// Whether the channel of this name is still the one that a transfer has taken: it does not block, and calls the transfer
+/// that waits for it. A channel that was closed while it was writing in the background goes without a word when that is
+/// done, and the next one that is opened has its name, and perhaps its address.
+fn is_same(
+    interp: Interp<'_>,
+    known: &KnownChannel,
+    name: &Obj,
+    direction: Direction,
+    watches: Option<Key>,
+) -> bool {
+    if known.is_closed() {
+        return false;
+    }
+    let ask = |command: &str, word: &str| {
+        let words = &mut [Obj::new("::chan"), Obj::new(command), name.clone(), Obj::new(word)];
+        interp.call(words)
+    };
+    let is_ours = || -> Result<bool> {
+        if ask("configure", "-blocking")?.as_int() != Some(0) {
+            return Ok(false);
+        }
+        let Some(key) = watches else { return Ok(true) };
+        Ok(ask("event", direction.event())?.text() == ready_script(key).text())
+    };
+    let is_ours =
+        interp.aside(|| is_ours().unwrap_or(interp.channel_mode(&name.text()) != (false, false)));
+    if !is_ours {
+        known.closed();
+    }
+    is_ours
 }
 
 /// Notes that a channel is in use in a direction; a key for that, and whether it was in none before.
