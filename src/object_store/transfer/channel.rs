@@ -414,6 +414,15 @@ fn use_in(
     name: &str,
     direction: Direction,
 ) -> Result<(Rc<KnownChannel>, Key, bool)> {
+    let earlier = REGISTRY.with(|registry| {
+        let registry = registry.borrow();
+        let taken = registry.taken.iter().find(|taken| taken.is(handle, name));
+        taken.map(|taken| taken.known.clone())
+    });
+    if let Some(known) = earlier {
+        // Notes if it is another one by now.
+        is_same(interp, &known, &Obj::new(name), direction, None);
+    }
     let (key, joined) = REGISTRY.with(|registry| {
         let mut registry = registry.borrow_mut();
         registry.last += 1;
