@@ -17,7 +17,7 @@ use crate::object_store::object::ObjectStore;
 use crate::object_store::transfer::channel::{Channel, Direction};
 use crate::object_store::transfer::progress::progress;
 use crate::object_store::transfer::trouble::Trouble;
-use crate::object_store::transfer::{paths, patience};
+use crate::object_store::transfer::{paths, patience, persistently};
 use crate::options::{self, Options, Type};
 use crate::tcl::call::ANY;
 use crate::tcl::{Call, Interp, InterpHandle, Method, Obj, Result, Return, oo};
@@ -158,7 +158,7 @@ fn get_method(call: &Call<'_>) -> Result<Return> {
     let (target, way) = target(interp, &given)?;
     let (config, patience) = (consumption(&this.js), patience(&this.js, &given));
     let work = move |_| async move {
-        let (store, described) = store.resolve(&name).await?;
+        let (store, described) = persistently(patience, || store.resolve(&name)).await?;
         let sink = match way {
             Way::Sink(sink) => sink,
             Way::File(path, shown) => match Beside::create(&path, &shown) {

@@ -11,6 +11,7 @@ use crate::jetstream::stored::StoredMessage;
 use crate::object_store::bucket::Bucket;
 use crate::object_store::info::ObjectInfo;
 use crate::object_store::store::{From, Store};
+use crate::object_store::transfer::persistently;
 use crate::object_store::transfer::progress::Progress;
 use crate::object_store::transfer::trouble::Trouble;
 use crate::transport::Message;
@@ -102,7 +103,8 @@ pub async fn get(mut job: Job, mut sink: Sink) -> Result<Got, Trouble> {
             Err(Failure::Sink(trouble)) => return Err(trouble),
         };
         let given = rest.settle().await;
-        let now = job.store.described(&job.info.name, From::Leader).await;
+        let asked = || job.store.described(&job.info.name, From::Leader);
+        let now = persistently(job.patience, asked).await;
         let now = now.map(|described| described.info);
         match judge(&flaw, &job.info, now, given == 0, tries) {
             Verdict::Again(info) => job.info = *info,

@@ -2,13 +2,13 @@
 
 use super::leftovers::delete_message;
 use super::machine::{Action, Label, Machine, Window};
-use super::persistently;
 use super::source::Feed;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Op;
 use crate::jetstream::publish::ack::{self, Ack};
 use crate::object_store::names::chunks_of;
 use crate::object_store::store::Store;
+use crate::object_store::transfer::persistently;
 use crate::object_store::transfer::progress::Progress;
 use crate::object_store::transfer::trouble::Trouble;
 use crate::transport::{
@@ -40,6 +40,8 @@ pub struct Laid {
     pub chunks: u64,
     pub size: u64,
     pub digest: String,
+    /// The sequence number of the last one.
+    pub last: u64,
     /// Whether somebody should count.
     pub doubt: bool,
 }
@@ -229,10 +231,10 @@ pub async fn lay(
                 Action::Send(label, payload) => flight.send(label, payload)?,
                 Action::Delete(seq) => flight.delete(seq, patience),
                 Action::Fail(error) => return Err(error.into()),
-                Action::Complete { chunks, doubt } => {
+                Action::Complete { chunks, last, doubt } => {
                     let feed = finished.take().ok_or_else(Error::connection_closed)?;
                     let (size, digest) = feed.finish();
-                    return Ok(Laid { chunks, size, digest, doubt });
+                    return Ok(Laid { chunks, size, digest, last, doubt });
                 }
             }
         }

@@ -28,6 +28,8 @@ pub struct Leftover {
     pub fresh: bool,
     /// Whether they belong to an object after all is not known: of this name, unless it was renamed.
     pub perhaps: bool,
+    /// Its chunks end behind this sequence number, 0 if that is not known: what is there behind it are marks.
+    pub after: u64,
     /// If it has, the objects that it has replaced.
     pub replaces: Vec<String>,
 }
@@ -125,35 +127,45 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
             for replaced in &leftover.replaces {
                 purge(store, name, replaced).await?;
             }
-            return delete_marks(store, &chunks).await;
+            return match leftover.fresh {
+                true => delete_marks(store, &chunks, leftover.after).await,
+                false => Ok(()),
+            };
         }
     }
     purge(store, name, &leftover.nuid).await
 }
 
 /// The object is there: only the marks behind its chunks have to go, of which there are several if the
-/// answer to one was lost.
-async fn delete_marks(store: &Store, chunks: &str) -> Result<()> {
+/// answer to one was lost. They are gone through from the front: servers before 2.12 may know no last
+/// message of a subject any more when it was deleted.
+async fn delete_marks(store: &Store, chunks: &str, after: u64) -> Result<()> {
     let stream = &store.bucket.stream;
-    let body = json!({"last_by_subj": chunks}).to_string();
+    let mut seq = after;
     loop {
-        let last = match store.api.call(Op::MessageGet(stream), body.clone()).await {
+        let body = json!({"seq": seq + 1, "next_by_subj": chunks}).to_string();
+        let next = match store.api.call(Op::MessageGet(stream), body).await {
             Err(error) if error.kind == Kind::MsgNotFound => return Ok(()),
-            last => StoredMessage::from_reply(&last?)?,
+            next => StoredMessage::from_reply(&next?)?,
         };
-        if !last.data.is_empty() {
-            return Ok(());
+        if next.data.is_empty() {
+            delete_message(store, next.seq).await?;
         }
-        delete_message(store, last.seq).await?;
+        seq = next.seq;
     }
 }
 
-/// Deletes one message.
+/// Whether a server says that it has no such message.
+fn is_missing(error: &Error) -> bool {
+    error.kind == Kind::MsgNotFound || matches!(error.api, Some((_, 10043)))
+}
+
+/// Deletes one message. A server that was killed may have lost it.
 pub async fn delete_message(store: &Store, seq: u64) -> Result<()> {
     let body = json!({"seq": seq, "no_erase": true}).to_string();
     let asked = store.api.call(Op::MessageDelete(&store.bucket.stream), body);
     match asked.await {
-        Err(error) if error.kind != Kind::MsgNotFound => Err(store.bucket.missing(error)),
+        Err(error) if !is_missing(&error) => Err(store.bucket.missing(error)),
         _ => Ok(()),
     }
 }
@@ -177,4 +189,23 @@ pub fn miscounted(sent: u64, there: u64) -> Error {
         "The object is not whole: of {sent} chunks the server has {there} after the connection was lost"
     );
     Error::new(Kind::ObjectIncomplete, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jetstream::api::reply;
+
+    #[test]
+    fn a_message_that_is_lost_needs_not_be_deleted() {
+        let answer = |code: u64, err_code: u64| {
+            let error =
+                json!({"code": code, "err_code": err_code, "description": "sequence 7 not found"});
+            reply::parse(json!({"error": error}).to_string().as_bytes()).expect_err("an error")
+        };
+        assert!(is_missing(&answer(400, 10043)));
+        assert!(is_missing(&answer(404, 10037)));
+        assert!(!is_missing(&answer(400, 10057)));
+        assert!(!is_missing(&Error::connection_closed()));
+    }
 }

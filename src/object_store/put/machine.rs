@@ -39,6 +39,8 @@ pub enum Action {
     /// All are there, in order. `doubt`: somebody has to count whether there are more or fewer of them.
     Complete {
         chunks: u64,
+        /// The sequence number of the last one.
+        last: u64,
         doubt: bool,
     },
     /// For good.
@@ -290,7 +292,11 @@ impl Machine {
     fn conclude(&mut self, out: &mut Vec<Action>) {
         if self.ended && self.window.is_empty() && self.deleting == 0 && !self.over {
             self.over = true;
-            out.push(Action::Complete { chunks: self.front, doubt: self.doubt });
+            out.push(Action::Complete {
+                chunks: self.front,
+                last: self.last_seq,
+                doubt: self.doubt,
+            });
         }
     }
 }

@@ -27,11 +27,12 @@ use self::source::{Feed, Source};
 use super::info::ObjectInfo;
 use super::names::chunks_of;
 use super::store::Store;
+use super::transfer::persistently;
 use super::transfer::progress::Progress;
 use super::transfer::trouble::Trouble;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::transport::ConnState;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use self::command::register;
 
@@ -39,9 +40,6 @@ pub use self::command::register;
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// So many chunks at most: a server refuses what waits for a stream beyond 10 000 messages.
 const WINDOW_CHUNKS: usize = 1024;
-
-/// Between two attempts to ask the same.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to be put.
 struct Job {
@@ -117,6 +115,7 @@ async fn attempt(
     (info.size, info.chunks, info.digest) = (laid.size, laid.chunks, laid.digest);
     let present = present?;
     leftover.perhaps = true;
+    leftover.after = laid.last;
     let replaces = &mut leftover.replaces;
     let committed = match commit::commit(&store, &info, present, patience, replaces).await {
         Ok(committed) => committed,
@@ -134,6 +133,7 @@ async fn attempt(
                 nuid,
                 fresh: false,
                 perhaps: committed.doubt,
+                after: 0,
                 replaces: Vec::new(),
             };
             if leftovers::delete(&store, &leftover).await.is_err() {
@@ -147,26 +147,6 @@ async fn attempt(
     Ok(info)
 }
 
-/// Asks again what may have been lost with its connection, as long as there is time.
-async fn persistently<T, F: Future<Output = crate::error::Result<T>>>(
-    patience: Option<Duration>,
-    ask: impl Fn() -> F,
-) -> crate::error::Result<T> {
-    let begin = Instant::now();
-    loop {
-        match ask().await {
-            Err(error)
-                if error.kind == Kind::Timeout
-                    && error != Error::connection_lost()
-                    && patience.is_none_or(|patience| begin.elapsed() < patience) =>
-            {
-                tokio::time::sleep(PAUSE).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
 /// Should the put end in the middle, its chunks are remembered and deleted.
 struct Guard {
     store: Store,
@@ -177,7 +157,8 @@ struct Guard {
 impl Guard {
     fn new(store: &Store, info: &ObjectInfo) -> Guard {
         let (name, nuid) = (info.name.clone(), info.nuid.clone());
-        let leftover = Leftover { name, nuid, fresh: true, perhaps: false, replaces: Vec::new() };
+        let leftover =
+            Leftover { name, nuid, fresh: true, perhaps: false, after: 0, replaces: Vec::new() };
         Guard { store: store.clone(), leftover, armed: true }
     }
 

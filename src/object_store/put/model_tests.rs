@@ -91,7 +91,7 @@ impl World {
             match action {
                 Action::Send(label, payload) => self.to_server.push_back((label, payload)),
                 Action::Delete(seq) => self.deletions.push(seq),
-                Action::Complete { chunks, doubt } => self.complete = Some((chunks, doubt)),
+                Action::Complete { chunks, doubt, .. } => self.complete = Some((chunks, doubt)),
                 Action::Fail(error) => panic!("{error}"),
             }
         }
