@@ -7,7 +7,7 @@
 //! | `object` | `nats::object_store`, and its methods `info` and `list` |
 //! | `store`, `write` | descriptions on the wire: reading; writing, and removing chunks |
 //! | `removed` | chunks that were removed, and come back with a server that was killed |
-//! | `update` | changes of a description on the wire |
+//! | `update`, `rename` | changes of a description on the wire; its name |
 //! | `links` | links on the wire, and where they lead to |
 //! | `changes` | the methods `delete`, `update_meta`, `add_link`, `add_bucket_link` |
 //! | `consumer`, `observer` | what lists and watches consume; descriptions as they come |
@@ -33,6 +33,7 @@ mod object;
 mod observer;
 mod put;
 mod removed;
+mod rename;
 mod status;
 mod store;
 mod transfer;

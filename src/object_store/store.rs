@@ -3,6 +3,7 @@
 use super::bucket::{Bucket, not_found};
 use super::info::ObjectInfo;
 use super::names::{check_object, meta_of};
+use super::rename::Renaming;
 use crate::bucket::own_writes::OwnWrites;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Api, Op, reply};
@@ -27,6 +28,8 @@ pub struct Described {
     pub info: ObjectInfo,
     /// Of its message: what a change can be made to depend on.
     pub seq: u64,
+    /// What it says of another name of the object.
+    pub renaming: Option<Renaming>,
 }
 
 /// Whom a description is asked for.
@@ -71,7 +74,8 @@ impl Store {
         }
         let mtime = rfc3339::milliseconds(&stored.time).unwrap_or_default();
         let info = ObjectInfo::read(&self.bucket.name, name, &stored.data, mtime)?;
-        Ok(Described { info, seq: stored.seq })
+        let renaming = Renaming::read(&self.bucket.name, &stored);
+        Ok(Described { info, seq: stored.seq, renaming })
     }
 
     /// The description of an object that is there.

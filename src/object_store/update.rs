@@ -1,10 +1,9 @@
 //! Changes of a description, on the wire. No Tcl here.
 
 use super::info::ObjectInfo;
-use super::store::{Described, From, Store};
+use super::store::{Store, object_not_found};
 use super::write::Attempts;
-use crate::error::{Kind, Result};
-use crate::transport::new_token;
+use crate::error::Result;
 
 /// What is to be changed.
 #[derive(Default)]
@@ -46,37 +45,18 @@ impl Store {
     }
 
     async fn try_update(&self, name: &str, changes: &Changes) -> Result<(ObjectInfo, u64)> {
-        let Described { info: old, seq } = self.present(name, From::Leader).await?;
-        let mut info = old.clone();
+        let old = self.settled(name, changes.name.as_deref()).await?;
+        if old.info.deleted {
+            return Err(object_not_found(&self.bucket.name, name));
+        }
+        let mut info = old.info.clone();
         changes.apply(&mut info);
-        if info.name == old.name {
-            let seq = self.describe(&info, Some(seq)).await?;
-            return Ok((info, seq));
-        }
-        // An attempt that got no answer may have come as far as this.
-        let ours = |there: &ObjectInfo| there.nuid == old.nuid;
-        let expected = self.vacant(&info.name, ours).await?;
-        let renamed = self.describe(&info, Some(expected)).await?;
-        match self.describe(&left_behind(old), Some(seq)).await {
-            Ok(_) => Ok((info, renamed)),
-            Err(error) => {
-                // Somebody has put another object there, and removes the chunks of this one. Whether an
-                // answer that never came was one is not known.
-                if error.kind == Kind::WrongLastSequence {
-                    self.purge_meta(&info.name, renamed).await?;
-                }
-                Err(error)
-            }
-        }
+        let seq = match info.name == old.info.name {
+            true => self.describe(&info, Some(old.seq)).await?,
+            false => self.rename(&old, &info).await?,
+        };
+        Ok((info, seq))
     }
-}
-
-/// What remains under the old name of an object. The chunks are those of the new name: nobody shall
-/// remove them with this.
-fn left_behind(mut old: ObjectInfo) -> ObjectInfo {
-    old.mark_deleted();
-    old.nuid = new_token();
-    old
 }
 
 #[cfg(test)]
@@ -106,12 +86,5 @@ mod tests {
         let headers = vec![("H".to_owned(), vec!["1".to_owned()])];
         let wanted = ObjectInfo { name: "b".into(), metadata: Vec::new(), headers, ..info };
         assert_eq!(changed, wanted);
-    }
-
-    #[test]
-    fn what_a_rename_leaves_behind_names_no_chunks() {
-        let old = ObjectInfo { name: "a".into(), nuid: "N".into(), size: 7, ..Default::default() };
-        let left = left_behind(old);
-        assert!(left.deleted && left.nuid != "N" && left.size == 0);
     }
 }

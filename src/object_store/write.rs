@@ -3,6 +3,7 @@
 use super::info::ObjectInfo;
 use super::names::{chunks_of, meta_of};
 use super::removed;
+use super::rename::Renaming;
 use super::store::{Described, From, Store, object_exists};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, request_error};
@@ -34,10 +35,24 @@ impl Store {
     /// # Errors
     /// `ErrWrongLastSequence` if there is another one.
     pub async fn describe(&self, info: &ObjectInfo, expected: Option<u64>) -> Result<u64> {
+        self.describe_as(info, expected, None).await
+    }
+
+    /// The same, with what it says of another name.
+    pub async fn describe_as(
+        &self,
+        info: &ObjectInfo,
+        expected: Option<u64>,
+        renaming: Option<&Renaming>,
+    ) -> Result<u64> {
         let subject = meta_of(&self.bucket.name, &info.name);
         let mut headers = Headers::from_iter([("Nats-Rollup", "sub")]);
         if let Some(seq) = expected {
             headers.push("Nats-Expected-Last-Subject-Sequence", seq.to_string());
+        }
+        if let Some(renaming) = renaming {
+            let (name, value) = renaming.header(&self.bucket.name);
+            headers.push(name, value);
         }
         let json = info.to_json().to_string();
         let out = Outgoing { headers, refusable: true, ..Outgoing::new(subject.clone(), json) };
@@ -88,7 +103,7 @@ impl Store {
         replaceable: impl Fn(&ObjectInfo) -> bool,
     ) -> Result<u64> {
         match self.described(name, From::Leader).await {
-            Ok(Described { info, seq }) if info.deleted || replaceable(&info) => Ok(seq),
+            Ok(Described { info, seq, .. }) if info.deleted || replaceable(&info) => Ok(seq),
             Ok(_) => Err(object_exists(&self.bucket.name, name)),
             Err(Error { kind: Kind::ObjectNotFound, .. }) => Ok(0),
             Err(error) => Err(error),
@@ -125,7 +140,7 @@ impl Store {
     }
 
     async fn mark_deleted(&self, name: &str) -> Result<ObjectInfo> {
-        let Described { mut info, seq } = self.described(name, From::Leader).await?;
+        let Described { mut info, seq, .. } = self.settled(name, None).await?;
         if !info.deleted {
             info.mark_deleted();
             self.describe(&info, Some(seq)).await?;

@@ -5,6 +5,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::object_store::info::ObjectInfo;
 use crate::object_store::names::{is_nuid, meta_of};
+use crate::object_store::rename::Renaming;
 use crate::object_store::store::{From, Store};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -118,7 +119,14 @@ pub struct Committed {
 /// The description that is there. One that cannot be read is replaced, too.
 pub async fn look(store: &Store, name: &str) -> Result<Present> {
     let subject = meta_of(&store.bucket.name, name);
-    let stored = match store.last(&subject, From::Leader).await {
+    let mut last = store.last(&subject, From::Leader).await;
+    if let Ok(stored) = &last
+        && let Some(renaming) = Renaming::read(&store.bucket.name, stored)
+        && store.complete(name, &renaming).await?
+    {
+        last = store.last(&subject, From::Leader).await;
+    }
+    let stored = match last {
         Ok(stored) => stored,
         Err(error) if error.kind == Kind::MsgNotFound => {
             return Ok(Present { seq: Some(0), nuid: None });
