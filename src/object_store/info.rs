@@ -161,6 +161,15 @@ pub fn bad_meta(name: &str, why: &str) -> Error {
     Error::new(Kind::BadObjectMeta, format!("Bad description of object {name}: {why}"))
 }
 
+/// Whose chunks a description needs, be it one that cannot be read otherwise: nobody's if the object was
+/// deleted. One that was renamed has them under another name.
+pub fn nuid_of(json: &[u8]) -> Option<String> {
+    let json: Value = serde_json::from_slice(json).ok()?;
+    let deleted = json.get("deleted").and_then(Value::as_bool) == Some(true);
+    let nuid = json.get("nuid")?.as_str()?;
+    (!deleted && is_nuid(nuid)).then(|| nuid.to_owned())
+}
+
 /// What is left to be read of an object in JSON; null is as good as nothing.
 struct Fields<'n> {
     /// Of the object, for errors.
@@ -286,6 +295,24 @@ mod tests {
         let bucket = read(r#"{"name":"a","nuid":"N","options":{"link":{"bucket":"o"}}}"#);
         let link = Link { bucket: "o".into(), name: None };
         assert_eq!(bucket.expect("a link").link, Some(link));
+    }
+
+    #[test]
+    fn the_chunks_that_a_description_needs() {
+        for (json, nuid) in [
+            (r#"{"name":"a","nuid":"N"}"#, Some("N")),
+            (r#"{"name":1,"nuid":"N","size":"3","deleted":false}"#, Some("N")),
+            (r#"{"nuid":"N","deleted":1}"#, Some("N")),
+            (r#"{"name":"a","nuid":"N","deleted":true}"#, None),
+            (r#"{"name":"a","nuid":">"}"#, None),
+            (r#"{"name":"a","nuid":1}"#, None),
+            ("{}", None),
+            ("[]", None),
+            ("no JSON", None),
+            ("", None),
+        ] {
+            assert_eq!(nuid_of(json.as_bytes()).as_deref(), nuid, "{json}");
+        }
     }
 
     #[test]

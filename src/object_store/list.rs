@@ -3,7 +3,7 @@
 use super::bucket::missing;
 use super::consumer::own_config;
 use super::info::ObjectInfo;
-use super::observer::{MetaEvent, MetaObserver};
+use super::observer::{MetaEvent, MetaObserver, Unreadable};
 use super::store::Store;
 use crate::bucket::activity::{Activity, silence};
 use crate::error::{Error, Kind, Result};
@@ -17,26 +17,25 @@ use tokio::sync::oneshot;
 /// What there is, by name.
 #[derive(Default)]
 struct Found {
-    objects: BTreeMap<String, std::result::Result<ObjectInfo, String>>,
+    objects: BTreeMap<String, std::result::Result<ObjectInfo, Unreadable>>,
     /// What belongs to no name.
-    strangers: Vec<String>,
+    strangers: Vec<Unreadable>,
 }
 
 /// What a list consists of.
 pub struct Listed {
     /// In the order of their names, those that were deleted included.
     pub objects: Vec<ObjectInfo>,
-    /// What could not be read.
-    pub warnings: Vec<String>,
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Found {
     fn into_list(self) -> Listed {
-        let mut listed = Listed { objects: Vec::new(), warnings: self.strangers };
+        let mut listed = Listed { objects: Vec::new(), unreadable: self.strangers };
         for object in self.objects.into_values() {
             match object {
                 Ok(info) => listed.objects.push(info),
-                Err(text) => listed.warnings.push(text),
+                Err(unreadable) => listed.unreadable.push(unreadable),
             }
         }
         listed
@@ -62,10 +61,13 @@ impl Collector {
             MetaEvent::Object(info, _) => {
                 lock(&self.found).objects.insert(info.name.clone(), Ok(*info));
             }
-            MetaEvent::Unreadable(Some(name), text) => {
-                lock(&self.found).objects.insert(name, Err(text));
+            MetaEvent::Unreadable(unreadable) => {
+                let mut found = lock(&self.found);
+                match unreadable.name.clone() {
+                    Some(name) => drop(found.objects.insert(name, Err(unreadable))),
+                    None => found.strangers.push(unreadable),
+                }
             }
-            MetaEvent::Unreadable(None, text) => lock(&self.found).strangers.push(text),
             MetaEvent::EndOfData => self.end(Ok(())),
             // Made again: what came before is of another one.
             MetaEvent::State(ConsumerState::Recreated) => *lock(&self.found) = Found::default(),
@@ -132,10 +134,13 @@ pub async fn list(store: Store, config: OrderedConfig) -> Result<Listed> {
 
 impl Store {
     /// Whether any object has these chunks. Who looks for it under its name has to do that before: a
-    /// rename writes the new name first.
+    /// rename writes the new name first. Descriptions that cannot be read count, too, as long as they say
+    /// which chunks they need.
     pub async fn is_used(&self, nuid: &str) -> Result<bool> {
         let listed = list(self.clone(), own_config(self)).await?;
-        Ok(listed.objects.iter().any(|info| !info.deleted && info.nuid == nuid))
+        let objects = listed.objects.iter().filter(|info| !info.deleted).map(|info| &info.nuid);
+        let unreadable = listed.unreadable.iter().filter_map(|unreadable| unreadable.nuid.as_ref());
+        Ok(objects.chain(unreadable).any(|used| used == nuid))
     }
 }
 
@@ -155,12 +160,15 @@ mod tests {
     }
 
     fn unreadable(name: Option<&str>, text: &str) -> MetaEvent {
-        MetaEvent::Unreadable(name.map(str::to_owned), text.into())
+        let (name, text) = (name.map(str::to_owned), text.to_owned());
+        MetaEvent::Unreadable(Unreadable { name, text, ..Unreadable::default() })
     }
 
     fn listed(collector: &Collector) -> (Vec<(String, u64)>, Vec<String>) {
         let listed = std::mem::take(&mut *lock(&collector.found)).into_list();
-        (listed.objects.into_iter().map(|info| (info.name, info.size)).collect(), listed.warnings)
+        let objects = listed.objects.into_iter().map(|info| (info.name, info.size));
+        let warnings = listed.unreadable.into_iter().map(|unreadable| unreadable.text);
+        (objects.collect(), warnings.collect())
     }
 
     #[test]

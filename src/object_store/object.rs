@@ -5,6 +5,7 @@ use super::consumer::ordered_config;
 use super::info_dict::to_dict;
 use super::list;
 use super::names::check_object;
+use super::observer::Unreadable;
 use super::store::{From, Store};
 use crate::bucket::own_writes::OwnWrites;
 use crate::connection::log::Level;
@@ -77,8 +78,8 @@ fn list(call: &Call<'_>) -> Result<Return> {
         |_| list::list(store, config),
         move |_, outcome| {
             let listed = outcome?;
-            for warning in &listed.warnings {
-                js.connection.logger.log(Level::Warn, &format!("List of objects: {warning}"));
+            for Unreadable { text, .. } in &listed.unreadable {
+                js.connection.logger.log(Level::Warn, &format!("List of objects: {text}"));
             }
             let mut list = List::new();
             for info in listed.objects.iter().filter(|info| deleted || !info.deleted) {

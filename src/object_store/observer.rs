@@ -1,6 +1,6 @@
 //! The runtime thread's part of lists and watches: descriptions as they come.
 
-use super::info::ObjectInfo;
+use super::info::{ObjectInfo, nuid_of};
 use super::names::name_of;
 use crate::error::Kind;
 use crate::jetstream::metadata::Metadata;
@@ -19,8 +19,7 @@ pub enum MetaEvent {
     Heard,
     /// A description, and its sequence number.
     Object(Box<ObjectInfo>, u64),
-    /// One that cannot be read: of which object if that is known, and why.
-    Unreadable(Option<String>, String),
+    Unreadable(Unreadable),
     EndOfData,
     RollCallBegins,
     RollCall(Arc<Roll>),
@@ -28,6 +27,17 @@ pub enum MetaEvent {
     Created,
     LastError(Kind, String),
     State(ConsumerState),
+}
+
+/// A description that cannot be read.
+#[derive(Default)]
+pub struct Unreadable {
+    /// Of which object, if that is known.
+    pub name: Option<String>,
+    /// Whose chunks it needs all the same.
+    pub nuid: Option<String>,
+    /// Why.
+    pub text: String,
 }
 
 /// Tells a sink of the descriptions in a bucket.
@@ -45,7 +55,7 @@ impl<S: FnMut(MetaEvent) + Send> MetaObserver<S> {
         let event = match name_of(&self.bucket, subject) {
             None => {
                 let text = format!("Description under {subject}, which is no name of an object");
-                MetaEvent::Unreadable(None, text)
+                MetaEvent::Unreadable(Unreadable { name: None, nuid: nuid_of(json), text })
             }
             // A mark that the server leaves behind what has expired.
             Some(name) if json.is_empty() => {
@@ -54,7 +64,10 @@ impl<S: FnMut(MetaEvent) + Send> MetaObserver<S> {
             }
             Some(name) => match ObjectInfo::read(&self.bucket, &name, json, mtime) {
                 Ok(info) => MetaEvent::Object(Box::new(info), seq),
-                Err(error) => MetaEvent::Unreadable(Some(name), error.message.into_owned()),
+                Err(error) => {
+                    let (nuid, text) = (nuid_of(json), error.message.into_owned());
+                    MetaEvent::Unreadable(Unreadable { name: Some(name), nuid, text })
+                }
             },
         };
         (self.sink)(event);

@@ -5,12 +5,13 @@
 //! Each link has one list and one task that goes through it.
 
 use super::bucket::Bucket;
-use super::store::{From, Store};
-use crate::error::{Kind, Result};
+use super::names::chunks_of;
+use super::store::{From, Store, is_temporary};
+use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::WeakApi;
 use crate::lock::lock;
 use crate::transport::{ConnState, WeakLink};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,6 +22,9 @@ const MOST: usize = 512;
 const PAUSE: Duration = Duration::from_secs(1);
 /// An object store that refuses it again and again is left alone.
 const ATTEMPTS: u32 = 5;
+/// The subjects of a whole stream are asked for if there are no more than so many for each object that
+/// is looked for: they take about as many bytes as one answer about a single one.
+const SUBJECTS: u64 = 16;
 
 /// An object whose chunks were removed. It does not keep the link open.
 #[derive(Clone)]
@@ -77,37 +81,100 @@ struct Watcher {
     server: Option<String>,
 }
 
+/// What is still to be looked at.
+struct Task {
+    removed: Removed,
+    refusals: u32,
+}
+
 impl Watcher {
     async fn watch(mut self, mut connected: watch::Receiver<ConnState>) {
         while connected.changed().await.is_ok() {
             let ConnState::Connected(_) = *connected.borrow_and_update() else { continue };
             let Some(server) = self.link.upgrade().map(|link| link.server_id()) else { return };
-            if server != self.server && self.look(&connected).await {
-                self.server = server;
+            if server == self.server {
+                continue;
+            }
+            // What was not finished over this connection is begun anew over the next one.
+            let mut next = connected.clone();
+            tokio::select! {
+                () = self.look() => self.server = server,
+                _ = next.changed() => {}
             }
         }
     }
 
-    /// Removes what is back. Whether all has been looked at.
-    async fn look(&self, connected: &watch::Receiver<ConnState>) -> bool {
+    /// Removes what is back, however long that takes: a stream may have no leader for a while.
+    async fn look(&self) {
         let list = lock(&self.list).clone();
-        for removed in list {
-            let mut attempts = 0;
-            while let Err(kind) = removed.remove_again().await {
-                if !matches!(connected.has_changed(), Ok(false)) {
-                    return false;
-                }
-                attempts += 1;
-                if attempts == ATTEMPTS || matches!(kind, Kind::BucketNotFound | Kind::Permissions)
-                {
-                    lock(&self.list).retain(|other| other.nuid != removed.nuid);
-                    break;
-                }
-                tokio::time::sleep(PAUSE).await;
+        let mut tasks: Vec<Task> =
+            list.into_iter().map(|removed| Task { removed, refusals: 0 }).collect();
+        loop {
+            let mut again = Vec::new();
+            for tasks in by_bucket(tasks) {
+                again.extend(self.look_at(tasks).await);
+            }
+            if again.is_empty() {
+                return;
+            }
+            tasks = again;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Removes what is back in one object store. What could not be looked at comes out.
+    async fn look_at(&self, mut tasks: Vec<Task>) -> Vec<Task> {
+        // Without the link nobody is interested.
+        let Some(store) = tasks.first().and_then(|task| task.removed.store()) else {
+            return Vec::new();
+        };
+        match store.chunks_if_few(SUBJECTS * tasks.len() as u64).await {
+            Ok(Some(there)) => tasks.retain(|task| there.contains(&task.removed.chunks())),
+            // Each one tells what is wrong.
+            Ok(None) => {}
+            Err(error) if is_temporary(&error) => return tasks,
+            Err(error) if is_hopeless(&error) => {
+                tasks.iter().for_each(|task| self.forget(&task.removed));
+                return Vec::new();
+            }
+            Err(_) => {}
+        }
+        let mut again = Vec::new();
+        let mut tasks = tasks.into_iter();
+        while let Some(mut task) = tasks.next() {
+            let Err(error) = task.removed.remove_again().await else { continue };
+            if is_temporary(&error) {
+                // The others have to wait, too; but should it be this one alone, not for that.
+                again.extend(tasks);
+                again.push(task);
+                break;
+            }
+            task.refusals += 1;
+            match is_hopeless(&error) || task.refusals == ATTEMPTS {
+                true => self.forget(&task.removed),
+                false => again.push(task),
             }
         }
-        true
+        again
     }
+
+    fn forget(&self, removed: &Removed) {
+        lock(&self.list).retain(|other| other.nuid != removed.nuid);
+    }
+}
+
+fn is_hopeless(error: &Error) -> bool {
+    matches!(error.kind, Kind::BucketNotFound | Kind::Permissions)
+}
+
+/// In their order.
+fn by_bucket(tasks: Vec<Task>) -> impl Iterator<Item = Vec<Task>> {
+    let mut buckets: BTreeMap<(String, String), Vec<Task>> = BTreeMap::new();
+    for task in tasks {
+        let Bucket { stream, created, .. } = &*task.removed.bucket;
+        buckets.entry((stream.clone(), created.clone())).or_default().push(task);
+    }
+    buckets.into_values()
 }
 
 impl Drop for Watcher {
@@ -117,14 +184,18 @@ impl Drop for Watcher {
 }
 
 impl Removed {
-    async fn remove_again(&self) -> std::result::Result<(), Kind> {
-        // Without the link nobody is interested.
-        let Some(api) = self.api.upgrade() else { return Ok(()) };
-        let store = Store { api, bucket: self.bucket.clone(), own_writes: Arc::default() };
-        self.remove_from(&store).await.map_err(|error| error.kind)
+    /// The way to it, while the link is there.
+    fn store(&self) -> Option<Store> {
+        let bucket = self.bucket.clone();
+        Some(Store { api: self.api.upgrade()?, bucket, own_writes: Arc::default() })
     }
 
-    async fn remove_from(&self, store: &Store) -> Result<()> {
+    fn chunks(&self) -> String {
+        chunks_of(&self.bucket.name, &self.nuid)
+    }
+
+    async fn remove_again(&self) -> Result<()> {
+        let Some(store) = self.store() else { return Ok(()) };
         if store.count_chunks(&self.nuid).await? == 0 {
             return Ok(());
         }

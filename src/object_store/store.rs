@@ -153,3 +153,44 @@ pub fn object_not_found(bucket: &str, name: &str) -> Error {
 pub fn object_exists(bucket: &str, name: &str) -> Error {
     Error::new(Kind::ObjectExists, format!("Object {name} exists in bucket {bucket}"))
 }
+
+/// Whether it is worth another attempt: nobody has answered, or the server has no time.
+pub fn is_temporary(error: &Error) -> bool {
+    /// "JetStream system temporarily unavailable"
+    const NOT_AVAILABLE: u64 = 10008;
+    /// "too many requests"
+    const TOO_MANY: u64 = 10167;
+    match error.api {
+        Some((_, err_code)) => matches!(err_code, NOT_AVAILABLE | TOO_MANY),
+        None => {
+            matches!(error.kind, Kind::Timeout | Kind::NoResponders | Kind::JetStreamNotEnabled)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jetstream::api::request_error;
+    use crate::transport::RequestError;
+
+    #[test]
+    fn what_is_worth_another_attempt() {
+        for (code, err_code, temporary) in [
+            (503, 10008, true),
+            (429, 10167, true),
+            (404, 10059, false),
+            (503, 10039, false),
+            (503, 10077, false),
+            (400, 10109, false),
+        ] {
+            let error = json!({"error": {"code": code, "err_code": err_code}}).to_string();
+            let error = reply::parse(error.as_bytes()).expect_err("an error");
+            assert_eq!(is_temporary(&error), temporary, "{err_code}");
+        }
+        assert!(is_temporary(&request_error("x", RequestError::Timeout)));
+        assert!(is_temporary(&Error::new(Kind::JetStreamNotEnabled, "nobody")));
+        assert!(!is_temporary(&request_error("x", RequestError::Closed)));
+        assert!(!is_temporary(&not_found("b")));
+    }
+}

@@ -6,7 +6,7 @@ use super::info::ObjectInfo;
 use super::info_dict::to_dict;
 use super::names::meta_of;
 use super::object::ObjectStore;
-use super::observer::{MetaEvent, MetaObserver};
+use super::observer::{MetaEvent, MetaObserver, Unreadable};
 use crate::bridge::{self, LanePlace, Rest};
 use crate::bucket::health::now_ms;
 use crate::bucket::health::{Health, Healths};
@@ -117,7 +117,7 @@ impl Watcher {
                 self.object(interp, &info, seq);
                 self.consumed();
             }
-            MetaEvent::Unreadable(_, text) => {
+            MetaEvent::Unreadable(Unreadable { text, .. }) => {
                 self.js.connection.logger.log(Level::Warn, &format!("Object watcher: {text}"));
                 self.consumed();
             }

@@ -9,7 +9,8 @@ use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::{Op, request_error};
 use crate::jetstream::publish::ack;
 use crate::transport::{Headers, Outgoing};
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 /// How often a change begins anew because of somebody else's.
@@ -74,11 +75,29 @@ impl Store {
     /// How many messages there are of an object.
     pub async fn count_chunks(&self, nuid: &str) -> Result<u64> {
         let chunks = chunks_of(&self.bucket.name, nuid);
-        let body = json!({"subjects_filter": chunks}).to_string();
-        let asked = self.api.call(Op::StreamInfo(&self.bucket.stream), body);
-        let info = asked.await.map_err(|error| self.bucket.missing(error))?;
-        let subjects = info.get("state").and_then(|state| state.get("subjects"));
-        Ok(subjects.and_then(|all| all.get(&chunks)?.as_u64()).unwrap_or_default())
+        let info = self.state(json!({"subjects_filter": chunks}).to_string()).await?;
+        Ok(subjects_of(&info).and_then(|all| all.get(&chunks)?.as_u64()).unwrap_or_default())
+    }
+
+    /// The subjects of all chunks that there are, unless the stream has more subjects than this.
+    pub async fn chunks_if_few(&self, most: u64) -> Result<Option<HashSet<String>>> {
+        let info = self.state(String::new()).await?;
+        let state = info.get("state").and_then(|state| state.get("num_subjects"));
+        if state.and_then(Value::as_u64).unwrap_or_default() > most {
+            return Ok(None);
+        }
+        let filter = chunks_of(&self.bucket.name, "*");
+        let info = self.state(json!({"subjects_filter": filter}).to_string()).await?;
+        let chunks: HashSet<String> =
+            subjects_of(&info).into_iter().flat_map(Map::keys).cloned().collect();
+        // A page of them, should many have been stored meanwhile.
+        let total = info.get("total").and_then(Value::as_u64).unwrap_or_default();
+        Ok((total <= chunks.len() as u64).then_some(chunks))
+    }
+
+    async fn state(&self, body: String) -> Result<Value> {
+        let asked = self.api.call_as(Op::StreamInfo(&self.bucket.stream), body, self.how(false));
+        asked.await.map_err(|error| self.bucket.missing(error))
     }
 
     /// Removes a description, unless there is a newer one than that of this sequence number.
@@ -147,4 +166,9 @@ impl Store {
         }
         Ok(info)
     }
+}
+
+/// How many messages there are of each subject that was asked for.
+fn subjects_of(info: &Value) -> Option<&Map<String, Value>> {
+    info.get("state")?.get("subjects")?.as_object()
 }

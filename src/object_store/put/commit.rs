@@ -3,11 +3,10 @@
 //! and deletes the chunks of that.
 
 use crate::error::{Error, Kind, Result};
-use crate::object_store::info::ObjectInfo;
-use crate::object_store::names::{is_nuid, meta_of};
+use crate::object_store::info::{ObjectInfo, nuid_of};
+use crate::object_store::names::meta_of;
 use crate::object_store::rename::Renaming;
 use crate::object_store::store::{From, Store};
-use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// Between two attempts after one whose outcome is not known.
@@ -135,12 +134,7 @@ pub async fn look(store: &Store, name: &str) -> Result<Present> {
         Err(error) if error.kind == Kind::Permissions => return Ok(Present::default()),
         Err(error) => return Err(store.bucket.missing(error)),
     };
-    let json: Option<Value> = serde_json::from_slice(&stored.data).ok();
-    // What was deleted has no chunks; an object that was renamed has them under another name.
-    let there = json.filter(|json| json.get("deleted").and_then(Value::as_bool) != Some(true));
-    let nuid = there.as_ref().and_then(|json| json.get("nuid")?.as_str());
-    let nuid = nuid.filter(|nuid| is_nuid(nuid)).map(str::to_owned);
-    Ok(Present { seq: Some(stored.seq), nuid })
+    Ok(Present { seq: Some(stored.seq), nuid: nuid_of(&stored.data) })
 }
 
 /// Writes the description.

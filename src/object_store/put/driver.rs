@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::Op;
 use crate::jetstream::publish::ack::{self, Ack};
 use crate::object_store::names::chunks_of;
-use crate::object_store::store::Store;
+use crate::object_store::store::{Store, is_temporary};
 use crate::object_store::transfer::persistently;
 use crate::object_store::transfer::progress::Progress;
 use crate::object_store::transfer::trouble::Trouble;
@@ -97,15 +97,6 @@ fn event_of(label: Label, message: &Message) -> Event {
         Err(error) if is_temporary(&error) => Event::Nobody(label),
         Err(error) => Event::Refused(error),
     }
-}
-
-/// What is worth another attempt.
-fn is_temporary(error: &Error) -> bool {
-    /// "JetStream system temporarily unavailable"
-    const NOT_AVAILABLE: u64 = 10008;
-    /// "too many requests"
-    const TOO_MANY: u64 = 10167;
-    error.api.is_some_and(|(_, err_code)| matches!(err_code, NOT_AVAILABLE | TOO_MANY))
 }
 
 impl Flight {

@@ -75,14 +75,17 @@ pub fn sweep(store: &Store) {
             if connected.wait_for(is_up).await.is_err() {
                 return;
             }
-            let mut held = Held { store: store.clone(), left: take(&store) };
+            let left = take(&store);
+            let mut held = Held { store: store.clone(), left, failed: Vec::new() };
             while let Some(leftover) = held.left.last().cloned() {
-                if delete(&store, &leftover).await.is_err() {
-                    break;
-                }
+                let deleted = delete(&store, &leftover).await;
                 held.left.pop();
+                // The others may be possible all the same.
+                if deleted.is_err() {
+                    held.failed.push(leftover);
+                }
             }
-            if held.left.is_empty() {
+            if held.failed.is_empty() {
                 return;
             }
             drop(held);
@@ -91,15 +94,16 @@ pub fn sweep(store: &Store) {
     });
 }
 
-/// Remembers what it has not come to, also when its task is dropped.
+/// Remembers what has failed and what it has not come to, also when its task is dropped.
 struct Held {
     store: Store,
     left: Vec<Leftover>,
+    failed: Vec<Leftover>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for leftover in self.left.drain(..) {
+        for leftover in self.left.drain(..).chain(self.failed.drain(..)) {
             remember(&self.store, leftover);
         }
     }

@@ -16,7 +16,8 @@ pub mod paths;
 pub mod progress;
 pub mod trouble;
 
-use crate::error::{self, Error, Kind};
+use super::store::is_temporary;
+use crate::error::{self, Error};
 use crate::jetstream::context::JetStream;
 use crate::options::Options;
 use crate::tcl::{Interp, Result};
@@ -42,7 +43,7 @@ pub async fn persistently<T, F: Future<Output = error::Result<T>>>(
     loop {
         match ask().await {
             Err(error)
-                if error.kind == Kind::Timeout
+                if is_temporary(&error)
                     && error != Error::connection_lost()
                     && patience.is_none_or(|patience| begin.elapsed() < patience) =>
             {
