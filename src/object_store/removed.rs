@@ -6,7 +6,7 @@
 
 use super::bucket::Bucket;
 use super::names::chunks_of;
-use super::store::{From, Store, is_temporary};
+use super::store::{Store, is_temporary};
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::api::WeakApi;
 use crate::lock::lock;
@@ -200,12 +200,9 @@ impl Removed {
             return Ok(());
         }
         // An object store that was restored from a backup may have the object itself again.
-        match store.present(&self.name, From::Leader).await {
-            Ok(there) if there.info.nuid == self.nuid => return Ok(()),
-            Err(error) if error.kind != Kind::ObjectNotFound => return Err(error),
-            // Or under another name, that it had at that time.
-            _ if store.is_used(&self.nuid).await? => return Ok(()),
-            _ => {}
+        // Or under another name, that it had at that time.
+        if store.needs(&self.name, &self.nuid).await? || store.is_used(&self.nuid).await? {
+            return Ok(());
         }
         store.purge_chunks(&self.name, &self.nuid).await
     }

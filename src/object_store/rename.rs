@@ -4,11 +4,13 @@
 //! under which name there will be another one, which is written then and says whence it came, and at last
 //! the old one is marked as deleted. Who dies in between leaves two names with the same chunks. Whoever
 //! wants to change one of them is told of the other by its description, and completes the renaming first:
-//! else he would remove the chunks of both. He may also be quicker than who is at it and has not died.
+//! else he would remove the chunks of both. He may also be quicker than who is at it and has not died; if the
+//! new description is not there yet, he sees to it that it will never be.
 
 use super::info::ObjectInfo;
 use super::names::{meta_of, name_of};
-use super::store::{Described, From, Store};
+use super::store::{Described, From, Place, Store};
+use super::update::Changes;
 use super::write::Attempts;
 use crate::error::{Error, Kind, Result};
 use crate::jetstream::stored::StoredMessage;
@@ -49,26 +51,44 @@ impl Renaming {
     }
 }
 
+/// What there is under a name.
+enum Other {
+    There(Described),
+    /// No object: what was read has this number.
+    Vacant(u64),
+    Unknown,
+}
+
 impl Store {
-    /// Gives an object another name, which is that of `info`: what is to be said of it there.
-    pub async fn rename(&self, old: &Described, info: &ObjectInfo) -> Result<u64> {
+    /// Changes an object, its name included. Returns its description, and the number of that.
+    pub async fn rename(&self, old: &Described, changes: &Changes) -> Result<(ObjectInfo, u64)> {
         let (old, seq) = (&old.info, old.seq);
+        let info = changes.applied_to(old);
         // An attempt that got no answer may have come as far as this.
         let ours = |there: &ObjectInfo| there.nuid == old.nuid;
         let expected = self.vacant(&info.name, ours).await?;
         let to = Renaming::To(info.name.clone());
         let seq = self.describe_as(old, Some(seq), Some(&to)).await?;
         let from = Renaming::From(old.name.clone());
-        let renamed = self.describe_as(info, Some(expected), Some(&from)).await?;
+        let renamed = self.describe_as(&info, Some(expected), Some(&from)).await?;
         match self.leave_behind(old, seq).await {
-            Ok(()) => Ok(renamed),
+            Ok(()) => Ok((info, renamed)),
             // Somebody has completed it, and written the new description again before that; or put another
             // object there, and removes the chunks of this one.
             Err(error) if error.kind == Kind::WrongLastSequence => {
                 self.purge_meta(&info.name, renamed).await?;
-                match self.readable(&info.name).await? {
-                    Some(there) if ours(&there.info) => Ok(there.seq),
-                    _ => Err(error),
+                let Other::There(there) = self.other(&info.name).await? else { return Err(error) };
+                if !ours(&there.info) {
+                    return Err(error);
+                }
+                // It may also have been another renaming to the same name, with other changes.
+                let info = changes.applied_to(&there.info);
+                match info == there.info {
+                    true => Ok((info, there.seq)),
+                    false => {
+                        let seq = self.describe(&info, Some(there.seq)).await?;
+                        Ok((info, seq))
+                    }
                 }
             }
             // Whether an answer that never came was one is not known.
@@ -92,8 +112,8 @@ impl Store {
         }
     }
 
-    /// Completes a renaming of which the description of `name` says something. Whether there was anything
-    /// to do.
+    /// Completes a renaming of which the description of `name` says something, or ends it if it was only
+    /// begun: then whoever is at it has to begin anew. Whether it was completed.
     pub async fn complete(&self, name: &str, renaming: &Renaming) -> Result<bool> {
         let (old, new) = renaming.names(name);
         let mut attempts = Attempts::default();
@@ -106,23 +126,36 @@ impl Store {
     }
 
     async fn try_complete(&self, old: &str, new: &str) -> Result<bool> {
-        let (Some(old), Some(new)) = (self.readable(old).await?, self.readable(new).await?) else {
-            return Ok(false);
-        };
-        let shared = old.info.nuid == new.info.nuid && old.info.name != new.info.name;
-        if shared {
-            // Written anew, so that who has written it does not take it away again.
-            let from = Renaming::From(old.info.name.clone());
-            self.describe_as(&new.info, Some(new.seq), Some(&from)).await?;
-            self.leave_behind(&old.info, old.seq).await?;
+        let Other::There(old) = self.other(old).await? else { return Ok(false) };
+        match self.other(new).await? {
+            Other::There(new) => {
+                let shared = old.info.nuid == new.info.nuid && old.info.name != new.info.name;
+                if shared {
+                    // Written anew, so that who has written it does not take it away again.
+                    let from = Renaming::From(old.info.name.clone());
+                    self.describe_as(&new.info, Some(new.seq), Some(&from)).await?;
+                    self.leave_behind(&old.info, old.seq).await?;
+                }
+                Ok(shared)
+            }
+            Other::Vacant(seq) if old.renaming == Some(Renaming::To(new.to_owned())) => {
+                // The new description may be on its way, and depends on that there is still this one.
+                let name = new.to_owned();
+                let none = left_behind(ObjectInfo { name, ..old.info });
+                self.describe(&none, Some(seq)).await?;
+                Ok(false)
+            }
+            Other::Vacant(_) | Other::Unknown => Ok(false),
         }
-        Ok(shared)
     }
 
-    async fn readable(&self, name: &str) -> Result<Option<Described>> {
-        match self.present(name, From::Leader).await {
-            Ok(described) => Ok(Some(described)),
-            Err(Error { kind: Kind::ObjectNotFound | Kind::BadObjectMeta, .. }) => Ok(None),
+    async fn other(&self, name: &str) -> Result<Other> {
+        match self.place(name, From::Leader).await {
+            Ok(Place::Taken(there)) if there.info.deleted => Ok(Other::Vacant(there.seq)),
+            Ok(Place::Taken(there)) => Ok(Other::There(there)),
+            Ok(Place::Empty(seq)) => Ok(Other::Vacant(seq)),
+            // Who may use one name alone uses one that was renamed long ago.
+            Err(Error { kind: Kind::BadObjectMeta | Kind::Permissions, .. }) => Ok(Other::Unknown),
             Err(error) => Err(error),
         }
     }

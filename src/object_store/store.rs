@@ -32,6 +32,14 @@ pub struct Described {
     pub renaming: Option<Renaming>,
 }
 
+/// What is stored for an object.
+pub enum Place {
+    /// Be it the description of a deleted one.
+    Taken(Described),
+    /// Nothing, or a mark that the server leaves behind what has expired: its sequence number, 0 for nothing.
+    Empty(u64),
+}
+
 /// Whom a description is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
@@ -62,20 +70,31 @@ impl Store {
     /// # Errors
     /// `ErrObjectNotFound`; `ErrBadObjectMeta` if it cannot be read.
     pub async fn described(&self, name: &str, from: From) -> Result<Described> {
+        match self.place(name, from).await? {
+            Place::Taken(described) => Ok(described),
+            Place::Empty(_) => Err(object_not_found(&self.bucket.name, name)),
+        }
+    }
+
+    /// What is stored for an object of this name.
+    ///
+    /// # Errors
+    /// `ErrBadObjectMeta` for a description that cannot be read.
+    pub async fn place(&self, name: &str, from: From) -> Result<Place> {
         check_object(name)?;
         let subject = meta_of(&self.bucket.name, name);
-        let stored = self.not_older(&subject, from).await.map_err(|error| match error.kind {
-            Kind::MsgNotFound => object_not_found(&self.bucket.name, name),
-            _ => self.bucket.missing(error),
-        })?;
+        let stored = match self.not_older(&subject, from).await {
+            Ok(stored) => stored,
+            Err(error) if error.kind == Kind::MsgNotFound => return Ok(Place::Empty(0)),
+            Err(error) => return Err(self.bucket.missing(error)),
+        };
         if stored.data.is_empty() {
-            // A mark that the server leaves behind what has expired.
-            return Err(object_not_found(&self.bucket.name, name));
+            return Ok(Place::Empty(stored.seq));
         }
         let mtime = rfc3339::milliseconds(&stored.time).unwrap_or_default();
         let info = ObjectInfo::read(&self.bucket.name, name, &stored.data, mtime)?;
         let renaming = Renaming::read(&self.bucket.name, &stored);
-        Ok(Described { info, seq: stored.seq, renaming })
+        Ok(Place::Taken(Described { info, seq: stored.seq, renaming }))
     }
 
     /// The description of an object that is there.

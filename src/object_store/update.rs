@@ -15,16 +15,18 @@ pub struct Changes {
 }
 
 impl Changes {
-    fn apply(&self, info: &mut ObjectInfo) {
+    pub fn applied_to(&self, info: &ObjectInfo) -> ObjectInfo {
         fn set<T: Clone>(place: &mut T, value: &Option<T>) {
             if let Some(value) = value {
                 place.clone_from(value);
             }
         }
+        let mut info = info.clone();
         set(&mut info.name, &self.name);
         set(&mut info.description, &self.description);
         set(&mut info.metadata, &self.metadata);
         set(&mut info.headers, &self.headers);
+        info
     }
 }
 
@@ -49,12 +51,11 @@ impl Store {
         if old.info.deleted {
             return Err(object_not_found(&self.bucket.name, name));
         }
-        let mut info = old.info.clone();
-        changes.apply(&mut info);
-        let seq = match info.name == old.info.name {
-            true => self.describe(&info, Some(old.seq)).await?,
-            false => self.rename(&old, &info).await?,
-        };
+        let info = changes.applied_to(&old.info);
+        if info.name != old.info.name {
+            return self.rename(&old, changes).await;
+        }
+        let seq = self.describe(&info, Some(old.seq)).await?;
         Ok((info, seq))
     }
 }
@@ -72,17 +73,14 @@ mod tests {
             size: 7,
             ..ObjectInfo::default()
         };
-        let mut same = info.clone();
-        Changes::default().apply(&mut same);
-        assert_eq!(same, info);
+        assert_eq!(Changes::default().applied_to(&info), info);
         let changes = Changes {
             name: Some("b".into()),
             metadata: Some(Vec::new()),
             headers: Some(vec![("H".into(), vec!["1".into()])]),
             ..Changes::default()
         };
-        let mut changed = info.clone();
-        changes.apply(&mut changed);
+        let changed = changes.applied_to(&info);
         let headers = vec![("H".to_owned(), vec!["1".to_owned()])];
         let wanted = ObjectInfo { name: "b".into(), metadata: Vec::new(), headers, ..info };
         assert_eq!(changed, wanted);

@@ -1,11 +1,11 @@
 //! What writes descriptions and removes chunks, on the wire. No Tcl here.
 
-use super::info::ObjectInfo;
+use super::info::{ObjectInfo, bad_meta, nuid_of};
 use super::names::{chunks_of, meta_of};
 use super::removed;
 use super::rename::Renaming;
-use super::store::{Described, From, Store, object_exists};
-use crate::error::{Error, Kind, Result};
+use super::store::{Described, From, Place, Store, object_exists};
+use crate::error::{Kind, Result};
 use crate::jetstream::api::{Op, request_error};
 use crate::jetstream::publish::ack;
 use crate::transport::{Headers, Outgoing};
@@ -72,6 +72,23 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the object of this name has these chunks. Others may have them under another name.
+    ///
+    /// # Errors
+    /// `ErrBadObjectMeta` if nothing can be known.
+    pub async fn needs(&self, name: &str, nuid: &str) -> Result<bool> {
+        let stored = match self.last(&meta_of(&self.bucket.name, name), From::Leader).await {
+            Ok(stored) => stored,
+            Err(error) if error.kind == Kind::MsgNotFound => return Ok(false),
+            Err(error) => return Err(self.bucket.missing(error)),
+        };
+        let readable = serde_json::from_slice::<Value>(&stored.data).is_ok();
+        match readable || stored.data.is_empty() {
+            true => Ok(nuid_of(&stored.data).as_deref() == Some(nuid)),
+            false => Err(bad_meta(name, "it is no JSON")),
+        }
+    }
+
     /// How many messages there are of an object.
     pub async fn count_chunks(&self, nuid: &str) -> Result<u64> {
         let chunks = chunks_of(&self.bucket.name, nuid);
@@ -121,11 +138,12 @@ impl Store {
         name: &str,
         replaceable: impl Fn(&ObjectInfo) -> bool,
     ) -> Result<u64> {
-        match self.described(name, From::Leader).await {
-            Ok(Described { info, seq, .. }) if info.deleted || replaceable(&info) => Ok(seq),
-            Ok(_) => Err(object_exists(&self.bucket.name, name)),
-            Err(Error { kind: Kind::ObjectNotFound, .. }) => Ok(0),
-            Err(error) => Err(error),
+        match self.place(name, From::Leader).await? {
+            Place::Empty(seq) => Ok(seq),
+            Place::Taken(Described { info, seq, .. }) if info.deleted || replaceable(&info) => {
+                Ok(seq)
+            }
+            Place::Taken(_) => Err(object_exists(&self.bucket.name, name)),
         }
     }
 

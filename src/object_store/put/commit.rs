@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::object_store::info::{ObjectInfo, nuid_of};
 use crate::object_store::names::meta_of;
 use crate::object_store::rename::Renaming;
-use crate::object_store::store::{From, Store};
+use crate::object_store::store::{From, Store, is_temporary};
 use std::time::{Duration, Instant};
 
 /// Between two attempts after one whose outcome is not known.
@@ -80,6 +80,11 @@ impl Commit {
         let before = std::mem::replace(&mut self.present, present);
         if self.is_there() {
             return Next::Done;
+        }
+        if self.unsure && before.nuid.is_some() && before.nuid == self.present.nuid {
+            // What was to be replaced is there and was only described anew, if at all: ours never was. If it
+            // is still on its way it comes too late, unless the other one has not changed.
+            self.unsure = before.seq == self.present.seq;
         }
         if self.unsure && before.seq != self.present.seq {
             // Perhaps ours was there, and that other writer has deleted its chunks. It is as if it had
@@ -184,10 +189,12 @@ pub async fn commit(
             Next::Look => match look(store, &info.name).await {
                 Ok(present) => state.found(present),
                 Err(error) if is_end(&error) => return Err(Failed::Unknown(error)),
-                Err(error) => {
+                Err(error) if is_temporary(&error) || error.kind == Kind::WrongLastSequence => {
                     doubt = Some(error);
                     Next::Look
                 }
+                Err(error) if state.unsure => return Err(Failed::Unknown(error)),
+                Err(error) => return Err(Failed::Refused(error)),
             },
         };
         if let Some(error) = doubt {
@@ -259,6 +266,19 @@ mod tests {
         commit.unknown();
         assert_eq!(commit.found(present(2, Some("n"))), Next::Done);
         assert_eq!((commit.replaced(), commit.doubt), (&["old".to_owned()][..], false));
+    }
+
+    #[test]
+    fn what_is_only_described_anew_was_not_replaced() {
+        let mut commit = Commit::new("n", present(1, Some("old")));
+        commit.write();
+        commit.unknown();
+        // Nobody knows whether it is on its way.
+        assert_eq!(commit.found(present(1, Some("old"))), Next::Write(Some(1)));
+        assert!(commit.unsure);
+        assert_eq!(commit.found(present(2, Some("old"))), Next::Write(Some(2)));
+        assert_eq!((commit.unsure, commit.doubt), (false, false));
+        assert_eq!(commit.replaced(), ["old".to_owned()]);
     }
 
     /// Writers of one name against a server that loses answers. Each replaced object is known to

@@ -8,7 +8,7 @@ use crate::jetstream::publish::ack;
 use crate::jetstream::stored::StoredMessage;
 use crate::lock::lock;
 use crate::object_store::names::chunks_of;
-use crate::object_store::store::{From, Store};
+use crate::object_store::store::Store;
 use crate::transport::{ConnState, How, Outgoing};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
@@ -122,12 +122,7 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
     }
     let name = &leftover.name;
     if leftover.perhaps {
-        let is_there = match store.described(name, From::Leader).await {
-            Ok(there) => there.info.nuid == leftover.nuid,
-            Err(error) if error.kind == Kind::ObjectNotFound => false,
-            Err(error) => return Err(error),
-        };
-        if is_there || store.is_used(&leftover.nuid).await? {
+        if store.needs(name, &leftover.nuid).await? || store.is_used(&leftover.nuid).await? {
             for replaced in &leftover.replaces {
                 purge(store, name, replaced).await?;
             }
