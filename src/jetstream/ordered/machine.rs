@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use self::action::{Action, KeepsPlace, Surroundings};
-use self::initial::{CLOCK_SKEW_NS, Initial};
+use self::initial::Initial;
 use self::leap::Leaps;
 use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;

@@ -15,7 +15,10 @@
 
 use std::time::Instant;
 
-use super::{Action, CLOCK_SKEW_NS, Machine, Phase};
+use serde_json::Value;
+
+use super::initial::{CLOCK_SKEW_NS, SETTLED_NS};
+use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
@@ -26,6 +29,8 @@ pub(super) struct Leaps {
     /// Up to this sequence there is nothing that was passed over.
     cleared: u64,
     may_ask: bool,
+    /// So much older than the consumer is what was there before it.
+    margin_ns: i128,
 }
 
 struct Question {
@@ -38,11 +43,17 @@ struct Question {
 
 impl Default for Leaps {
     fn default() -> Self {
-        Leaps { question: None, cleared: 0, may_ask: true }
+        Leaps { question: None, cleared: 0, may_ask: true, margin_ns: CLOCK_SKEW_NS }
     }
 }
 
 impl Leaps {
+    /// The reply to the creation. A rollup takes effect a moment after its message was stored; in a
+    /// cluster, two clocks are compared.
+    pub fn made(&mut self, info: &Value) {
+        self.margin_ns = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { SETTLED_NS };
+    }
+
     /// Another consumer is made, which begins where the last one was.
     pub fn forget(&mut self) {
         self.question = None;
@@ -64,7 +75,7 @@ impl Machine {
         let stored = i128::from(meta.timestamp_ns);
         let young = self.consumer_created.is_none_or(|made| match from_list {
             true => stored > made,
-            false => stored + CLOCK_SKEW_NS >= made,
+            false => stored + self.leaps.margin_ns >= made,
         });
         !self.keeps_place
             && begun

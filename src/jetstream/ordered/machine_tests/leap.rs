@@ -77,11 +77,11 @@ fn a_leap_over_what_is_not_wanted_costs_a_question() {
 #[test]
 fn what_was_there_before_the_consumer_is_not_asked_about() {
     let mut rig = live();
-    let second = 1_000_000_000;
-    rig.stored(rig.incarnation, "s.x", 7, 4, 0, MADE_NS - second - 1);
+    let moment = 100_000_000;
+    rig.stored(rig.incarnation, "s.x", 7, 4, 0, MADE_NS - moment - 1);
     rig.expect(&["deliver"]);
-    // The clocks of a cluster may disagree.
-    rig.stored(rig.incarnation, "s.x", 9, 5, 0, MADE_NS - second);
+    // Its rollup may take effect yet.
+    rig.stored(rig.incarnation, "s.x", 9, 5, 0, MADE_NS - moment);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
 }
 
