@@ -180,8 +180,8 @@ impl Drop for OrderedConsumer {
     }
 }
 
-/// Servers before 2.10 pass over some of what is stored while nobody listens to a consumer, and
-/// count on as if it had not been there.
+/// Servers before 2.10 pass over some of what a consumer has not been sent yet, and count on as if it
+/// had not been there; see `machine::leap`.
 fn keeps_place(link: &Link) -> KeepsPlace {
     let link = link.clone();
     Box::new(move || link.serves((2, 10, 0)))

@@ -1,6 +1,7 @@
 //! Drives the machine: what comes back from the server becomes its inputs, and its actions are
 //! performed (`perform`).
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
@@ -27,6 +28,8 @@ pub(super) struct Driver {
     pub(super) subscription: Option<SubId>,
     pub(super) questions: Questions,
     pub(super) timer: Option<Instant>,
+    /// What the present consumer has sent behind a leap; see `machine::leap`.
+    pub(super) kept_back: VecDeque<Message>,
     /// Kept for its memory: the hot path allocates nothing.
     actions: Vec<Action>,
 }
@@ -103,6 +106,7 @@ impl Driver {
                 subscription: None,
                 questions: Questions::default(),
                 timer: None,
+                kept_back: VecDeque::new(),
                 actions: Vec::new(),
             })
         })
@@ -179,6 +183,32 @@ impl Driver {
         }
     }
 
+    /// What the consumer has sent. It stays in front of what is kept back if the machine says so.
+    fn take(&mut self, incarnation: u64, message: Message) {
+        // First: old servers deliver what was stored with a status of its own.
+        if let Some(meta) = message.reply().and_then(Metadata::parse) {
+            let size = message.payload().len() + OVERHEAD;
+            self.input(Attachment::Message(&message, &meta), |machine, now, out| {
+                machine.message(incarnation, message.subject(), &meta, size, now, out);
+            });
+        } else if message.status().is_some() {
+            self.control(incarnation, &message);
+        }
+        if self.machine.keeps_back() {
+            self.kept_back.push_front(message);
+        }
+    }
+
+    /// Goes on with what was kept back, as far as it need not be any longer.
+    pub(super) fn release(&mut self) {
+        let incarnation = self.machine.incarnation();
+        while !self.machine.keeps_back()
+            && let Some(message) = self.kept_back.pop_front()
+        {
+            self.take(incarnation, message);
+        }
+    }
+
     /// A heartbeat or a flow control request.
     fn control(&mut self, incarnation: u64, message: &Message) {
         let description = message.description().unwrap_or("");
@@ -188,8 +218,9 @@ impl Driver {
         if description.starts_with("Idle") {
             let last = message.header("Nats-Last-Consumer").and_then(|seq| seq.parse().ok());
             let stalled = message.header("Nats-Consumer-Stalled");
+            let come_to = message.header("Nats-Last-Stream").and_then(|seq| seq.parse().ok());
             self.input(Attachment::Nothing, |machine, now, out| {
-                machine.heartbeat(incarnation, last, stalled, now, out);
+                machine.heartbeat(incarnation, last, come_to, stalled, now, out);
             });
         } else if description.starts_with("Flow")
             && let Some(reply) = message.reply()
@@ -217,15 +248,10 @@ impl Sink for Inbox {
         if driver.signals.stopped.load(Ordering::Acquire) {
             return;
         }
-        let incarnation = self.incarnation;
-        // First: old servers deliver what was stored with a status of its own.
-        if let Some(meta) = message.reply().and_then(Metadata::parse) {
-            let size = message.payload().len() + OVERHEAD;
-            driver.input(Attachment::Message(&message, &meta), |machine, now, out| {
-                machine.message(incarnation, message.subject(), &meta, size, now, out);
-            });
-        } else if message.status().is_some() {
-            driver.control(incarnation, &message);
+        if driver.machine.keeps_back() {
+            driver.kept_back.push_back(message);
+        } else {
+            driver.take(self.incarnation, message);
         }
     }
 

@@ -24,6 +24,7 @@ mod action;
 mod connection;
 mod creation;
 mod initial;
+mod leap;
 mod leaving;
 mod probe;
 mod renewal;
@@ -41,6 +42,7 @@ use serde_json::Value;
 
 pub use self::action::{Action, KeepsPlace, Surroundings};
 use self::initial::Initial;
+use self::leap::Leaps;
 use self::probe::{Probe, Reason, Suspicion};
 use self::renewal::Renewals;
 use self::resume::{SHORTEST_PATIENCE, SHORTEST_PAUSE};
@@ -92,6 +94,7 @@ pub struct Machine {
     connected: bool,
     /// A consumer that outlived its connection may be relied on; see [`Surroundings::keeps_place`].
     keeps_place: bool,
+    leaps: Leaps,
     unreadable: Unreadable,
     renewals: Renewals,
     /// Stopped because the connection was closed, and for no other reason.
@@ -198,6 +201,7 @@ impl Machine {
             phase: Phase::Stopped,
             state: None,
             connected,
+            leaps: Leaps::default(),
             unreadable: Unreadable::default(),
             renewals: Renewals::default(),
             closed: false,
@@ -270,6 +274,11 @@ impl Machine {
         matches!(self.phase, Phase::Stopped)
     }
 
+    /// Which consumer is the present one.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// Whether the reply to the create request of this incarnation is still waited for.
     pub fn is_creating(&self, incarnation: u64) -> bool {
         matches!(self.phase, Phase::Creating) && incarnation == self.incarnation
@@ -328,6 +337,9 @@ impl Machine {
         if self.gap {
             return;
         }
+        if self.may_have_leapt(meta) {
+            return self.ask_what_was_passed(meta.stream_seq, true, out);
+        }
         if self.probe_retry.is_some() || self.is_doubtful() {
             self.probe = None;
             self.probe_retry = None;
@@ -365,11 +377,13 @@ impl Machine {
         self.check_window(now, out);
     }
 
-    /// An idle heartbeat with its headers `Nats-Last-Consumer` and `Nats-Consumer-Stalled`.
+    /// An idle heartbeat with its headers `Nats-Last-Consumer`, `Nats-Last-Stream` and
+    /// `Nats-Consumer-Stalled`.
     pub fn heartbeat(
         &mut self,
         incarnation: u64,
         last_consumer: Option<u64>,
+        last_stream: Option<u64>,
         stalled: Option<&str>,
         now: Instant,
         out: &mut Vec<Action>,
@@ -393,6 +407,7 @@ impl Machine {
                 self.suspicion = None;
                 self.probe_retry = None;
                 self.probe.take_if(|probe| probe.reason == Reason::Reconnect);
+                self.has_come_to(last_stream.unwrap_or_default(), out);
                 self.settle(now, out);
             }
             None => {}

@@ -152,6 +152,7 @@ impl Driver {
     }
 
     fn unsubscribe(&mut self) {
+        self.kept_back.clear();
         if let Some(id) = self.subscription.take() {
             self.api.link.unsubscribe(id, None);
         }
@@ -269,9 +270,11 @@ impl Driver {
             let stored = next_message(&api, &stream, seq, &filters).await;
             if let Some(driver) = me.upgrade() {
                 let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
-                input(&driver, attachment, |machine, now, out| {
+                let mut driver = lock(&driver);
+                driver.input(attachment, |machine, now, out| {
                     machine.next_message(token, stored.as_ref(), now, out);
                 });
+                driver.release();
             }
         });
         if let Some(old) = self.questions.message.replace(asked) {

@@ -90,7 +90,7 @@ pub struct Surroundings {
     pub new_inbox: Box<dyn FnMut() -> String + Send>,
     /// Whether consumers have just been deleted that may still count against the limits.
     pub just_discarded: Box<dyn Fn() -> bool + Send>,
-    /// Whether the server that we are connected to delivers what was stored while nobody listened.
+    /// Whether the server that we are connected to delivers all that it has not sent yet; see `leap`.
     pub keeps_place: KeepsPlace,
     /// Of the jitter.
     pub seed: u64,

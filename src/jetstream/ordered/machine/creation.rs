@@ -94,6 +94,7 @@ impl Machine {
         self.stream_seen = now;
         self.check_stream = false;
         self.consumer_created = created(info);
+        self.leaps.made(info);
         let expected = delivered.consumer_seq + delivered.pending;
         self.expected = Some(expected);
         let untouched = self.consumer_seq == 0 && delivered.consumer_seq == 0;

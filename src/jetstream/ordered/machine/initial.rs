@@ -52,7 +52,7 @@ use crate::jetstream::roll::{Mark, Marks, Roll, Seen};
 use crate::rfc3339;
 
 /// A stream without a new message for so long has nobody who writes to it without a pause.
-const SETTLED_NS: i128 = 100_000_000;
+pub(super) const SETTLED_NS: i128 = 100_000_000;
 /// How far the clocks of two servers may be apart.
 pub(super) const CLOCK_SKEW_NS: i128 = 1_000_000_000;
 /// What is missing gets so long to come before the roll is called again.

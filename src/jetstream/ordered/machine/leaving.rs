@@ -25,6 +25,7 @@ impl Machine {
         self.probe = None;
         self.probe_retry = None;
         self.suspicion = None;
+        self.leaps.forget();
         self.gap = false;
     }
 

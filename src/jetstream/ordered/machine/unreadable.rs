@@ -32,7 +32,7 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         if !matches!(self.phase, Phase::Passing { token: t } if t == token) {
-            return;
+            return self.what_was_passed(token, answer, now, out);
         }
         if let Some(message) = self.unreadable.answered(self.stream_seq, answer) {
             self.stream_seq = message.seq;

@@ -2,6 +2,7 @@
 
 mod creation;
 mod initial;
+mod leap;
 mod leaving;
 mod outage;
 mod start;
@@ -243,7 +244,7 @@ impl Rig {
 
     fn heartbeat(&mut self, last: Option<u64>, stalled: Option<&str>) {
         let incarnation = self.incarnation;
-        self.run(|machine, now, out| machine.heartbeat(incarnation, last, stalled, now, out));
+        self.run(|machine, now, out| machine.heartbeat(incarnation, last, None, stalled, now, out));
     }
 
     fn flow_control(&mut self, reply: &str) {

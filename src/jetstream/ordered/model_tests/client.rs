@@ -1,6 +1,7 @@
 //! The machine: its inputs, what it asks for, and what it must have delivered.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::ordered::machine::{Action, Machine};
 use crate::jetstream::roll::{Roll, mark};
+use crate::jetstream::stored::StoredMessage;
 
 impl World {
     pub(super) fn run(&mut self, input: impl FnOnce(&mut Machine, Instant, &mut Vec<Action>)) {
@@ -28,7 +30,10 @@ impl World {
         for action in out {
             match action {
                 Action::Subscribe { incarnation, .. } => self.subscribed = Some(incarnation),
-                Action::Unsubscribe => self.subscribed = None,
+                Action::Unsubscribe => {
+                    self.subscribed = None;
+                    self.kept_back.clear();
+                }
                 Action::Discard { consumer } => {
                     let present = |c: &mut Consumer| format!("C{}", c.incarnation) == consumer;
                     if self.arrives() {
@@ -51,11 +56,13 @@ impl World {
                     let answer = self.request(info);
                     self.wire.push_back(Packet::StreamInfo { token, answer });
                 }
-                Action::AskMessage { token, .. } => {
-                    self.wire.push_back(Packet::NoMessage { token });
+                Action::AskMessage { token, seq, .. } => {
+                    let found = self.stream.range(seq..).next().map(|(seq, _)| *seq);
+                    let found = found.ok_or_else(|| Error::new(Kind::MsgNotFound, "none"));
+                    let answer = self.request(found).and_then(|found| found);
+                    self.wire.push_back(Packet::NextMessage { token, answer });
                 }
                 Action::Repeated => {}
-                Action::DeliverStored => panic!("no message was stored"),
                 Action::CallRoll { token, report, .. } => {
                     assert!(!report, "nobody wants to know");
                     let roll = Roll {
@@ -64,7 +71,7 @@ impl World {
                         last_seq: self.last_seq,
                         fresh: true,
                     };
-                    let answer = self.request(roll);
+                    let answer = self.request(Arc::new(roll));
                     self.rolls += 1;
                     self.roll_failed |= answer.is_err();
                     self.wire.push_back(Packet::Roll { token, answer });
@@ -80,7 +87,9 @@ impl World {
                         consumer.unanswered = 0;
                     }
                 }
-                Action::Deliver => self.delivered.push(message.expect("a message at hand")),
+                Action::Deliver | Action::DeliverStored => {
+                    self.delivered.push(message.expect("a message at hand"))
+                }
                 Action::EndOfData => {
                     self.ends += 1;
                     self.check_initial();
@@ -101,7 +110,8 @@ impl World {
 
     /// The initial data is over.
     pub(super) fn check_initial(&self) {
-        if self.policy == DeliverPolicy::New || self.roll_failed {
+        // What was passed over behind the last message is noticed by a heartbeat, perhaps after the end.
+        if self.policy == DeliverPolicy::New || self.roll_failed || self.moves {
             return;
         }
         let keys: BTreeSet<u64> = self.delivered.iter().map(|seq| self.written[seq]).collect();
@@ -116,6 +126,32 @@ impl World {
 
     pub(super) fn receive(&mut self) {
         let Some(packet) = self.wire.pop_front() else { return };
+        let of_consumer = matches!(
+            packet,
+            Packet::Message { .. } | Packet::Heartbeat { .. } | Packet::FlowControl { .. }
+        );
+        if of_consumer && self.machine.keeps_back() {
+            self.kept_back.push_back(packet);
+        } else if of_consumer {
+            self.take(packet);
+        } else {
+            self.hand_over(packet);
+            while !self.machine.keeps_back()
+                && let Some(packet) = self.kept_back.pop_front()
+            {
+                self.take(packet);
+            }
+        }
+    }
+
+    fn take(&mut self, packet: Packet) {
+        self.hand_over(packet.clone());
+        if self.machine.keeps_back() {
+            self.kept_back.push_front(packet);
+        }
+    }
+
+    fn hand_over(&mut self, packet: Packet) {
         match packet {
             Packet::Message { incarnation, stream_seq, consumer_seq, pending } => {
                 // 2026-01-01
@@ -135,9 +171,10 @@ impl World {
                     machine.message(incarnation, &subject, &meta, 1 << 20, now, out);
                 });
             }
-            Packet::Heartbeat { incarnation, last, stalled } => {
+            Packet::Heartbeat { incarnation, last, come_to, stalled } => {
+                let (last, come_to) = (Some(last), Some(come_to));
                 self.run(|machine, now, out| {
-                    machine.heartbeat(incarnation, Some(last), stalled.as_deref(), now, out);
+                    machine.heartbeat(incarnation, last, come_to, stalled.as_deref(), now, out);
                 });
             }
             Packet::FlowControl { incarnation, reply } => {
@@ -156,12 +193,19 @@ impl World {
                 machine.stream_info(token, answer.as_ref(), now, out);
             }),
             Packet::Roll { token, answer } => self.run(|machine, now, out| {
-                machine.roll_called(token, answer.as_ref(), now, out);
+                machine.roll_called(token, answer.as_deref(), now, out);
             }),
-            Packet::NoMessage { token } => self.run(|machine, now, out| {
-                let error = Error::new(Kind::MsgNotFound, "no message found");
-                machine.next_message(token, Err(&error), now, out);
-            }),
+            Packet::NextMessage { token, answer } => {
+                let at_hand = answer.as_ref().ok().copied();
+                let answer = answer.map(|seq| {
+                    let time = format!("2026-01-01T00:00:00.{:09}Z", self.stored[&seq]);
+                    let subject = subject(self.written[&seq]);
+                    StoredMessage { subject, seq, time, data: Vec::new(), headers: Vec::new() }
+                });
+                self.run_with(at_hand, |machine, now, out| {
+                    machine.next_message(token, answer.as_ref(), now, out);
+                });
+            }
         }
     }
 }

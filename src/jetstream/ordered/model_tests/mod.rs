@@ -17,6 +17,7 @@ mod stream;
 mod weather;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -29,6 +30,7 @@ use crate::jetstream::roll::Roll;
 use crate::random::Random;
 
 /// What travels to the client.
+#[derive(Clone)]
 enum Packet {
     Message {
         incarnation: u64,
@@ -39,6 +41,7 @@ enum Packet {
     Heartbeat {
         incarnation: u64,
         last: u64,
+        come_to: u64,
         stalled: Option<String>,
     },
     FlowControl {
@@ -59,11 +62,12 @@ enum Packet {
     },
     Roll {
         token: u64,
-        answer: Result<Roll, Error>,
+        answer: Result<Arc<Roll>, Error>,
     },
-    /// No message breaks connections here, so none is found.
-    NoMessage {
+    /// The first message behind the last one delivered.
+    NextMessage {
         token: u64,
+        answer: Result<u64, Error>,
     },
 }
 
@@ -100,6 +104,12 @@ struct World {
     /// What the client listens to.
     subscribed: Option<u64>,
     wire: VecDeque<Packet>,
+    /// What the client keeps back until it has an answer.
+    kept_back: VecDeque<Packet>,
+    /// The server is one before 2.10, which moves consumers over what they have not been sent.
+    moves: bool,
+    /// Messages that consumers were moved over.
+    passed_over: usize,
     delivered: Vec<u64>,
     consumed: u64,
     ends: usize,
@@ -114,7 +124,9 @@ struct World {
     /// What must have been delivered when the initial data ends, as far as it has been there throughout.
     keys_before: BTreeSet<u64>,
     revisions_before: BTreeSet<u64>,
+    seed: u64,
     policy: DeliverPolicy,
+    resume: Resume,
     rolls: u32,
     roll_failed: bool,
     errors: Vec<Kind>,
@@ -137,7 +149,11 @@ fn subject(key: u64) -> String {
 }
 
 fn check(seed: u64, policy: DeliverPolicy, resume: Resume) -> World {
-    let mut world = World::new(seed, policy.clone(), resume);
+    check_with(World::new(seed, policy, resume, false))
+}
+
+fn check_with(mut world: World) -> World {
+    let (seed, policy, resume) = (world.seed, world.policy.clone(), world.resume);
     for _ in 0..world.random.below(600) {
         world.step(true);
     }
@@ -187,10 +203,26 @@ fn nothing_skipped_nothing_twice() {
 }
 
 #[test]
+fn what_a_server_passes_over_is_consumed_all_the_same() {
+    let (mut passed_over, mut failures) = (0, 0);
+    for seed in 0..1500 {
+        for policy in [DeliverPolicy::All, DeliverPolicy::New, DeliverPolicy::LastPerSubject] {
+            for resume in [Resume::BySequence, Resume::SnapshotThenSequence] {
+                let world = check_with(World::new(seed, policy.clone(), resume, true));
+                passed_over += world.passed_over;
+                failures += u32::from(world.failed);
+            }
+        }
+    }
+    assert!(passed_over > 9000, "{passed_over} messages passed over");
+    assert!((1..90).contains(&failures), "{failures} of 9000 did not begin");
+}
+
+#[test]
 fn a_snapshot_never_shows_what_was_superseded_before_it() {
     for seed in 0..500 {
         let mut world =
-            World::new(seed, DeliverPolicy::LastPerSubject, Resume::SnapshotThenSequence);
+            World::new(seed, DeliverPolicy::LastPerSubject, Resume::SnapshotThenSequence, false);
         // No writers: all that comes is the snapshot, however often it is taken.
         for _ in 0..400 {
             if world.random.percent(2) {

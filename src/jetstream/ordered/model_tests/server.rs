@@ -149,7 +149,9 @@ impl World {
         if self.subscribed == Some(consumer.incarnation) && self.connected {
             let stalled = consumer.flow.clone().filter(|_| consumer.unanswered >= 10);
             let (incarnation, last) = (consumer.incarnation, consumer.sent);
-            self.send(Packet::Heartbeat { incarnation, last, stalled });
+            // What is in a snapshot is not counted.
+            let come_to = consumer.next - 1;
+            self.send(Packet::Heartbeat { incarnation, last, come_to, stalled });
         }
     }
 

@@ -6,17 +6,20 @@ use std::time::Instant;
 use super::{EARLIER, Random, World};
 use crate::jetstream::ordered::Resume;
 use crate::jetstream::ordered::create::DeliverPolicy;
-use crate::jetstream::ordered::machine::Machine;
+use crate::jetstream::ordered::machine::{Machine, Surroundings};
 use crate::jetstream::ordered::machine_tests::{spec, surroundings};
 use crate::transport::ConnState;
 
 impl World {
-    pub(super) fn new(seed: u64, policy: DeliverPolicy, resume: Resume) -> Self {
+    pub(super) fn new(seed: u64, policy: DeliverPolicy, resume: Resume, moves: bool) -> Self {
         let now = Instant::now();
         let mut random = Random::new(seed);
         let history = random.percent(50);
-        let machine =
-            Machine::new(spec(policy.clone(), resume), surroundings(ConnState::Connected(1)), now);
+        let around = Surroundings {
+            keeps_place: Box::new(move || !moves),
+            ..surroundings(ConnState::Connected(1))
+        };
+        let machine = Machine::new(spec(policy.clone(), resume), around, now);
         let loss = [0, 1, 5, 20][usize::try_from(random.below(4)).expect("small")];
         let mut world = World {
             random,
@@ -31,6 +34,9 @@ impl World {
             consumer: None,
             subscribed: None,
             wire: VecDeque::new(),
+            kept_back: VecDeque::new(),
+            moves,
+            passed_over: 0,
             delivered: Vec::new(),
             consumed: 0,
             ends: 0,
@@ -41,7 +47,9 @@ impl World {
             signalled: 0,
             keys_before: BTreeSet::new(),
             revisions_before: BTreeSet::new(),
+            seed,
             policy,
+            resume,
             rolls: 0,
             roll_failed: false,
             errors: Vec::new(),
@@ -84,6 +92,20 @@ impl World {
             }
         }
         self.written.insert(self.last_seq, key);
+        if self.moves && self.random.percent(30) {
+            // A rollup of this message, or a purge of some subject that nobody wants.
+            let behind = u64::from(self.random.percent(30));
+            self.move_consumer(self.last_seq + behind);
+        }
+    }
+
+    fn move_consumer(&mut self, next: u64) {
+        if let Some(consumer) = &mut self.consumer
+            && consumer.next < next
+        {
+            self.passed_over += self.stream.range(consumer.next..next).count();
+            consumer.next = next;
+        }
     }
 
     pub(super) fn delete(&mut self, seq: u64) {

@@ -23,6 +23,9 @@ impl World {
                     | Packet::StreamInfo { answer, .. } => {
                         *answer = Err(Error::new(Kind::Timeout, "lost"));
                     }
+                    Packet::NextMessage { answer, .. } => {
+                        *answer = Err(Error::new(Kind::Timeout, "lost"));
+                    }
                     _ => {}
                 }
             }
@@ -35,7 +38,7 @@ impl World {
                 Packet::CreateReply { .. } => started,
                 Packet::ConsumerInfo { .. }
                 | Packet::StreamInfo { .. }
-                | Packet::NoMessage { .. } => true,
+                | Packet::NextMessage { .. } => true,
             });
             self.run(|machine, now, out| machine.connection(ConnState::Disconnected, now, out));
         }

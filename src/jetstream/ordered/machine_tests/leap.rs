@@ -1,0 +1,181 @@
+//! Servers that pass over messages, and say so by nothing but the sequence of the stream.
+
+use super::*;
+
+/// Ten seconds after the start of 2026, when consumers are made; see `Rig::info`.
+const MADE_NS: i64 = 1_767_225_610_000_000_000;
+
+/// A machine that is live after three messages of a server before 2.10.
+fn live() -> Rig {
+    let around =
+        Surroundings { keeps_place: Box::new(|| false), ..surroundings(ConnState::Connected(1)) };
+    let mut rig = Rig::with(all(), around);
+    rig.created(0, 3);
+    (1..=3).for_each(|n| rig.message(n, n, 3 - n));
+    rig.take();
+    rig
+}
+
+fn young(rig: &mut Rig, stream_seq: u64, consumer_seq: u64) {
+    rig.stored(rig.incarnation, "s.x", stream_seq, consumer_seq, 0, MADE_NS);
+}
+
+fn heartbeat(rig: &mut Rig, last: u64, come_to: u64) {
+    let incarnation = rig.incarnation;
+    rig.run(|machine, now, out| {
+        machine.heartbeat(incarnation, Some(last), Some(come_to), None, now, out);
+    });
+}
+
+/// The answer to the question for the first message behind the last one delivered.
+fn answer(rig: &mut Rig, answer: Result<u64, Kind>) {
+    let (token, op) = rig.asked.pop().expect("a question");
+    assert_eq!(op, "STREAM.MSG.GET.S");
+    let (subject, time) = ("s".to_owned(), OLD.to_owned());
+    let answer = match answer {
+        Ok(seq) => Ok(StoredMessage { subject, seq, time, data: vec![], headers: vec![] }),
+        Err(kind) => Err(error(kind)),
+    };
+    rig.run(|machine, now, out| machine.next_message(token, answer.as_ref(), now, out));
+}
+
+const RESET: [&str; 3] = [
+    "ErrConsumerSequenceMismatch reset with opt_start_seq = 4 due to ErrConsumerSequenceMismatch",
+    "create by_start_sequence 4",
+    "Resuming",
+];
+
+#[test]
+fn what_was_passed_over_is_consumed_again() {
+    let mut rig = live();
+    young(&mut rig, 7, 4);
+    assert!(rig.machine.keeps_back());
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    answer(&mut rig, Ok(5));
+    assert!(!rig.machine.keeps_back());
+    rig.expect(&RESET);
+}
+
+#[test]
+fn a_leap_over_what_is_not_wanted_costs_a_question() {
+    // Another message is the next one, this one has just been removed, or all have.
+    for found in [Ok(7), Ok(9), Err(Kind::MsgNotFound)] {
+        let mut rig = live();
+        young(&mut rig, 7, 4);
+        rig.take();
+        answer(&mut rig, found);
+        assert!(!rig.machine.keeps_back());
+        young(&mut rig, 7, 4);
+        young(&mut rig, 8, 5);
+        rig.expect(&["deliver", "deliver"]);
+        // The next one is another one.
+        young(&mut rig, 10, 6);
+        rig.expect(&["ask STREAM.MSG.GET.S"]);
+    }
+}
+
+#[test]
+fn what_was_there_before_the_consumer_is_not_asked_about() {
+    let mut rig = live();
+    let moment = 100_000_000;
+    rig.stored(rig.incarnation, "s.x", 7, 4, 0, MADE_NS - moment - 1);
+    rig.expect(&["deliver"]);
+    // Its rollup may take effect yet.
+    rig.stored(rig.incarnation, "s.x", 9, 5, 0, MADE_NS - moment);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+}
+
+#[test]
+fn a_server_that_passes_over_nothing_is_not_asked() {
+    let mut rig = Rig::live(all(), 3);
+    young(&mut rig, 7, 4);
+    heartbeat(&mut rig, 4, 9);
+    rig.expect(&["deliver"]);
+}
+
+#[test]
+fn a_heartbeat_tells_what_was_passed_over_at_the_end() {
+    let mut rig = live();
+    heartbeat(&mut rig, 3, 3);
+    rig.expect(&[]);
+    heartbeat(&mut rig, 3, 6);
+    assert!(!rig.machine.keeps_back(), "nothing waits for it");
+    // It is asked once.
+    heartbeat(&mut rig, 3, 6);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    // Stored since.
+    answer(&mut rig, Ok(7));
+    heartbeat(&mut rig, 3, 6);
+    rig.expect(&[]);
+    heartbeat(&mut rig, 3, 7);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    answer(&mut rig, Ok(7));
+    rig.expect(&RESET);
+}
+
+#[test]
+fn what_has_come_meanwhile_was_not_passed_over() {
+    let mut rig = live();
+    heartbeat(&mut rig, 3, 4);
+    rig.take();
+    young(&mut rig, 4, 4);
+    answer(&mut rig, Ok(4));
+    rig.expect(&["deliver"]);
+}
+
+#[test]
+fn without_an_answer_another_consumer_is_safer() {
+    let mut rig = live();
+    young(&mut rig, 7, 4);
+    rig.take();
+    answer(&mut rig, Err(Kind::Timeout));
+    rig.expect(&RESET);
+    // After a heartbeat there will be another one.
+    let mut rig = live();
+    heartbeat(&mut rig, 3, 6);
+    rig.take();
+    answer(&mut rig, Err(Kind::Timeout));
+    heartbeat(&mut rig, 3, 6);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+}
+
+#[test]
+fn who_may_not_ask_goes_on_without() {
+    let mut rig = live();
+    young(&mut rig, 7, 4);
+    answer(&mut rig, Err(Kind::Permissions));
+    rig.take();
+    young(&mut rig, 7, 4);
+    young(&mut rig, 9, 5);
+    heartbeat(&mut rig, 5, 12);
+    rig.expect(&["deliver", "deliver"]);
+}
+
+#[test]
+fn an_answer_about_an_earlier_consumer_means_nothing() {
+    let mut rig = live();
+    young(&mut rig, 7, 4);
+    let question = rig.asked.pop().expect("a question");
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    assert!(!rig.machine.keeps_back());
+    rig.take();
+    rig.asked.push(question);
+    answer(&mut rig, Ok(5));
+    rig.expect(&[]);
+}
+
+#[test]
+fn before_the_reply_it_waits_for_the_reply() {
+    let mut rig = live();
+    young(&mut rig, 7, 4);
+    answer(&mut rig, Ok(5));
+    rig.take();
+    // The second consumer was moved as well, and is faster than the reply.
+    young(&mut rig, 7, 1);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    answer(&mut rig, Ok(5));
+    rig.expect(&[]);
+    rig.created(3, 2);
+    assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()));
+}
