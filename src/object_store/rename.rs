@@ -53,7 +53,7 @@ impl Renaming {
 
 /// What there is under a name.
 enum Other {
-    There(Described),
+    There(Box<Described>),
     /// No object: what was read has this number.
     Vacant(u64),
     Unknown,

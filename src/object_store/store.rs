@@ -35,7 +35,7 @@ pub struct Described {
 /// What is stored for an object.
 pub enum Place {
     /// Be it the description of a deleted one.
-    Taken(Described),
+    Taken(Box<Described>),
     /// Nothing, or a mark that the server leaves behind what has expired: its sequence number, 0 for nothing.
     Empty(u64),
 }
@@ -71,7 +71,7 @@ impl Store {
     /// `ErrObjectNotFound`; `ErrBadObjectMeta` if it cannot be read.
     pub async fn described(&self, name: &str, from: From) -> Result<Described> {
         match self.place(name, from).await? {
-            Place::Taken(described) => Ok(described),
+            Place::Taken(described) => Ok(*described),
             Place::Empty(_) => Err(object_not_found(&self.bucket.name, name)),
         }
     }
@@ -94,7 +94,7 @@ impl Store {
         let mtime = rfc3339::milliseconds(&stored.time).unwrap_or_default();
         let info = ObjectInfo::read(&self.bucket.name, name, &stored.data, mtime)?;
         let renaming = Renaming::read(&self.bucket.name, &stored);
-        Ok(Place::Taken(Described { info, seq: stored.seq, renaming }))
+        Ok(Place::Taken(Box::new(Described { info, seq: stored.seq, renaming })))
     }
 
     /// The description of an object that is there.

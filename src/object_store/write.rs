@@ -140,9 +140,7 @@ impl Store {
     ) -> Result<u64> {
         match self.place(name, From::Leader).await? {
             Place::Empty(seq) => Ok(seq),
-            Place::Taken(Described { info, seq, .. }) if info.deleted || replaceable(&info) => {
-                Ok(seq)
-            }
+            Place::Taken(there) if there.info.deleted || replaceable(&there.info) => Ok(there.seq),
             Place::Taken(_) => Err(object_exists(&self.bucket.name, name)),
         }
     }

@@ -120,19 +120,19 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
         let answer = store.api.link.ask_as(out, how).await;
         ack::with_body(&chunks, answer, |_| Ok(()))?;
     }
-    let name = &leftover.name;
-    if leftover.perhaps {
-        if store.needs(name, &leftover.nuid).await? || store.is_used(&leftover.nuid).await? {
-            for replaced in &leftover.replaces {
-                purge(store, name, replaced).await?;
-            }
-            return match leftover.fresh {
-                true => delete_marks(store, &chunks, leftover.after).await,
-                false => Ok(()),
-            };
-        }
+    let Leftover { name, nuid, .. } = leftover;
+    let needed =
+        leftover.perhaps && (store.needs(name, nuid).await? || store.is_used(nuid).await?);
+    if !needed {
+        return purge(store, name, nuid).await;
     }
-    purge(store, name, &leftover.nuid).await
+    for replaced in &leftover.replaces {
+        purge(store, name, replaced).await?;
+    }
+    match leftover.fresh {
+        true => delete_marks(store, &chunks, leftover.after).await,
+        false => Ok(()),
+    }
 }
 
 /// The object is there: only the marks behind its chunks have to go, of which there are several if the
