@@ -24,7 +24,7 @@ proc raw::connect {port {members ""}} {
     set socket [socket 127.0.0.1 $port]
     fconfigure $socket -blocking 0 -translation binary -buffering none
     array set R [list $r,socket $socket $r,input "" $r,sid 0 $r,pongs 0 $r,errors {} $r,info "" $r,open 1]
-    Until $r {$R($r,info) ne ""} 5000 "no INFO"
+    Until $r {$R($r,info) ne ""} 20000 "no INFO"
     set more [expr {$members eq "" ? "" : ",$members"}]
     Send $r "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"lang\":\"raw\",\"version\":\"1\",\"protocol\":1$more}\r\n"
     flush $r
@@ -100,7 +100,7 @@ proc raw::publish {r subject payload {headers ""} {reply ""}} {
     Send $r "HPUB $line [string length $block] [expr {[string length $block] + [string length $payload]}]\r\n$block$payload\r\n"
 }
 
-proc raw::request {r subject payload {headers ""} {ms 5000}} {
+proc raw::request {r subject payload {headers ""} {ms 20000}} {
     variable R
     set reply $R($r,inbox).[clock microseconds]
     publish $r $subject $payload $headers $reply
@@ -138,13 +138,13 @@ proc raw::messages {r sid} {
     return $R($r,messages,$sid)
 }
 proc raw::count {r sid} { return [llength [messages $r $sid]] }
-proc raw::wait {r sid count {ms 5000}} {
+proc raw::wait {r sid count {ms 20000}} {
     variable R
     Until $r "\[llength \$R($r,messages,$sid)\] >= $count" $ms "fewer than $count messages"
     return $R($r,messages,$sid)
 }
 
-proc raw::flush {r {ms 5000}} {
+proc raw::flush {r {ms 20000}} {
     variable R
     set wanted [expr {$R($r,pongs) + 1}]
     Send $r "PING\r\n"

@@ -9,7 +9,7 @@ namespace eval support {
 }
 
 # Run the event loop until the expression is true, in the scope of the caller. Throws after $ms.
-proc support::wait_until {expression {ms 5000}} {
+proc support::wait_until {expression {ms 20000}} {
     set deadline [expr {[clock milliseconds] + $ms}]
     while {![uplevel 1 [list expr $expression]]} {
         if {[clock milliseconds] >= $deadline} {
@@ -48,7 +48,7 @@ proc support::run_events {ms} {
 }
 
 # Run the event loop until the variable is written; its new value. Throws after $ms.
-proc support::wait_var {name {ms 5000}} {
+proc support::wait_var {name {ms 20000}} {
     variable written
     set name [uplevel 1 [list namespace which -variable $name]]
     if {$name eq ""} { error "wait_var: no such variable" }
@@ -82,7 +82,7 @@ proc support::collected {name} {
     variable collected
     return $collected($name)
 }
-proc support::wait_collected {name count {ms 5000}} {
+proc support::wait_collected {name count {ms 20000}} {
     variable collected
     if {[catch {wait_until {[llength $::support::collected($name)] >= $count} $ms}]} {
         return -code error -errorcode {SUPPORT DEADLINE} \
