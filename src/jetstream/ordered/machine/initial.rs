@@ -281,7 +281,9 @@ impl Machine {
         let Some(missing) = &mut self.initial.missing else { return false };
         let certain = certain && missing.certain_from.is_none_or(|from| now >= from);
         let knows = !self.spec.behind || self.initial.replica.knows(missing.last_seq, now);
-        let passed = certain && knows || self.stream_seq >= missing.last_seq;
+        // In a list that was made anew, what changed meanwhile has its place behind that.
+        let listed = !self.repeating || self.expected.is_some_and(|all| self.received >= all);
+        let passed = certain && knows || listed && self.stream_seq >= missing.last_seq;
         missing.has_all_subjects() && (passed || latest && missing.marks.is_empty())
     }
 
