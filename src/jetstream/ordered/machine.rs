@@ -28,6 +28,7 @@ mod leap;
 mod leaving;
 mod probe;
 mod renewal;
+mod replica;
 mod resume;
 mod rollcall;
 mod standstill;

@@ -271,6 +271,7 @@ impl Driver {
             if let Some(driver) = me.upgrade() {
                 let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
                 let mut driver = lock(&driver);
+                driver.observer.heard();
                 driver.input(attachment, |machine, now, out| {
                     machine.next_message(token, stored.as_ref(), now, out);
                 });

@@ -32,7 +32,8 @@
 //! so that a deletion that was acknowledged before the start is not overlooked; there, what the consumer
 //! says counts only [`LAG`] after the roll call if the stream was written to just before
 //! ([`LONGEST_LAG`] where all that is written is wanted, so that the last message comes by itself). Subjects
-//! that vanish while they are waited for are found by another roll call.
+//! that vanish while they are waited for are found by another roll call. A replica that has just come
+//! back lacks for longer what is old; see [`super::replica`].
 //!
 //! If the roll cannot be called (no permission, no answer) the end is when the server says that nothing
 //! is pending and as many subjects have come as it counted at the start. Keys that are new may be
@@ -43,6 +44,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::probe::{Delivered, Reason};
+use super::replica::Replica;
 use super::rollcall::RollCall;
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
@@ -83,6 +85,7 @@ pub(super) struct Initial {
     pending: u64,
     /// When the server said that there was nothing at all.
     empty_at: Option<i128>,
+    pub(super) replica: Replica,
 }
 
 enum Availability {
@@ -92,6 +95,7 @@ enum Availability {
 
 struct Missing {
     marks: Marks,
+    /// What was stored up to here is waited for.
     last_seq: u64,
     /// Before that the consumer may have nothing because its server has not.
     certain_from: Option<Instant>,
@@ -100,6 +104,13 @@ struct Missing {
     patience: Duration,
     before: usize,
     fruitless: u32,
+}
+
+impl Missing {
+    /// No subject is waited for any more.
+    fn has_all_subjects(&self) -> bool {
+        self.marks.is_empty() || self.fruitless >= MOST_FRUITLESS
+    }
 }
 
 impl Default for Initial {
@@ -113,6 +124,7 @@ impl Default for Initial {
             clustered: false,
             pending: u64::MAX,
             empty_at: None,
+            replica: Replica::default(),
         }
     }
 }
@@ -123,6 +135,7 @@ impl Initial {
         self.newest = i64::MIN;
         self.made = None;
         self.pending = u64::MAX;
+        self.replica.begin();
     }
 
     /// A message has come, for the first time or again.
@@ -190,6 +203,19 @@ impl Initial {
         self.pending == 0
     }
 
+    /// Up to where the stream has to be known, once that is so and all subjects have come.
+    pub(super) fn awaited_seq(&self) -> Option<u64> {
+        let missing = self.missing.as_ref().filter(|missing| missing.has_all_subjects());
+        missing.map(|missing| missing.last_seq)
+    }
+
+    /// What was waited for has come, or will not come at all.
+    pub(super) fn is_known(&mut self) {
+        if let Some(missing) = &mut self.missing {
+            missing.last_seq = 0;
+        }
+    }
+
     /// When to call the roll again.
     pub fn again_at(&self) -> Option<Instant> {
         self.missing.as_ref().map(|missing| missing.again_at)
@@ -232,11 +258,13 @@ impl Machine {
                 self.ask_standstill(out);
             }
         } else if let Some(missing) = &mut self.initial.missing
-            && missing.marks.is_empty()
+            && missing.has_all_subjects()
             && nothing_pending
         {
             // Only revisions are missing, if anything is.
-            if certain {
+            if believed && missing.certain_from.is_none_or(|from| now >= from) {
+                self.ask_for_more(now, out);
+            } else if believed {
                 missing.again_at = now + LAG;
             } else if self.probe.is_none() {
                 self.ask_consumer(Reason::Quiet, out);
@@ -246,12 +274,17 @@ impl Machine {
 
     /// All subjects of the roll have come, and all their revisions where those are wanted.
     fn has_seen_all(&mut self, certain: bool, now: Instant) -> bool {
-        let latest = self.spec.policy == DeliverPolicy::LastPerSubject && !self.spec.behind;
+        // Made again in the middle, it delivers older messages as well.
+        let latest = self.spec.policy == DeliverPolicy::LastPerSubject
+            && !self.spec.behind
+            && self.asked_from.is_none();
         let Some(missing) = &mut self.initial.missing else { return false };
         let certain = certain && missing.certain_from.is_none_or(|from| now >= from);
-        let passed = certain || self.stream_seq >= missing.last_seq;
-        (missing.marks.is_empty() && (latest || passed))
-            || (missing.fruitless >= MOST_FRUITLESS && passed)
+        let knows = !self.spec.behind || self.initial.replica.knows(missing.last_seq, now);
+        // In a list that was made anew, what changed meanwhile has its place behind that.
+        let listed = !self.repeating || self.expected.is_some_and(|all| self.received >= all);
+        let passed = certain && knows || listed && self.stream_seq >= missing.last_seq;
+        missing.has_all_subjects() && (passed || latest && missing.marks.is_empty())
     }
 
     /// Without a roll: as many subjects as the consumer counted, or messages if it counted these.

@@ -54,6 +54,10 @@ impl Leaps {
         self.margin_ns = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { SETTLED_NS };
     }
 
+    pub fn is_asking(&self) -> bool {
+        self.question.is_some()
+    }
+
     /// Another consumer is made, which begins where the last one was.
     pub fn forget(&mut self) {
         self.question = None;

@@ -81,6 +81,7 @@ impl Machine {
             Ok(info) => {
                 let delivered = Delivered::of(info);
                 self.stream_seen = now;
+                self.initial.replica.said(&delivered, self.keeps_place);
                 if probe.reason == Reason::Unheard && self.has_flow_control() {
                     let why = "nobody listens, it may not be imported";
                     return self.without_flow_control(why, now, out);

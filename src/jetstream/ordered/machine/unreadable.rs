@@ -32,6 +32,7 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         if !matches!(self.phase, Phase::Passing { token: t } if t == token) {
+            self.what_more_there_is(token, answer, now, out);
             return self.what_was_passed(token, answer, now, out);
         }
         if let Some(message) = self.unreadable.answered(self.stream_seq, answer) {

@@ -179,3 +179,31 @@ fn before_the_reply_it_waits_for_the_reply() {
     rig.created(3, 2);
     assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()));
 }
+
+#[test]
+fn one_question_at_a_time() {
+    // The server passes over messages, and is perhaps one that has just come back.
+    let around =
+        Surroundings { keeps_place: Box::new(|| false), ..surroundings(ConnState::Connected(1)) };
+    let mut rig = Rig::with(OrderedConfig { behind: true, ..all() }, around);
+    rig.created(0, 1);
+    rig.message(1, 1, 0);
+    rig.answer_stream(OLD, 9);
+    let marks = [mark("s.1")].into_iter().collect();
+    rig.answer_roll_call(Ok(Roll { marks, first_seq: 1, last_seq: 9, fresh: false }));
+    rig.take();
+    heartbeat(&mut rig, 1, 7);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    // What the consumer has come to does not count here.
+    let (info, passed) = (rig.info(1, 9, 0), rig.asked.pop());
+    rig.answer(Ok(info));
+    rig.expect(&[]);
+    rig.asked.extend(passed);
+    answer(&mut rig, Err(Kind::MsgNotFound));
+    rig.pass(300);
+    let info = rig.info(1, 9, 0);
+    rig.answer(Ok(info));
+    rig.expect(&["ask CONSUMER.INFO.S.C1", "ask STREAM.MSG.GET.S"]);
+    answer(&mut rig, Err(Kind::MsgNotFound));
+    rig.expect(&["end", "Live"]);
+}

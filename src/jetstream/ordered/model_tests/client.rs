@@ -59,6 +59,7 @@ impl World {
                 Action::AskMessage { token, seq, .. } => {
                     let found = self.stream.range(seq..).next().map(|(seq, _)| *seq);
                     let found = found.ok_or_else(|| Error::new(Kind::MsgNotFound, "none"));
+                    self.waited += usize::from(self.replica.is_some() && found.is_ok());
                     let answer = self.request(found).and_then(|found| found);
                     self.wire.push_back(Packet::NextMessage { token, answer });
                 }
@@ -69,7 +70,7 @@ impl World {
                         marks: self.stream.values().map(|key| mark(&subject(*key))).collect(),
                         first_seq: self.stream.keys().next().copied().unwrap_or(1),
                         last_seq: self.last_seq,
-                        fresh: true,
+                        fresh: self.replica.is_none(),
                     };
                     let answer = self.request(Arc::new(roll));
                     self.rolls += 1;
@@ -117,6 +118,12 @@ impl World {
         let keys: BTreeSet<u64> = self.delivered.iter().map(|seq| self.written[seq]).collect();
         let missing: Vec<_> = self.keys_before.difference(&keys).collect();
         assert!(missing.is_empty(), "{missing:?} are missing at the end, {:?}", self.policy);
+        let is_there = |(key, latest): &(&u64, &u64)| {
+            self.delivered.iter().any(|seq| self.written[seq] == **key && seq >= latest)
+        };
+        let kept = self.latest_before.iter().filter(|(key, _)| self.keys_before.contains(key));
+        let stale: Vec<_> = kept.filter(|kept| !is_there(kept)).collect();
+        assert!(stale.is_empty(), "{stale:?} are too old at the end, seed {}", self.seed);
         if self.policy == DeliverPolicy::All {
             let delivered: BTreeSet<u64> = self.delivered.iter().copied().collect();
             let missing: Vec<_> = self.revisions_before.difference(&delivered).collect();

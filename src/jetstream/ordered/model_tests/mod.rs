@@ -110,6 +110,10 @@ struct World {
     moves: bool,
     /// Messages that consumers were moved over.
     passed_over: usize,
+    /// Consumers are on a replica that lags, and has what was stored up to here.
+    replica: Option<u64>,
+    /// How often the initial data was waited for because of that.
+    waited: usize,
     delivered: Vec<u64>,
     consumed: u64,
     ends: usize,
@@ -124,6 +128,8 @@ struct World {
     /// What must have been delivered when the initial data ends, as far as it has been there throughout.
     keys_before: BTreeSet<u64>,
     revisions_before: BTreeSet<u64>,
+    /// Key → its latest revision then.
+    latest_before: BTreeMap<u64, u64>,
     seed: u64,
     policy: DeliverPolicy,
     resume: Resume,
@@ -216,6 +222,22 @@ fn what_a_server_passes_over_is_consumed_all_the_same() {
     }
     assert!(passed_over > 9000, "{passed_over} messages passed over");
     assert!((1..90).contains(&failures), "{failures} of 9000 did not begin");
+}
+
+#[test]
+fn a_replica_that_lags_does_not_hide_what_was_there() {
+    let (mut waited, mut failures) = (0, 0);
+    for seed in 0..1500 {
+        for policy in [DeliverPolicy::All, DeliverPolicy::LastPerSubject] {
+            for resume in [Resume::BySequence, Resume::SnapshotThenSequence] {
+                let world = check_with(World::lagging(seed, policy.clone(), resume));
+                waited += world.waited;
+                failures += u32::from(world.failed);
+            }
+        }
+    }
+    assert!(waited > 1000, "waited {waited} times");
+    assert!((1..60).contains(&failures), "{failures} of 6000 did not begin");
 }
 
 #[test]

@@ -34,6 +34,10 @@ impl World {
                 self.new_from = self.last_seq;
                 self.last_seq + 1
             }
+            // Such a server waits for it.
+            "by_start_sequence" if self.replica.is_some() => {
+                config["opt_start_seq"].as_u64().expect("a start")
+            }
             "by_start_sequence" => {
                 config["opt_start_seq"].as_u64().expect("a start").min(self.last_seq + 1)
             }
@@ -41,13 +45,13 @@ impl World {
             "last_per_subject" if !self.history => 1,
             "last_per_subject" => {
                 let mut latest = BTreeMap::new();
-                for (seq, key) in &self.stream {
+                for (seq, key) in self.stream.range(..=self.served()) {
                     latest.insert(*key, *seq);
                 }
                 let mut latest: Vec<_> = latest.into_values().collect();
                 latest.sort_unstable();
                 snapshot.extend(latest);
-                self.last_seq + 1
+                self.served() + 1
             }
             other => panic!("policy {other}"),
         };
@@ -56,7 +60,7 @@ impl World {
             incarnation,
             snapshot,
             next,
-            counted: self.last_seq,
+            counted: self.served(),
             sent: 0,
             unanswered: 0,
             flow: None,
@@ -78,7 +82,7 @@ impl World {
 
     pub(super) fn pending(&self, consumer: &Consumer) -> u64 {
         let snapshot = consumer.snapshot.iter().filter(|seq| self.stream.contains_key(seq)).count();
-        let known = self.signalled.max(consumer.counted);
+        let known = self.signalled.max(consumer.counted).min(self.served());
         let behind = self.stream.range(consumer.next..).filter(|(seq, _)| **seq <= known).count();
         u64::try_from(snapshot + behind).expect("small")
     }
@@ -89,10 +93,16 @@ impl World {
     }
 
     pub(super) fn present_info(&mut self) -> Result<Value, Error> {
+        let tells = self.replica.is_some() && self.random.percent(50);
         let info = self.consumer.as_ref().map(|consumer| {
+            let nothing = consumer.snapshot.is_empty()
+                && self.served() >= consumer.next
+                && self.stream.range(consumer.next..=self.served()).next().is_none();
+            // It has come to the end of what it knows.
+            let come_to = if tells && nothing { self.served() } else { 0 };
             json!({"name": format!("C{}", consumer.incarnation),
                 "num_pending": self.pending(consumer),
-                "delivered": {"consumer_seq": consumer.sent, "stream_seq": 0}})
+                "delivered": {"consumer_seq": consumer.sent, "stream_seq": come_to}})
         });
         match info {
             Some(info) => self.request(info),
@@ -125,6 +135,10 @@ impl World {
             let seq = match consumer.snapshot.pop_front() {
                 Some(seq) => Some(seq),
                 None => self.stream.range(consumer.next..).next().map(|(seq, _)| *seq),
+            };
+            let seq = match seq {
+                Some(seq) if seq > self.served() => None,
+                seq => seq,
             };
             if let Some(stream_seq) = seq {
                 consumer.next = consumer.next.max(stream_seq + 1);

@@ -4,14 +4,23 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use super::{EARLIER, Random, World};
-use crate::jetstream::ordered::Resume;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::ordered::machine::{Machine, Surroundings};
 use crate::jetstream::ordered::machine_tests::{spec, surroundings};
+use crate::jetstream::ordered::{OrderedConfig, Resume};
 use crate::transport::ConnState;
 
 impl World {
     pub(super) fn new(seed: u64, policy: DeliverPolicy, resume: Resume, moves: bool) -> Self {
+        World::make(seed, policy, resume, moves, false)
+    }
+
+    /// Consumers are on a replica that has just come back.
+    pub(super) fn lagging(seed: u64, policy: DeliverPolicy, resume: Resume) -> Self {
+        World::make(seed, policy, resume, false, true)
+    }
+
+    fn make(seed: u64, policy: DeliverPolicy, resume: Resume, moves: bool, behind: bool) -> Self {
         let now = Instant::now();
         let mut random = Random::new(seed);
         let history = random.percent(50);
@@ -19,7 +28,8 @@ impl World {
             keeps_place: Box::new(move || !moves),
             ..surroundings(ConnState::Connected(1))
         };
-        let machine = Machine::new(spec(policy.clone(), resume), around, now);
+        let config = OrderedConfig { behind, ..spec(policy.clone(), resume) };
+        let machine = Machine::new(config, around, now);
         let loss = [0, 1, 5, 20][usize::try_from(random.below(4)).expect("small")];
         let mut world = World {
             random,
@@ -37,6 +47,8 @@ impl World {
             kept_back: VecDeque::new(),
             moves,
             passed_over: 0,
+            replica: None,
+            waited: 0,
             delivered: Vec::new(),
             consumed: 0,
             ends: 0,
@@ -47,6 +59,7 @@ impl World {
             signalled: 0,
             keys_before: BTreeSet::new(),
             revisions_before: BTreeSet::new(),
+            latest_before: BTreeMap::new(),
             seed,
             policy,
             resume,
@@ -63,10 +76,17 @@ impl World {
         for _ in 0..EARLIER {
             world.write();
         }
+        world.latest_before = world.stream.iter().map(|(seq, key)| (*key, *seq)).collect();
+        world.replica = behind.then(|| world.last_seq - world.random.below(5));
         world.keys_before = world.stream.values().copied().collect();
         world.revisions_before = world.stream.keys().copied().collect();
         world.run(|machine, now, out| machine.start(now, out));
         world
+    }
+
+    /// What the server that has the consumers knows.
+    pub(super) fn served(&self) -> u64 {
+        self.replica.unwrap_or(self.last_seq)
     }
 
     pub(super) fn time(&mut self) -> i64 {
@@ -112,6 +132,9 @@ impl World {
         if let Some(key) = self.stream.remove(&seq) {
             self.deletions += 1;
             self.revisions_before.remove(&seq);
+            if self.history {
+                self.latest_before.retain(|_, latest| *latest != seq);
+            }
             // If it was the latest one, an older one comes to light, or none: no snapshot shows that.
             if !self.stream.range(seq..).any(|(_, other)| *other == key) {
                 self.keys_before.remove(&key);

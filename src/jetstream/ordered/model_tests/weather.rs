@@ -65,6 +65,11 @@ impl World {
                 _ => {}
             }
         }
+        if let Some(replica) = self.replica
+            && self.random.percent(10)
+        {
+            self.replica = Some(self.last_seq.min(replica + 1 + self.random.below(3)));
+        }
         if self.random.percent(50) {
             self.signalled = self.last_seq;
         }
