@@ -76,16 +76,21 @@ pub fn sweep(store: &Store) {
                 return;
             }
             let left = take(&store);
-            let mut held = Held { store: store.clone(), left, failed: Vec::new() };
+            let mut held = Held { store: store.clone(), left, again: Vec::new() };
             while let Some(leftover) = held.left.last().cloned() {
                 let deleted = delete(&store, &leftover).await;
                 held.left.pop();
-                // The others may be possible all the same.
-                if deleted.is_err() {
-                    held.failed.push(leftover);
+                match deleted {
+                    // The others may be possible all the same.
+                    Err(_) => held.again.push(leftover),
+                    // What a connection has sent that is gone may come behind what this one sends.
+                    Ok(()) if leftover.fresh => {
+                        held.again.push(Leftover { fresh: false, ..leftover });
+                    }
+                    Ok(()) => {}
                 }
             }
-            if held.failed.is_empty() {
+            if held.again.is_empty() {
                 return;
             }
             drop(held);
@@ -94,16 +99,16 @@ pub fn sweep(store: &Store) {
     });
 }
 
-/// Remembers what has failed and what it has not come to, also when its task is dropped.
+/// Remembers what has failed or is to be done again, and what it has not come to, also when its task is dropped.
 struct Held {
     store: Store,
     left: Vec<Leftover>,
-    failed: Vec<Leftover>,
+    again: Vec<Leftover>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for leftover in self.left.drain(..).chain(self.failed.drain(..)) {
+        for leftover in self.left.drain(..).chain(self.again.drain(..)) {
             remember(&self.store, leftover);
         }
     }
