@@ -233,6 +233,14 @@ impl Driver {
     }
 }
 
+/// Unless it is a stored message with a status of its own, which has a reply subject.
+fn is_heartbeat(message: &Message) -> bool {
+    let idle = |text: &str| text.starts_with("Idle");
+    message.reply().is_none()
+        && message.status() == Some(100)
+        && message.description().is_some_and(idle)
+}
+
 /// What a message takes beside its payload, more or less.
 const OVERHEAD: usize = 256;
 
@@ -249,7 +257,10 @@ impl Sink for Inbox {
             return;
         }
         if driver.machine.keeps_back() {
-            driver.kept_back.push_back(message);
+            // What a heartbeat says is out of date when its turn comes, and the next one says it again.
+            if !is_heartbeat(&message) {
+                driver.kept_back.push_back(message);
+            }
         } else {
             driver.take(self.incarnation, message);
         }

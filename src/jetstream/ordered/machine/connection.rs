@@ -80,6 +80,7 @@ impl Machine {
         self.stream_seen = now;
         self.discard(out);
         self.unreadable.connection_lost(self.stream_seq);
+        self.leaps.reconnected();
         self.check_stream = true;
         self.roll_call_lost(now);
         self.silent_until = Some(now + SETTLING);

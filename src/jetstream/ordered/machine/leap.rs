@@ -24,11 +24,17 @@ use crate::jetstream::metadata::Metadata;
 use crate::jetstream::ordered::create::DeliverPolicy;
 use crate::jetstream::stored::StoredMessage;
 
+/// Who is told so often in a row that nobody serves it does not ask any more, until there is another
+/// connection: the consumers that were made in between need the same leader.
+const MOST_UNSERVED: u32 = 3;
+
 pub(super) struct Leaps {
     question: Option<Question>,
     /// Up to this sequence there is nothing that was passed over.
     cleared: u64,
     may_ask: bool,
+    /// How often in a row there was nobody.
+    unserved: u32,
     /// So much older than the consumer is what was there before it.
     margin_ns: i128,
 }
@@ -43,7 +49,8 @@ struct Question {
 
 impl Default for Leaps {
     fn default() -> Self {
-        Leaps { question: None, cleared: 0, may_ask: true, margin_ns: CLOCK_SKEW_NS }
+        let margin_ns = CLOCK_SKEW_NS;
+        Leaps { question: None, cleared: 0, may_ask: true, unserved: 0, margin_ns }
     }
 }
 
@@ -52,6 +59,12 @@ impl Leaps {
     /// cluster, two clocks are compared.
     pub fn made(&mut self, info: &Value) {
         self.margin_ns = if info.get("cluster").is_some() { CLOCK_SKEW_NS } else { SETTLED_NS };
+    }
+
+    /// Over another connection, others may answer.
+    pub fn reconnected(&mut self) {
+        self.may_ask = true;
+        self.unserved = 0;
     }
 
     pub fn is_asking(&self) -> bool {
@@ -133,10 +146,16 @@ impl Machine {
         let Some(question) = self.leaps.question.take_if(|question| question.token == token) else {
             return;
         };
+        let nobody = answer.is_err_and(|error| error.kind == Kind::JetStreamNotEnabled);
+        self.leaps.unserved = if nobody { self.leaps.unserved + 1 } else { 0 };
         let passed = match answer {
             Ok(message) => message.seq > self.stream_seq && message.seq < question.before,
             Err(error) if error.kind == Kind::MsgNotFound => false,
             Err(error) if error.kind == Kind::Permissions => {
+                self.leaps.may_ask = false;
+                false
+            }
+            Err(_) if self.leaps.unserved >= MOST_UNSERVED => {
                 self.leaps.may_ask = false;
                 false
             }

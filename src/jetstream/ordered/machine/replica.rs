@@ -18,7 +18,7 @@ use crate::jetstream::stored::StoredMessage;
 
 /// An answer that stays away for so long has got lost.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// If there is more, and the replica comes no further for so long, it is believed all the same.
+/// If the replica comes no further for so long, it is believed all the same.
 const STUCK: Duration = Duration::from_secs(10);
 
 /// What is known of the server that has the consumer.
@@ -27,7 +27,7 @@ pub(super) struct Replica {
     come_to: u64,
     asked: Option<Question>,
     may_ask: bool,
-    /// There was more when the last message and the server were here, and since when it was so.
+    /// Where the last message and the server were when more was asked for, and since when it was so.
     lacks: Option<((u64, u64), Instant)>,
 }
 
@@ -55,6 +55,12 @@ impl Replica {
         self.come_to = if counts { delivered.stream_seq } else { 0 };
     }
 
+    fn comes_no_further(&mut self, stream_seq: u64, now: Instant) {
+        let place = (stream_seq, self.come_to);
+        let since = self.lacks.filter(|(before, _)| *before == place);
+        self.lacks = Some((place, since.map_or(now, |(_, since)| since)));
+    }
+
     /// Whether there is nothing up to this sequence if the server says that there is nothing more.
     pub fn knows(&self, seq: u64, now: Instant) -> bool {
         let is_stuck = self.lacks.is_some_and(|(_, since)| now >= since + STUCK);
@@ -65,14 +71,20 @@ impl Replica {
 impl Machine {
     /// The server of the consumer says that there is nothing more, and does not know it: asks the leader.
     pub(super) fn ask_for_more(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let asked = self.initial.replica.asked.as_ref();
+        let filters = self.filters();
+        let replica = &mut self.initial.replica;
+        // Also if nobody answers, or with an error.
+        replica.comes_no_further(self.stream_seq, now);
+        // Of one filter after the other the server is asked.
+        let patience = PATIENCE * u32::try_from(filters.len()).unwrap_or(u32::MAX).max(1);
+        let asked = replica.asked.as_ref();
         // One question of this kind at a time, whoever asks.
-        if self.leaps.is_asking() || asked.is_some_and(|asked| now < asked.at + PATIENCE) {
+        if self.leaps.is_asking() || asked.is_some_and(|asked| now < asked.at + patience) {
             return;
         }
         self.tokens += 1;
-        self.initial.replica.asked = Some(Question { token: self.tokens, at: now });
-        let (token, seq, filters) = (self.tokens, self.stream_seq + 1, self.filters());
+        replica.asked = Some(Question { token: self.tokens, at: now });
+        let (token, seq) = (self.tokens, self.stream_seq + 1);
         out.push(Action::AskMessage { token, seq, filters });
     }
 
@@ -89,12 +101,7 @@ impl Machine {
         let Some(awaited) = self.initial.awaited_seq().filter(|_| running) else { return };
         let replica = &mut self.initial.replica;
         match answer {
-            Ok(message) if message.seq <= awaited => {
-                let place = (self.stream_seq, replica.come_to);
-                let since = replica.lacks.filter(|(before, _)| *before == place);
-                replica.lacks = Some((place, since.map_or(now, |(_, since)| since)));
-                return;
-            }
+            Ok(message) if message.seq <= awaited => return,
             Err(error) if error.kind == Kind::Permissions => replica.may_ask = false,
             Ok(_) => self.initial.is_known(),
             Err(error) if error.kind == Kind::MsgNotFound => self.initial.is_known(),

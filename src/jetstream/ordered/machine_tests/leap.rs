@@ -140,6 +140,23 @@ fn without_an_answer_another_consumer_is_safer() {
 }
 
 #[test]
+fn who_is_never_answered_does_not_ask_for_ever() {
+    let mut rig = live();
+    for n in 0..3 {
+        if n > 0 {
+            rig.created(0, 0);
+        }
+        young(&mut rig, 7, if n > 0 { 1 } else { 4 });
+        assert!(rig.machine.keeps_back());
+        answer(&mut rig, Err(Kind::JetStreamNotEnabled));
+    }
+    rig.take();
+    young(&mut rig, 7, 1);
+    young(&mut rig, 9, 2);
+    rig.expect(&["deliver", "deliver"]);
+}
+
+#[test]
 fn who_may_not_ask_goes_on_without() {
     let mut rig = live();
     young(&mut rig, 7, 4);
