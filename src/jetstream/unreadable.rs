@@ -67,18 +67,21 @@ impl Unreadable {
 }
 
 /// The first message from this sequence on that matches any of the filters. The server takes one filter
-/// at a time.
+/// at a time; `answered` is called after each answer.
 pub async fn next_message(
     api: &Api,
     stream: &str,
     seq: u64,
     filters: &[String],
+    mut answered: impl FnMut(),
 ) -> error::Result<StoredMessage> {
     let mut first: Option<StoredMessage> = None;
     for filter in filters {
         let body = json!({"seq": seq, "next_by_subj": filter}).to_string();
         let how = How { timeout: api.timeout, quiet: true, ..How::default() };
-        let message = match api.call_as(Op::MessageGet(stream), body, how).await {
+        let answer = api.call_as(Op::MessageGet(stream), body, how).await;
+        answered();
+        let message = match answer {
             Ok(reply) => StoredMessage::from_reply(&reply)?,
             Err(error) if error.kind == Kind::MsgNotFound => continue,
             Err(error) => return Err(error),

@@ -267,11 +267,15 @@ impl Driver {
         let (me, api, stream) =
             (self.me.clone(), self.api.clone(), self.machine.stream().to_owned());
         let asked = self.api.link.spawn(async move {
-            let stored = next_message(&api, &stream, seq, &filters).await;
+            let heard = || {
+                if let Some(driver) = me.upgrade() {
+                    lock(&driver).observer.heard();
+                }
+            };
+            let stored = next_message(&api, &stream, seq, &filters, heard).await;
             if let Some(driver) = me.upgrade() {
                 let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
                 let mut driver = lock(&driver);
-                driver.observer.heard();
                 driver.input(attachment, |machine, now, out| {
                     machine.next_message(token, stored.as_ref(), now, out);
                 });
