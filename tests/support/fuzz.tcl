@@ -280,7 +280,7 @@ proc fuzz_run {count setup next note sweep objects} {
             set code [dict get $options -errorcode]
             incr codes([lrange $code 0 1])
             # Of the system, where files and channels are used.
-            set system [expr {"-file" in $call || "-channel" in $call ? "POSIX" : "NATS"}]
+            set system [expr {[regexp -- {(^| )-?(file|channel)( |$)} $call] ? "POSIX" : "NATS"}]
             if {[lindex $code 0] ni [list NATS TCL CLOCK ARITH FUZZ $system]} { lappend bad [list [string range $call 0 200] $code $result] }
         } else {
             incr ok
