@@ -199,8 +199,8 @@ impl Removed {
         if store.count_chunks(&self.nuid).await? == 0 {
             return Ok(());
         }
-        // An object store that was restored from a backup may have the object itself again.
-        // Or under another name, that it had at that time.
+        // An object store that was restored from a backup may have the object itself again, perhaps under
+        // another name that it had at that time.
         if store.needs(&self.name, &self.nuid).await? || store.is_used(&self.nuid).await? {
             return Ok(());
         }

@@ -27,18 +27,6 @@ fn heartbeat(rig: &mut Rig, last: u64, come_to: u64) {
     });
 }
 
-/// The answer to the question for the first message behind the last one delivered.
-fn answer(rig: &mut Rig, answer: Result<u64, Kind>) {
-    let (token, op) = rig.asked.pop().expect("a question");
-    assert_eq!(op, "STREAM.MSG.GET.S");
-    let (subject, time) = ("s".to_owned(), OLD.to_owned());
-    let answer = match answer {
-        Ok(seq) => Ok(StoredMessage { subject, seq, time, data: vec![], headers: vec![] }),
-        Err(kind) => Err(error(kind)),
-    };
-    rig.run(|machine, now, out| machine.next_message(token, answer.as_ref(), now, out));
-}
-
 const RESET: [&str; 3] = [
     "ErrConsumerSequenceMismatch reset with opt_start_seq = 4 due to ErrConsumerSequenceMismatch",
     "create by_start_sequence 4",
@@ -51,7 +39,7 @@ fn what_was_passed_over_is_consumed_again() {
     young(&mut rig, 7, 4);
     assert!(rig.machine.keeps_back());
     rig.expect(&["ask STREAM.MSG.GET.S"]);
-    answer(&mut rig, Ok(5));
+    rig.answer_message(Ok(5));
     assert!(!rig.machine.keeps_back());
     rig.expect(&RESET);
 }
@@ -63,7 +51,7 @@ fn a_leap_over_what_is_not_wanted_costs_a_question() {
         let mut rig = live();
         young(&mut rig, 7, 4);
         rig.take();
-        answer(&mut rig, found);
+        rig.answer_message(found);
         assert!(!rig.machine.keeps_back());
         young(&mut rig, 7, 4);
         young(&mut rig, 8, 5);
@@ -104,12 +92,12 @@ fn a_heartbeat_tells_what_was_passed_over_at_the_end() {
     heartbeat(&mut rig, 3, 6);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
     // Stored since.
-    answer(&mut rig, Ok(7));
+    rig.answer_message(Ok(7));
     heartbeat(&mut rig, 3, 6);
     rig.expect(&[]);
     heartbeat(&mut rig, 3, 7);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
-    answer(&mut rig, Ok(7));
+    rig.answer_message(Ok(7));
     rig.expect(&RESET);
 }
 
@@ -119,7 +107,7 @@ fn what_has_come_meanwhile_was_not_passed_over() {
     heartbeat(&mut rig, 3, 4);
     rig.take();
     young(&mut rig, 4, 4);
-    answer(&mut rig, Ok(4));
+    rig.answer_message(Ok(4));
     rig.expect(&["deliver"]);
 }
 
@@ -128,13 +116,13 @@ fn without_an_answer_another_consumer_is_safer() {
     let mut rig = live();
     young(&mut rig, 7, 4);
     rig.take();
-    answer(&mut rig, Err(Kind::Timeout));
+    rig.answer_message(Err(Kind::Timeout));
     rig.expect(&RESET);
     // After a heartbeat there will be another one.
     let mut rig = live();
     heartbeat(&mut rig, 3, 6);
     rig.take();
-    answer(&mut rig, Err(Kind::Timeout));
+    rig.answer_message(Err(Kind::Timeout));
     heartbeat(&mut rig, 3, 6);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
 }
@@ -148,7 +136,7 @@ fn who_is_never_answered_does_not_ask_for_ever() {
         }
         young(&mut rig, 7, if n > 0 { 1 } else { 4 });
         assert!(rig.machine.keeps_back());
-        answer(&mut rig, Err(Kind::JetStreamNotEnabled));
+        rig.answer_message(Err(Kind::JetStreamNotEnabled));
     }
     rig.take();
     young(&mut rig, 7, 1);
@@ -160,7 +148,7 @@ fn who_is_never_answered_does_not_ask_for_ever() {
 fn who_may_not_ask_goes_on_without() {
     let mut rig = live();
     young(&mut rig, 7, 4);
-    answer(&mut rig, Err(Kind::Permissions));
+    rig.answer_message(Err(Kind::Permissions));
     rig.take();
     young(&mut rig, 7, 4);
     young(&mut rig, 9, 5);
@@ -178,7 +166,7 @@ fn an_answer_about_an_earlier_consumer_means_nothing() {
     assert!(!rig.machine.keeps_back());
     rig.take();
     rig.asked.push(question);
-    answer(&mut rig, Ok(5));
+    rig.answer_message(Ok(5));
     rig.expect(&[]);
 }
 
@@ -186,12 +174,12 @@ fn an_answer_about_an_earlier_consumer_means_nothing() {
 fn before_the_reply_it_waits_for_the_reply() {
     let mut rig = live();
     young(&mut rig, 7, 4);
-    answer(&mut rig, Ok(5));
+    rig.answer_message(Ok(5));
     rig.take();
     // The second consumer was moved as well, and is faster than the reply.
     young(&mut rig, 7, 1);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
-    answer(&mut rig, Ok(5));
+    rig.answer_message(Ok(5));
     rig.expect(&[]);
     rig.created(3, 2);
     assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()));
@@ -216,11 +204,11 @@ fn one_question_at_a_time() {
     rig.answer(Ok(info));
     rig.expect(&[]);
     rig.asked.extend(passed);
-    answer(&mut rig, Err(Kind::MsgNotFound));
+    rig.answer_message(Err(Kind::MsgNotFound));
     rig.pass(300);
     let info = rig.info(1, 9, 0);
     rig.answer(Ok(info));
     rig.expect(&["ask CONSUMER.INFO.S.C1", "ask STREAM.MSG.GET.S"]);
-    answer(&mut rig, Err(Kind::MsgNotFound));
+    rig.answer_message(Err(Kind::MsgNotFound));
     rig.expect(&["end", "Live"]);
 }

@@ -5,6 +5,7 @@ mod initial;
 mod leap;
 mod leaving;
 mod outage;
+mod replica;
 mod start;
 mod stream;
 mod traffic;
@@ -86,6 +87,18 @@ struct Rig {
 }
 
 impl Rig {
+    /// The answer to the question for the first message behind the last one delivered.
+    fn answer_message(&mut self, answer: Result<u64, Kind>) {
+        let (token, op) = self.asked.pop().expect("a question");
+        assert_eq!(op, "STREAM.MSG.GET.S");
+        let (subject, time) = ("s.1".to_owned(), OLD.to_owned());
+        let answer = match answer {
+            Ok(seq) => Ok(StoredMessage { subject, seq, time, data: vec![], headers: vec![] }),
+            Err(kind) => Err(error(kind)),
+        };
+        self.run(|machine, now, out| machine.next_message(token, answer.as_ref(), now, out));
+    }
+
     fn new(spec: OrderedConfig) -> Self {
         Rig::with(spec, surroundings(ConnState::Connected(1)))
     }
