@@ -1,6 +1,7 @@
 # Clusters of real nats-servers on 127.0.0.1, on top of server.tcl.
 #
-#   set c [cluster::start 3]              three nodes with routes to each other, whole when it returns; no JetStream
+#   set c [cluster::start 3]              three nodes with routes to each other, whole when it returns; no JetStream.
+#                                         With -jetstream 1 it takes streams with as many replicas as there are nodes.
 #   cluster::node $c 0                    a node as server.tcl knows it: server::url, server::log, server::freeze …
 #   cluster::nodes $c, cluster::urls $c   those that were not removed
 #   cluster::at $c port                   the number of the node with this client port, as of `current_server`
@@ -32,9 +33,11 @@ proc cluster::start {count args} {
         if {![catch {
             for {set i 0} {$i < $count} {incr i} { Node $c $args }
             wait_whole $c
+            if {[dict exists $args -jetstream] && [dict get $args -jetstream]} { WaitPlaced $c }
         } text options]} { return $c }
         delete $c
-        # Somebody else may have been quicker with the port of a route, which a node notices when it is ready.
+        # Somebody else may have been quicker with the port of a route, which a node notices when it is ready; and a
+        # cluster of 2.10 may have no suitable peers for a stream, though it has a leader, for minutes.
         if {$try == 3} { return -options $options $text }
     }
 }
@@ -130,6 +133,29 @@ proc cluster::wait_whole {c {ms 20000}} {
     } text options]
     dict for {r sid} $clients { raw::close $r }
     if {$failed} { return -options $options $text }
+}
+# JetStream chooses its leader when the servers are ready, and that one hears of them one after the other.
+proc cluster::WaitPlaced {c {ms 20000}} {
+    variable C
+    set deadline [expr {[clock milliseconds] + $ms}]
+    set r [raw::connect [server::port [node $c 0]] $C($c,login,0)]
+    set failed [catch {
+        set stream [string map [list %N% $C($c,count)] {{"name":"_PLACED","storage":"memory","num_replicas":%N%}}]
+        Insist $r STREAM.CREATE._PLACED $stream {"config":} $deadline
+        # The first request may have come through without its answer.
+        Insist $r STREAM.DELETE._PLACED "" {"success":true|"err_code":10059} $deadline
+    } text options]
+    raw::close $r
+    if {$failed} { return -options $options $text }
+}
+# Until such an answer comes. Without a leader there may be none.
+proc cluster::Insist {r subject json answer deadline} {
+    while {[catch {dict get [raw::request $r \$JS.API.$subject $json {} 1000] payload} said] || ![regexp -- $answer $said]} {
+        if {[clock milliseconds] > $deadline} {
+            return -code error -errorcode {SUPPORT DEADLINE} "no answer to $subject but: $said"
+        }
+        after 50
+    }
 }
 # Pairs of clients of which the second has not heard the first.
 proc cluster::Missing {clients} {
