@@ -51,7 +51,7 @@ proc sequence {message} { return [lindex [split [dict get $message reply] .] 5] 
 # Publish without waiting for each one, by the foreign client.
 proc store_many {count {size 0} {first 1}} {
     set body [string repeat x $size]
-    for {set i $first} {$i < $first + $count} {incr i} { raw::publish $::raw $::stream.a $i$body }
+    for {set i $first} {$i < $first + $count} {incr i} { raw::store $::raw $::stream.a $i$body }
     raw::flush $::raw
 }
 proc delete_consumer {{name C}} { raw::api $::raw CONSUMER.DELETE.$::stream.$name }

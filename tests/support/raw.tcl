@@ -3,6 +3,7 @@
 #
 #   set r [raw::connect port ?connect options as JSON members?]      raw::close $r
 #   raw::publish $r subject payload ?headers? ?reply?     headers: names and values, or -raw and the bytes of the block
+#   raw::store $r subject payload           publishes to a stream, no faster than the server can store
 #   raw::request $r subject payload ?headers? ?ms?  -> dict: subject reply header (names and values) payload
 #   raw::api $r subject ?json?                      -> reply as JSON text, from $JS.API.<subject>
 #   raw::subscribe $r subject ?queue?               -> id
@@ -98,6 +99,19 @@ proc raw::publish {r subject payload {headers ""} {reply ""}} {
         set block [protocol::header $headers]
     }
     Send $r "HPUB $line [string length $block] [expr {[string length $block] + [string length $payload]}]\r\n$block$payload\r\n"
+}
+
+# A server drops what waits to be stored beyond 10 000 messages or 128 MB. So what has been sent is waited for from time to
+# time: after a thousand messages or 8 MB.
+proc raw::store {r subject payload} {
+    variable R
+    if {[incr R($r,unstored) [expr {8000 + [string length $payload]}]] < 8000000} {
+        publish $r $subject $payload
+        return
+    }
+    set R($r,unstored) 0
+    set answer [dict get [request $r $subject $payload] payload]
+    if {![string match {*"seq":*} $answer] || [string match {*"error"*} $answer]} { error "not stored: $answer" }
 }
 
 proc raw::request {r subject payload {headers ""} {ms 20000}} {
