@@ -204,6 +204,6 @@ impl Removed {
         if store.needs(&self.name, &self.nuid).await? || store.is_used(&self.nuid).await? {
             return Ok(());
         }
-        store.purge_chunks(&self.name, &self.nuid).await
+        store.purge_chunks(&self.name, &self.nuid).await.map(drop)
     }
 }

@@ -64,12 +64,12 @@ impl Store {
         Ok(seq)
     }
 
-    /// Removes the chunks of an object that was to have this name, or had it.
-    pub async fn purge_chunks(&self, name: &str, nuid: &str) -> Result<()> {
+    /// Removes the chunks of an object that was to have this name, or had it. How many there were.
+    pub async fn purge_chunks(&self, name: &str, nuid: &str) -> Result<u64> {
         let body = json!({"filter": chunks_of(&self.bucket.name, nuid)});
-        self.purge(body.to_string()).await?;
+        let purged = self.purge(body.to_string()).await?;
         removed::note(self, name, nuid);
-        Ok(())
+        Ok(purged)
     }
 
     /// Whether the object of this name has these chunks. Others may have them under another name.
@@ -120,12 +120,13 @@ impl Store {
     /// Removes a description, unless there is a newer one than that of this sequence number.
     pub async fn purge_meta(&self, name: &str, seq: u64) -> Result<()> {
         let body = json!({"filter": meta_of(&self.bucket.name, name), "seq": seq + 1});
-        self.purge(body.to_string()).await
+        self.purge(body.to_string()).await.map(drop)
     }
 
-    async fn purge(&self, body: String) -> Result<()> {
+    async fn purge(&self, body: String) -> Result<u64> {
         let purged = self.api.call_as(Op::StreamPurge(&self.bucket.stream), body, self.how(false));
-        purged.await.map(drop).map_err(|error| self.bucket.missing(error))
+        let answer = purged.await.map_err(|error| self.bucket.missing(error))?;
+        Ok(answer.get("purged").and_then(Value::as_u64).unwrap_or_default())
     }
 
     /// What may be described anew under a name: nothing, a deleted object, and what `replaceable` says. Its
@@ -171,7 +172,7 @@ impl Store {
                 break outcome?;
             }
         };
-        self.purge_chunks(name, &info.nuid).await
+        self.purge_chunks(name, &info.nuid).await.map(drop)
     }
 
     async fn mark_deleted(&self, name: &str) -> Result<ObjectInfo> {

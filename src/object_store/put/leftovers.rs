@@ -83,11 +83,12 @@ pub fn sweep(store: &Store) {
                 match deleted {
                     // The others may be possible all the same.
                     Err(_) => held.again.push(leftover),
-                    // What a connection has sent that is gone may come behind what this one sends.
-                    Ok(()) if leftover.fresh => {
+                    // What a connection has sent that is gone may come behind what this one sends, and
+                    // piece by piece.
+                    Ok(purged) if leftover.fresh || purged > 0 => {
                         held.again.push(Leftover { fresh: false, ..leftover });
                     }
-                    Ok(()) => {}
+                    Ok(_) => {}
                 }
             }
             if held.again.is_empty() {
@@ -114,8 +115,8 @@ impl Drop for Held {
     }
 }
 
-/// Deletes chunks, unless they are those of an object after all.
-pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
+/// Deletes chunks, unless they are those of an object after all. How many it has found.
+pub async fn delete(store: &Store, leftover: &Leftover) -> Result<u64> {
     let chunks = chunks_of(&store.bucket.name, &leftover.nuid);
     if leftover.fresh {
         // The stream takes messages one after the other, but deletes beside that: when this one is
@@ -135,8 +136,8 @@ pub async fn delete(store: &Store, leftover: &Leftover) -> Result<()> {
         purge(store, name, replaced).await?;
     }
     match leftover.fresh {
-        true => delete_marks(store, &chunks, leftover.after).await,
-        false => Ok(()),
+        true => delete_marks(store, &chunks, leftover.after).await.map(|()| 0),
+        false => Ok(0),
     }
 }
 
@@ -174,16 +175,16 @@ pub async fn delete_message(store: &Store, seq: u64) -> Result<()> {
     }
 }
 
-async fn purge(store: &Store, name: &str, nuid: &str) -> Result<()> {
+async fn purge(store: &Store, name: &str, nuid: &str) -> Result<u64> {
     match store.purge_chunks(name, nuid).await {
         // With the bucket they have gone, too.
-        Ok(()) => Ok(()),
-        Err(error) if error.kind == Kind::BucketNotFound => Ok(()),
+        Err(error) if error.kind == Kind::BucketNotFound => Ok(0),
         // Nor can there be any in a bucket that takes nothing.
         Err(error) => match store.count_chunks(nuid).await {
-            Ok(0) => Ok(()),
+            Ok(0) => Ok(0),
             _ => Err(error),
         },
+        purged => purged,
     }
 }
 

@@ -66,7 +66,7 @@ async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo,
     let chunks = chunks_of(&store.bucket.name, &leftover.nuid);
     let note = match is_up(&store) {
         true => match leftovers::delete(&store, &leftover).await {
-            Ok(()) => return Err(trouble),
+            Ok(_) => return Err(trouble),
             Err(error) => format!("its chunks {chunks} are left: {error}"),
         },
         false => format!("its chunks {chunks} are deleted when there is a connection"),
