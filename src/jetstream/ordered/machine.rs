@@ -172,6 +172,8 @@ pub struct Machine {
     roll_call: RollCall,
     /// The user wants to hear of the next roll call.
     report_roll: bool,
+    /// A question whether what was stored behind this sequence is still there.
+    holes_asked: Option<(u64, u64)>,
     may_ask_stream: bool,
     may_ask_consumer: bool,
     stream_created: Option<i128>,
@@ -247,6 +249,7 @@ impl Machine {
             unanswered: 0,
             roll_call: RollCall::NotNeeded,
             report_roll: false,
+            holes_asked: None,
             may_ask_stream: true,
             may_ask_consumer: true,
             consumer_created: None,

@@ -101,6 +101,7 @@ impl Machine {
             Phase::Running => {
                 self.suspicion = None;
                 self.ask_consumer(Reason::Reconnect, out);
+                self.ask_for_holes(now, out);
             }
             // Nobody knows whether that request got through. One that waits for its first connection
             // is in good hands.

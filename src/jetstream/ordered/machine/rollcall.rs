@@ -3,14 +3,15 @@
 //! A deletion is a message like any other, and so is every trace that a subject leaves. But a
 //! stream that was deleted and made again has no messages about what the old one had, and messages
 //! that were removed before they could be delivered (expired or purged while there was no
-//! connection) may have been such traces. Both can be seen when the consumer is made again. Then
-//! the stream is asked which subjects it has, and the user, who knows what he was told, finds out
-//! what is missing. The same is done when this program has emptied the stream.
+//! connection) may have been such traces. Both can be seen when the consumer is made again, and the
+//! second when it has outlived the connection. Then the stream is asked which subjects it has, and the
+//! user, who knows what he was told, finds out what is missing. The same is done when this program has
+//! emptied the stream.
 //!
 //! The other reason to call the roll is the end of the initial data; see [`super::initial`]. One
 //! answer serves both.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -18,6 +19,11 @@ use super::probe::Reason;
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::roll::Roll;
+
+/// A question about the stream is given up after so long if nothing else is configured.
+const QUESTION: Duration = Duration::from_secs(5);
+/// Traces that are still there get so long to be delivered, before their subjects count as present.
+pub(super) const ARRIVAL: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RollCall {
@@ -55,14 +61,49 @@ impl Machine {
         }
     }
 
-    /// Whether the stream has removed messages that were never delivered. Where each has a lifetime of
-    /// its own, it may be any of them, and not only the first ones.
-    pub(super) fn has_holes(&self, stream_info: &Value) -> bool {
+    /// Whether the stream has removed messages behind this sequence that were never delivered. Where each
+    /// has a lifetime of its own, it may be any of them, and not only the first ones.
+    pub(super) fn has_holes(stream_info: &Value, after: u64) -> bool {
         let field = |of: &str, name: &str| stream_info.get(of).and_then(|of| of.get(name));
         let number = |name: &str| field("state", name).and_then(Value::as_u64).unwrap_or(0);
         let lifetimes = field("config", "allow_msg_ttl") == Some(&true.into());
-        number("first_seq") > self.stream_seq + 1
-            || lifetimes && number("last_seq") > self.stream_seq
+        number("first_seq") > after + 1 || lifetimes && number("last_seq") > after
+    }
+
+    /// The consumer may have outlived the loss of the connection: has it passed over what expired meanwhile?
+    pub(super) fn ask_for_holes(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if !self.spec.roll_call {
+            return;
+        }
+        // The initial data asks for the stream, too, and for its subjects.
+        if self.catching_up {
+            return self.need_roll_call(now + ARRIVAL);
+        }
+        self.tokens += 1;
+        // What comes before the answer need not be all that there was.
+        self.holes_asked = Some((self.tokens, self.stream_seq));
+        let timeout = self.around.timeout.unwrap_or(QUESTION);
+        out.push(Action::AskStream { token: self.tokens, timeout });
+    }
+
+    /// The answer, if it is to this question.
+    pub(super) fn holes_info(
+        &mut self,
+        token: u64,
+        answer: Result<&Value, &Error>,
+        now: Instant,
+        out: &mut Vec<Action>,
+    ) {
+        let asked = self.holes_asked.take_if(|(asked, _)| *asked == token);
+        let Some((_, after)) = asked else { return };
+        let may_have_holes = match answer {
+            Ok(info) => Self::has_holes(info, after),
+            Err(error) => !matches!(error.kind, Kind::Permissions | Kind::StreamNotFound),
+        };
+        if may_have_holes {
+            self.need_roll_call(now + ARRIVAL);
+        }
+        self.settle(now, out);
     }
 
     /// When to ask.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::rollcall::ARRIVAL;
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
 use crate::jetstream::ordered::Resume;
@@ -38,6 +39,7 @@ impl Machine {
         out: &mut Vec<Action>,
     ) {
         if !matches!(self.phase, Phase::Checking { token: t } if t == token) {
+            self.holes_info(token, answer, now, out);
             return self.standstill_info(token, answer, now, out);
         }
         if self.first {
@@ -50,8 +52,8 @@ impl Machine {
                 if self.is_another_stream(info) {
                     return self.recreated(now, out);
                 }
-                if self.has_holes(info) {
-                    self.need_roll_call(now);
+                if Self::has_holes(info, self.stream_seq) {
+                    self.need_roll_call(now + ARRIVAL);
                 }
             }
             Err(error) if error.kind == Kind::StreamNotFound => {

@@ -174,7 +174,7 @@ fn a_roll_call_asks_for_each_filter() {
         let mut rig = Rig::live(config, 3);
         rig.lose_consumer(5, 9);
         rig.created(3, 0);
-        rig.pass(0);
+        rig.pass(300);
         assert!(rig.take().contains(&called.to_owned()));
     }
 }
@@ -187,7 +187,7 @@ fn removed_messages_want_a_roll_call_if_they_were_not_delivered() {
         let mut rig = Rig::live(spec, 3);
         rig.lose_consumer(first_seq, 9);
         rig.created(first_seq - 1, 1);
-        rig.pass(0);
+        rig.pass(300);
         let log = rig.take();
         assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{first_seq} {log:?}");
     }
@@ -201,7 +201,7 @@ fn where_messages_have_lifetimes_any_of_them_may_have_been_removed() {
         rig.answer(Ok(json!({"created": OLD, "config": {"allow_msg_ttl": true},
             "state": {"first_seq": 1, "last_seq": last_seq}})));
         rig.created(3, 0);
-        rig.pass(0);
+        rig.pass(300);
         let log = rig.take();
         assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{last_seq} {log:?}");
     }
@@ -212,7 +212,7 @@ fn a_roll_call_that_fails_is_made_again() {
     let mut rig = Rig::live(watch_with_roll_call(), 3);
     rig.lose_consumer(6, 9);
     rig.created(5, 1);
-    rig.pass(0);
+    rig.pass(300);
     rig.take();
     rig.answer_roll_call(Err(error(Kind::Timeout)));
     rig.expect(&[]);
@@ -274,4 +274,38 @@ fn a_stream_without_a_leader_is_asked_for_again() {
     }
     assert!((10..30).contains(&asked), "{asked}");
     assert!(rig.take().contains(&"create by_start_sequence 4".to_owned()));
+}
+
+/// What the question for holes of a consumer that has outlived the connection leads to.
+fn after_outliving(spec: OrderedConfig, answer: Result<Value, Kind>) -> Vec<String> {
+    let mut rig = Rig::live(spec, 3);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    rig.expect(&["Stale", "ask CONSUMER.INFO.S.C1", "ask STREAM.INFO.S"]);
+    // Before the answer comes the last message, which does not say what was in front of it.
+    rig.message(4, 4, 0);
+    rig.expect(&["Live", "deliver"]);
+    rig.answer(answer.map_err(error));
+    // What is still there may come.
+    rig.expect(&[]);
+    rig.pass(300);
+    rig.take()
+}
+
+#[test]
+fn what_expired_while_a_consumer_outlived_the_connection_is_looked_for() {
+    let state = |first_seq: u64, last_seq: u64| {
+        Ok(json!({"created": OLD, "config": {"allow_msg_ttl": true},
+            "state": {"first_seq": first_seq, "last_seq": last_seq}}))
+    };
+    for (answer, called) in [
+        (state(1, 3), false),
+        (state(1, 4), true),
+        (state(5, 4), true),
+        (Err(Kind::Timeout), true),
+        (Err(Kind::Permissions), false),
+    ] {
+        let log = after_outliving(watch_with_roll_call(), answer);
+        assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{log:?}");
+    }
 }
