@@ -83,6 +83,18 @@ pub struct Roll {
 }
 
 impl Roll {
+    /// What was found out at the same time, about other subjects.
+    pub fn add(&mut self, other: Roll) {
+        self.first_seq = self.first_seq.max(other.first_seq);
+        self.last_seq = self.last_seq.min(other.last_seq);
+        self.fresh |= other.fresh;
+        if self.marks.is_empty() {
+            self.marks = other.marks;
+        } else {
+            self.marks.extend(other.marks);
+        }
+    }
+
     pub fn has(&self, subject: &str) -> bool {
         self.marks.contains(&mark(subject))
     }

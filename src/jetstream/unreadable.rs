@@ -7,10 +7,11 @@
 //! ([`Op::MessageGet`](super::api::Op::MessageGet)), which every message has, handed to the user
 //! from there, and passed.
 
-use super::api::{Api, Op};
+use super::api::{Api, FILTERS_AT_ONCE, Op};
 use super::stored::StoredMessage;
 use crate::error::{self, Error, Kind};
 use crate::transport::How;
+use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 
 /// Two losses may be bad luck.
@@ -70,16 +71,19 @@ impl Unreadable {
 /// at a time; `answered` is called after each answer.
 pub async fn next_message(
     api: &Api,
-    stream: &str,
+    name: &str,
     seq: u64,
-    filters: &[String],
+    filters: Vec<String>,
     mut answered: impl FnMut(),
 ) -> error::Result<StoredMessage> {
-    let mut first: Option<StoredMessage> = None;
-    for filter in filters {
+    let asked = stream::iter(filters).map(|filter: String| {
         let body = json!({"seq": seq, "next_by_subj": filter}).to_string();
         let how = How { timeout: api.timeout, quiet: true, ..How::default() };
-        let answer = api.call_as(Op::MessageGet(stream), body, how).await;
+        api.call_as(Op::MessageGet(name), body, how)
+    });
+    let mut answers = asked.buffer_unordered(FILTERS_AT_ONCE);
+    let mut first: Option<StoredMessage> = None;
+    while let Some(answer) = answers.next().await {
         answered();
         let message = match answer {
             Ok(reply) => StoredMessage::from_reply(&reply)?,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value};
 
 use super::paging::{Page, Paging};
@@ -16,6 +17,8 @@ const NAMES: u64 = 64;
 const INFOS: u64 = 8;
 const SUBJECTS: u64 = 1000;
 const SECOND_NS: i128 = 1_000_000_000;
+/// A question takes one filter. So many of them are asked at the same time.
+pub const FILTERS_AT_ONCE: usize = 64;
 
 impl Api {
     /// All names of streams, optionally of those that take a subject.
@@ -81,25 +84,27 @@ impl Api {
     /// Those of the request.
     pub async fn roll(
         &self,
-        stream: &str,
+        stream_name: &str,
         filters: &[String],
         page: impl Fn() + Send + Sync,
     ) -> Result<Roll> {
-        let mut roll = Roll { last_seq: u64::MAX, ..Roll::default() };
-        for filter in filters {
-            self.call_roll(stream, filter, &page, &mut roll).await?;
+        let asked = stream::iter(filters.to_vec())
+            .map(|filter: String| self.roll_of_one(stream_name, filter, &page));
+        let mut rolls = asked.buffer_unordered(FILTERS_AT_ONCE);
+        let mut whole = Roll { last_seq: u64::MAX, ..Roll::default() };
+        while let Some(roll) = rolls.next().await {
+            whole.add(roll?);
         }
-        Ok(roll)
+        Ok(whole)
     }
 
-    /// Adds those that match one filter.
-    async fn call_roll(
+    async fn roll_of_one(
         &self,
         stream: &str,
-        filter: &str,
+        filter: String,
         came: &(impl Fn() + Send + Sync),
-        roll: &mut Roll,
-    ) -> Result<()> {
+    ) -> Result<Roll> {
+        let mut roll = Roll { last_seq: u64::MAX, ..Roll::default() };
         let fields = Map::from_iter([("subjects_filter".to_owned(), filter.into())]);
         let take = |first: bool, info: Value, page: Map<String, Value>| {
             came();
@@ -110,7 +115,8 @@ impl Api {
             roll.first_seq = roll.first_seq.max(number("first_seq"));
             roll.marks.extend(page.keys().map(|subject| mark(subject)));
         };
-        self.subject_pages(stream, fields, take).await
+        self.subject_pages(stream, fields, take).await?;
+        Ok(roll)
     }
 
     /// The info of a stream with all the subjects that were asked for.

@@ -272,7 +272,7 @@ impl Driver {
                     lock(&driver).observer.heard();
                 }
             };
-            let stored = next_message(&api, &stream, seq, &filters, heard).await;
+            let stored = next_message(&api, &stream, seq, filters, heard).await;
             if let Some(driver) = me.upgrade() {
                 let attachment = stored.as_ref().map_or(Attachment::Nothing, Attachment::Stored);
                 let mut driver = lock(&driver);

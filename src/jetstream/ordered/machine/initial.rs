@@ -30,10 +30,8 @@
 //! one when the roll was called; or when it says that there is nothing more, since what its number
 //! lacks then has been stored just now. The same is asked for where the consumer's server may be behind,
 //! so that a deletion that was acknowledged before the start is not overlooked; there, what the consumer
-//! says counts only [`LAG`] after the roll call if the stream was written to just before
-//! ([`LONGEST_LAG`] where all that is written is wanted, so that the last message comes by itself). Subjects
-//! that vanish while they are waited for are found by another roll call. A replica that has just come
-//! back lacks for longer what is old; see [`super::replica`].
+//! says counts only if the leader of the stream agrees; see [`super::replica`]. Subjects that vanish while
+//! they are waited for are found by another roll call.
 //!
 //! If the roll cannot be called (no permission, no answer) the end is when the server says that nothing
 //! is pending and as many subjects have come as it counted at the start. Keys that are new may be
@@ -60,7 +58,7 @@ pub(super) const CLOCK_SKEW_NS: i128 = 1_000_000_000;
 /// What is missing gets so long to come before the roll is called again.
 const PATIENCE: Duration = Duration::from_millis(250);
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
-/// What was stored just now gets so long to reach the other replicas.
+/// What was stored just now gets so long to reach the other replicas, if the leader may not be asked.
 const LAG: Duration = Duration::from_millis(100);
 /// The same if the last message is one of those that are wanted: it will come, however busy they are.
 const LONGEST_LAG: Duration = Duration::from_secs(2);
@@ -97,8 +95,8 @@ struct Missing {
     marks: Marks,
     /// What was stored up to here is waited for.
     last_seq: u64,
-    /// Before that the consumer may have nothing because its server has not.
-    certain_from: Option<Instant>,
+    /// Who may not ask the leader believes from then on that the consumer has what was there.
+    believed_from: Instant,
     /// When to call the roll again, and how many were missing the last time.
     again_at: Instant,
     patience: Duration,
@@ -262,7 +260,7 @@ impl Machine {
             && nothing_pending
         {
             // Only revisions are missing, if anything is.
-            if believed && missing.certain_from.is_none_or(|from| now >= from) {
+            if believed && self.initial.replica.may_ask() {
                 self.ask_for_more(now, out);
             } else if believed {
                 missing.again_at = now + LAG;
@@ -279,8 +277,10 @@ impl Machine {
             && !self.spec.behind
             && self.asked_from.is_none();
         let Some(missing) = &mut self.initial.missing else { return false };
-        let certain = certain && missing.certain_from.is_none_or(|from| now >= from);
-        let knows = !self.spec.behind || self.initial.replica.knows(missing.last_seq, now);
+        let replica = &self.initial.replica;
+        let knows = !self.spec.behind
+            || replica.knows(missing.last_seq, now)
+            || !replica.may_ask() && now >= missing.believed_from;
         // In a list that was made anew, what changed meanwhile has its place behind that.
         let listed = !self.repeating || self.expected.is_some_and(|all| self.received >= all);
         let passed = certain && knows || listed && self.stream_seq >= missing.last_seq;
@@ -371,8 +371,11 @@ impl Machine {
                 } else {
                     self.initial.seen = Seen::default();
                     let filters = &self.spec.config.filters;
-                    let whole = filters.iter().all(|filter| filter.ends_with('>'));
-                    let lag = if whole { LONGEST_LAG } else { LAG };
+                    let lag = match filters.iter().all(|filter| filter.ends_with('>')) {
+                        _ if !roll.fresh => Duration::ZERO,
+                        true => LONGEST_LAG,
+                        false => LAG,
+                    };
                     // What begins in the middle need not bring every subject, only all revisions.
                     let marks: Marks = match self.spec.policy {
                         DeliverPolicy::ByStartSequence(_) => Marks::default(),
@@ -383,7 +386,7 @@ impl Machine {
                         before: marks.len(),
                         marks,
                         last_seq: roll.last_seq,
-                        certain_from: (self.spec.behind && roll.fresh).then_some(now + lag),
+                        believed_from: now + lag,
                         again_at: now + PATIENCE,
                         patience: PATIENCE,
                         fruitless: 0,

@@ -64,7 +64,12 @@ impl Replica {
     /// Whether there is nothing up to this sequence if the server says that there is nothing more.
     pub fn knows(&self, seq: u64, now: Instant) -> bool {
         let is_stuck = self.lacks.is_some_and(|(_, since)| now >= since + STUCK);
-        self.come_to >= seq || !self.may_ask || is_stuck
+        self.come_to >= seq || is_stuck
+    }
+
+    /// Whether the leader answers this user.
+    pub fn may_ask(&self) -> bool {
+        self.may_ask
     }
 }
 
@@ -75,11 +80,9 @@ impl Machine {
         let replica = &mut self.initial.replica;
         // Also if nobody answers, or with an error.
         replica.comes_no_further(self.stream_seq, now);
-        // Of one filter after the other the server is asked.
-        let patience = PATIENCE * u32::try_from(filters.len()).unwrap_or(u32::MAX).max(1);
         let asked = replica.asked.as_ref();
         // One question of this kind at a time, whoever asks.
-        if self.leaps.is_asking() || asked.is_some_and(|asked| now < asked.at + patience) {
+        if self.leaps.is_asking() || asked.is_some_and(|asked| now < asked.at + PATIENCE) {
             return;
         }
         self.tokens += 1;

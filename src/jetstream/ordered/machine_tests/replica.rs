@@ -139,3 +139,44 @@ fn a_replica_that_never_gets_a_subject_is_believed_in_the_end() {
     let rolls = log.iter().filter(|line| line.starts_with("roll call")).count();
     assert!(rolls == 9 && log.contains(&"ask STREAM.MSG.GET.S".to_owned()), "{log:?}");
 }
+
+/// Others write what is not wanted, all the time.
+fn beside_writers() -> Rig {
+    let mut rig = Rig::new(OrderedConfig { behind: true, ..watch() });
+    rig.created(0, 1);
+    rig.message(1, 1, 0);
+    rig.answer_stream(OLD, 9);
+    rig.take();
+    let marks = [mark("s.1")].into_iter().collect();
+    rig.answer_roll_call(Ok(Roll { marks, first_seq: 1, last_seq: 9, fresh: true }));
+    rig.expect(&["ask CONSUMER.INFO.S.C1"]);
+    rig
+}
+
+#[test]
+fn beside_writers_of_other_subjects_the_leader_is_asked_at_once() {
+    let mut rig = beside_writers();
+    says(&mut rig, 1, 1);
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    rig.answer_message(Ok(10));
+    rig.expect(&["end", "Live"]);
+}
+
+#[test]
+fn who_may_not_ask_the_leader_waits_for_what_was_stored_just_now() {
+    let mut rig = beside_writers();
+    says(&mut rig, 1, 1);
+    rig.answer_message(Err(Kind::Permissions));
+    rig.take();
+    let mut ms = 0;
+    while !rig.take().contains(&"Live".to_owned()) {
+        if rig.asked.last().is_some_and(|(_, op)| op.starts_with("CONSUMER")) {
+            says(&mut rig, 1, 1);
+        }
+        rig.heartbeat(Some(1), None);
+        rig.pass(50);
+        ms += 50;
+        assert!(ms < 10_000);
+    }
+    assert!((2000..3000).contains(&ms), "{ms}");
+}
