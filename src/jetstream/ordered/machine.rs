@@ -172,8 +172,9 @@ pub struct Machine {
     roll_call: RollCall,
     /// The user wants to hear of the next roll call.
     report_roll: bool,
-    /// A question whether what was stored behind this sequence is still there.
-    holes_asked: Option<(u64, u64)>,
+    /// What was stored behind this sequence may have gone without being delivered.
+    holes_from: Option<u64>,
+    holes_asked: Option<u64>,
     may_ask_stream: bool,
     may_ask_consumer: bool,
     stream_created: Option<i128>,
@@ -249,6 +250,7 @@ impl Machine {
             unanswered: 0,
             roll_call: RollCall::NotNeeded,
             report_roll: false,
+            holes_from: None,
             holes_asked: None,
             may_ask_stream: true,
             may_ask_consumer: true,
@@ -459,6 +461,9 @@ impl Machine {
             self.end_sent = true;
             out.push(Action::EndOfData);
             self.change_state(self.present_state(), out);
+        }
+        if self.connected && matches!(self.phase, Phase::Running) {
+            self.ask_for_holes(out);
         }
     }
 

@@ -25,6 +25,7 @@ impl Machine {
                 }
             }
             ConnState::Disconnected => {
+                self.may_get_holes();
                 self.connected = false;
                 self.check_stream = true;
                 self.silent_until = None;
@@ -77,6 +78,8 @@ impl Machine {
 
     fn reconnected(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.connected = true;
+        // A loss may be known by nothing but the next connection.
+        self.may_get_holes();
         self.stream_seen = now;
         self.discard(out);
         self.unreadable.connection_lost(self.stream_seq);
@@ -101,7 +104,7 @@ impl Machine {
             Phase::Running => {
                 self.suspicion = None;
                 self.ask_consumer(Reason::Reconnect, out);
-                self.ask_for_holes(now, out);
+                self.ask_for_holes(out);
             }
             // Nobody knows whether that request got through. One that waits for its first connection
             // is in good hands.

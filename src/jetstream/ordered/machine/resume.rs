@@ -125,6 +125,7 @@ impl Machine {
     pub(super) fn recreated(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.forget_consumer(out);
         self.stream_seq = 0;
+        self.holes_from = None;
         // A snapshot of the new stream is as good as it was of the old one. There is no second end
         // of data.
         self.catching_up |= self.spec.policy == DeliverPolicy::LastPerSubject;

@@ -23,7 +23,7 @@ use crate::jetstream::roll::Roll;
 /// A question about the stream is given up after so long if nothing else is configured.
 const QUESTION: Duration = Duration::from_secs(5);
 /// Traces that are still there get so long to be delivered, before their subjects count as present.
-pub(super) const ARRIVAL: Duration = Duration::from_millis(250);
+const ARRIVAL: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RollCall {
@@ -63,25 +63,29 @@ impl Machine {
 
     /// Whether the stream has removed messages behind this sequence that were never delivered. Where each
     /// has a lifetime of its own, it may be any of them, and not only the first ones.
-    pub(super) fn has_holes(stream_info: &Value, after: u64) -> bool {
+    fn has_holes(stream_info: &Value, after: u64) -> bool {
         let field = |of: &str, name: &str| stream_info.get(of).and_then(|of| of.get(name));
         let number = |name: &str| field("state", name).and_then(Value::as_u64).unwrap_or(0);
         let lifetimes = field("config", "allow_msg_ttl") == Some(&true.into());
         number("first_seq") > after + 1 || lifetimes && number("last_seq") > after
     }
 
+    /// The connection is lost: what is stored now may be gone before it can be delivered.
+    pub(super) fn may_get_holes(&mut self) {
+        // Messages that come between two losses do not say what was in front of them.
+        if self.spec.roll_call && matches!(self.phase, Phase::Running) {
+            self.holes_from.get_or_insert(self.stream_seq);
+        }
+    }
+
     /// The consumer may have outlived the loss of the connection: has it passed over what expired meanwhile?
-    pub(super) fn ask_for_holes(&mut self, now: Instant, out: &mut Vec<Action>) {
-        if !self.spec.roll_call {
+    /// While the initial data comes, others ask for the stream.
+    pub(super) fn ask_for_holes(&mut self, out: &mut Vec<Action>) {
+        if self.holes_from.is_none() || self.catching_up || !self.may_ask_stream {
             return;
         }
-        // The initial data asks for the stream, too, and for its subjects.
-        if self.catching_up {
-            return self.need_roll_call(now + ARRIVAL);
-        }
         self.tokens += 1;
-        // What comes before the answer need not be all that there was.
-        self.holes_asked = Some((self.tokens, self.stream_seq));
+        self.holes_asked = Some(self.tokens);
         let timeout = self.around.timeout.unwrap_or(QUESTION);
         out.push(Action::AskStream { token: self.tokens, timeout });
     }
@@ -94,16 +98,28 @@ impl Machine {
         now: Instant,
         out: &mut Vec<Action>,
     ) {
-        let asked = self.holes_asked.take_if(|(asked, _)| *asked == token);
-        let Some((_, after)) = asked else { return };
-        let may_have_holes = match answer {
-            Ok(info) => Self::has_holes(info, after),
-            Err(error) => !matches!(error.kind, Kind::Permissions | Kind::StreamNotFound),
-        };
-        if may_have_holes {
-            self.need_roll_call(now + ARRIVAL);
+        if self.holes_asked.take_if(|asked| *asked == token).is_none() {
+            return;
+        }
+        match answer {
+            Ok(info) => self.look_for_holes(info, now),
+            Err(error) => match error.kind {
+                // The roll call is repeated until there is an answer.
+                Kind::Timeout => self.need_roll_call(now + ARRIVAL),
+                Kind::Permissions => self.may_ask_stream = false,
+                // With the next connection or consumer it is asked again.
+                _ => {}
+            },
         }
         self.settle(now, out);
+    }
+
+    /// The stream says what it has, after a loss of the connection or of the consumer.
+    pub(super) fn look_for_holes(&mut self, stream_info: &Value, now: Instant) {
+        let after = self.holes_from.take().unwrap_or(self.stream_seq);
+        if Self::has_holes(stream_info, after) {
+            self.need_roll_call(now + ARRIVAL);
+        }
     }
 
     /// When to ask.

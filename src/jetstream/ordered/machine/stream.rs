@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::rollcall::ARRIVAL;
 use super::{Action, Machine, Phase, created};
 use crate::error::{Error, Kind};
 use crate::jetstream::ordered::Resume;
@@ -52,9 +51,7 @@ impl Machine {
                 if self.is_another_stream(info) {
                     return self.recreated(now, out);
                 }
-                if Self::has_holes(info, self.stream_seq) {
-                    self.need_roll_call(now + ARRIVAL);
-                }
+                self.look_for_holes(info, now);
             }
             Err(error) if error.kind == Kind::StreamNotFound => {
                 return self.attempt_failed(error.clone(), now, out);

@@ -303,9 +303,44 @@ fn what_expired_while_a_consumer_outlived_the_connection_is_looked_for() {
         (state(1, 4), true),
         (state(5, 4), true),
         (Err(Kind::Timeout), true),
+        (Err(Kind::JetStreamNotEnabled), false),
         (Err(Kind::Permissions), false),
     ] {
         let log = after_outliving(watch_with_roll_call(), answer);
         assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{log:?}");
     }
+}
+
+#[test]
+fn what_comes_between_two_losses_does_not_hide_what_expired_in_the_first() {
+    let mut rig = Rig::live(watch_with_roll_call(), 3);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    // The fourth has expired.
+    rig.message(5, 4, 0);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(3));
+    rig.take();
+    rig.answer(Ok(json!({"created": OLD, "config": {"allow_msg_ttl": true},
+        "state": {"first_seq": 1, "last_seq": 5}})));
+    rig.pass(300);
+    assert!(rig.take().contains(&"roll call s.>".to_owned()));
+}
+
+#[test]
+fn losses_in_the_initial_data_are_asked_about_at_its_end() {
+    let mut rig = Rig::new(watch_with_roll_call());
+    rig.created(0, 2);
+    rig.message(1, 1, 1);
+    rig.connection(ConnState::Disconnected);
+    rig.connection(ConnState::Connected(2));
+    assert!(!rig.take().contains(&"ask STREAM.INFO.S".to_owned()));
+    rig.message(2, 2, 0);
+    let mut log = rig.take();
+    if !log.contains(&"end".to_owned()) {
+        rig.answer_stream(OLD, 2);
+        log = rig.take();
+    }
+    let end = log.iter().position(|what| what == "end").expect("an end");
+    assert!(log[end..].contains(&"ask STREAM.INFO.S".to_owned()), "{log:?}");
 }
