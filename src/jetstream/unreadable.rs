@@ -7,7 +7,7 @@
 //! ([`Op::MessageGet`](super::api::Op::MessageGet)), which every message has, handed to the user
 //! from there, and passed.
 
-use super::api::{Api, FILTERS_AT_ONCE, Op};
+use super::api::{Api, Op};
 use super::stored::StoredMessage;
 use crate::error::{self, Error, Kind};
 use crate::transport::How;
@@ -16,6 +16,8 @@ use serde_json::json;
 
 /// Two losses may be bad luck.
 const LOSSES_TOLERATED: u32 = 2;
+/// For how many filters a server is asked at the same time; the answers have whole messages.
+pub const MESSAGES_AT_ONCE: usize = 32;
 
 /// What one consumer knows of unreadable messages. Positions are sequences in the stream: that of
 /// the last message that arrived.
@@ -81,7 +83,7 @@ pub async fn next_message(
         let how = How { timeout: api.timeout, quiet: true, ..How::default() };
         api.call_as(Op::MessageGet(name), body, how)
     });
-    let mut answers = asked.buffer_unordered(FILTERS_AT_ONCE);
+    let mut answers = asked.buffer_unordered(MESSAGES_AT_ONCE);
     let mut first: Option<StoredMessage> = None;
     while let Some(answer) = answers.next().await {
         answered();

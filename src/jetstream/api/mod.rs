@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub use self::discard::Discards;
 pub use self::op::{LONGEST_FILTER, Op};
-pub use self::pages::{FILTERS_AT_ONCE, Listing};
+pub use self::pages::Listing;
 pub use self::trace::{Lines, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::transport::{How, Link, Message, Outgoing, RequestError, RequestId, WeakLink};

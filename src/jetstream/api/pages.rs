@@ -17,8 +17,8 @@ const NAMES: u64 = 64;
 const INFOS: u64 = 8;
 const SUBJECTS: u64 = 1000;
 const SECOND_NS: i128 = 1_000_000_000;
-/// A question takes one filter. So many of them are asked at the same time.
-pub const FILTERS_AT_ONCE: usize = 64;
+/// A question takes one filter. So many of them are asked at the same time; an answer may have megabytes.
+const FILTERS_AT_ONCE: usize = 8;
 
 impl Api {
     /// All names of streams, optionally of those that take a subject.

@@ -207,6 +207,13 @@ impl Initial {
         missing.map(|missing| missing.last_seq)
     }
 
+    /// Up to there the stream has to be known.
+    pub(super) fn awaits(&mut self, seq: u64) {
+        if let Some(missing) = &mut self.missing {
+            missing.last_seq = seq;
+        }
+    }
+
     /// What was waited for has come, or will not come at all.
     pub(super) fn is_known(&mut self) {
         if let Some(missing) = &mut self.missing {

@@ -6,8 +6,8 @@
 //! others, until it learns from a heartbeat of the leader that this one counts.
 //!
 //! At the end of the initial data this is believed only if it has come as far as the stream was when the
-//! roll was called, or if the leader says that nothing that is wanted lies in between. Otherwise the
-//! end waits for what is missing to come.
+//! roll was called, or if the leader says that there is nothing more that is wanted. Otherwise the end
+//! waits for that to come: if it is newer, it may be in the place of what was there.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::probe::Delivered;
 use super::{Action, Machine, Phase};
 use crate::error::{Error, Kind};
 use crate::jetstream::stored::StoredMessage;
+use crate::jetstream::unreadable::MESSAGES_AT_ONCE;
 
 /// An answer that stays away for so long has got lost.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -80,9 +81,11 @@ impl Machine {
         let replica = &mut self.initial.replica;
         // Also if nobody answers, or with an error.
         replica.comes_no_further(self.stream_seq, now);
+        let rounds = u32::try_from(filters.len().div_ceil(MESSAGES_AT_ONCE)).unwrap_or(u32::MAX);
+        let patience = PATIENCE * rounds.max(1);
         let asked = replica.asked.as_ref();
         // One question of this kind at a time, whoever asks.
-        if self.leaps.is_asking() || asked.is_some_and(|asked| now < asked.at + PATIENCE) {
+        if self.leaps.is_asking() || asked.is_some_and(|asked| now < asked.at + patience) {
             return;
         }
         self.tokens += 1;
@@ -104,9 +107,9 @@ impl Machine {
         let Some(awaited) = self.initial.awaited_seq().filter(|_| running) else { return };
         let replica = &mut self.initial.replica;
         match answer {
-            Ok(message) if message.seq <= awaited => return,
+            // What was there when the roll was called may have been superseded by that one.
+            Ok(message) => return self.initial.awaits(message.seq.max(awaited)),
             Err(error) if error.kind == Kind::Permissions => replica.may_ask = false,
-            Ok(_) => self.initial.is_known(),
             Err(error) if error.kind == Kind::MsgNotFound => self.initial.is_known(),
             // It is asked again.
             Err(_) => return,

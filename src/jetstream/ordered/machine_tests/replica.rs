@@ -43,8 +43,19 @@ fn what_a_replica_lacked_may_vanish() {
     rig.expect(&["ask CONSUMER.INFO.S.C1"]);
     says(&mut rig, 1, 1);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
-    rig.answer_message(Ok(3));
+    rig.answer_message(Err(Kind::MsgNotFound));
     rig.expect(&["end", "Live"]);
+}
+
+#[test]
+fn what_a_replica_lacked_may_be_superseded() {
+    let mut rig = lagging(2);
+    says(&mut rig, 1, 1);
+    // The value of before the start is not believed.
+    rig.answer_message(Ok(3));
+    rig.expect(&["ask STREAM.MSG.GET.S"]);
+    rig.stored(rig.incarnation, "s.1", 3, 2, 0, 0);
+    rig.expect(&["deliver", "end", "Live"]);
 }
 
 #[test]
@@ -158,7 +169,7 @@ fn beside_writers_of_other_subjects_the_leader_is_asked_at_once() {
     let mut rig = beside_writers();
     says(&mut rig, 1, 1);
     rig.expect(&["ask STREAM.MSG.GET.S"]);
-    rig.answer_message(Ok(10));
+    rig.answer_message(Err(Kind::MsgNotFound));
     rig.expect(&["end", "Live"]);
 }
 
