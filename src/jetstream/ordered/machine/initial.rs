@@ -201,17 +201,9 @@ impl Initial {
         self.pending == 0
     }
 
-    /// Up to where the stream has to be known, once that is so and all subjects have come.
-    pub(super) fn awaited_seq(&self) -> Option<u64> {
-        let missing = self.missing.as_ref().filter(|missing| missing.has_all_subjects());
-        missing.map(|missing| missing.last_seq)
-    }
-
-    /// Up to there the stream has to be known.
-    pub(super) fn awaits(&mut self, seq: u64) {
-        if let Some(missing) = &mut self.missing {
-            missing.last_seq = seq;
-        }
+    /// All subjects have come, and perhaps not all of their revisions.
+    pub(super) fn awaits_revisions(&self) -> bool {
+        self.missing.as_ref().is_some_and(Missing::has_all_subjects)
     }
 
     /// What was waited for has come, or will not come at all.

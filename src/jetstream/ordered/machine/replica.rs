@@ -104,11 +104,14 @@ impl Machine {
     ) {
         let ours = self.initial.replica.asked.take_if(|asked| asked.token == token).is_some();
         let running = ours && matches!(self.phase, Phase::Running);
-        let Some(awaited) = self.initial.awaited_seq().filter(|_| running) else { return };
+        if !running || !self.initial.awaits_revisions() {
+            return;
+        }
         let replica = &mut self.initial.replica;
         match answer {
-            // What was there when the roll was called may have been superseded by that one.
-            Ok(message) => return self.initial.awaits(message.seq.max(awaited)),
+            // That one comes, and with it the end. If it is newer than the roll call, it may have superseded
+            // what was there.
+            Ok(_) => return,
             Err(error) if error.kind == Kind::Permissions => replica.may_ask = false,
             Err(error) if error.kind == Kind::MsgNotFound => self.initial.is_known(),
             // It is asked again.
