@@ -278,7 +278,7 @@ impl Machine {
         let Some(missing) = &mut self.initial.missing else { return false };
         let replica = &self.initial.replica;
         let knows = !self.spec.behind
-            || replica.knows(missing.last_seq, now)
+            || replica.knows(missing.last_seq, self.stream_seq, now)
             || !replica.may_ask() && now >= missing.believed_from;
         // In a list that was made anew, what changed meanwhile has its place behind that.
         let listed = !self.repeating || self.expected.is_some_and(|all| self.received >= all);

@@ -63,8 +63,9 @@ impl Replica {
     }
 
     /// Whether there is nothing up to this sequence if the server says that there is nothing more.
-    pub fn knows(&self, seq: u64, now: Instant) -> bool {
-        let is_stuck = self.lacks.is_some_and(|(_, since)| now >= since + STUCK);
+    pub fn knows(&self, seq: u64, stream_seq: u64, now: Instant) -> bool {
+        let place = (stream_seq, self.come_to);
+        let is_stuck = self.lacks.is_some_and(|(at, since)| at == place && now >= since + STUCK);
         self.come_to >= seq || is_stuck
     }
 

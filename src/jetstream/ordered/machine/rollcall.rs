@@ -104,11 +104,12 @@ impl Machine {
         match answer {
             Ok(info) => self.look_for_holes(info, now),
             Err(error) => match error.kind {
-                // The roll call is repeated until there is an answer.
-                Kind::Timeout => self.need_roll_call(now + ARRIVAL),
                 Kind::Permissions => self.may_ask_stream = false,
-                // With the next connection or consumer it is asked again.
-                _ => {}
+                // Nobody serves the question, or not in this account; or the stream is gone.
+                Kind::JetStreamNotEnabled if !self.is_settling(error, now) => {}
+                Kind::StreamNotFound => {}
+                // A server that has just come back. The roll call is repeated until there is an answer.
+                _ => self.need_roll_call(now + ARRIVAL),
             },
         }
         self.settle(now, out);

@@ -303,7 +303,9 @@ fn what_expired_while_a_consumer_outlived_the_connection_is_looked_for() {
         (state(1, 4), true),
         (state(5, 4), true),
         (Err(Kind::Timeout), true),
-        (Err(Kind::JetStreamNotEnabled), false),
+        // While the server settles.
+        (Err(Kind::JetStreamNotEnabled), true),
+        (Err(Kind::StreamNotFound), false),
         (Err(Kind::Permissions), false),
     ] {
         let log = after_outliving(watch_with_roll_call(), answer);
