@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A bucket that refuses it again and again is left to the next put.
+/// A bucket that refuses it again and again is left to the next put. What has found something does not count.
 const ATTEMPTS: u32 = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,9 @@ pub fn sweep(store: &Store) {
     }
     let (store, mut connected) = (store.clone(), store.api.link.connected());
     store.api.link.clone().spawn(async move {
-        for _ in 0..ATTEMPTS {
+        let mut fruitless = 0;
+        while fruitless < ATTEMPTS {
+            fruitless += 1;
             let is_up = |state: &ConnState| matches!(state, ConnState::Connected(_));
             if connected.wait_for(is_up).await.is_err() {
                 return;
@@ -86,6 +88,7 @@ pub fn sweep(store: &Store) {
                     // What a connection has sent that is gone may come behind what this one sends, and
                     // piece by piece.
                     Ok(purged) if leftover.fresh || purged > 0 => {
+                        fruitless = 0;
                         held.again.push(Leftover { fresh: false, ..leftover });
                     }
                     Ok(_) => {}
