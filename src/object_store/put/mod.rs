@@ -54,6 +54,7 @@ struct Job {
 async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo, Trouble> {
     let store = job.store.clone();
     leftovers::sweep(&store);
+    let began = connection(&store);
     let mut guard = Guard::new(&store, &job.info);
     let (trouble, perhaps) = match attempt(job, source, &progress, &mut guard.leftover).await {
         Ok(info) => {
@@ -64,20 +65,24 @@ async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo,
     };
     let leftover = Leftover { perhaps, ..guard.disarm() };
     let chunks = chunks_of(&store.bucket.name, &leftover.nuid);
-    let note = match is_up(&store) {
-        true => match leftovers::delete(&store, &leftover).await {
-            Ok(_) => return Err(trouble),
-            Err(error) => format!("its chunks {chunks} are left: {error}"),
+    let ended = connection(&store);
+    let trouble = match ended {
+        ConnState::Connected(_) => match leftovers::delete(&store, &leftover).await {
+            Ok(_) if ended == began => return Err(trouble),
+            // What an earlier connection has sent may still come.
+            Ok(_) => trouble,
+            Err(error) => trouble.with_note(&format!("its chunks {chunks} are left: {error}")),
         },
-        false => format!("its chunks {chunks} are deleted when there is a connection"),
+        _ => trouble
+            .with_note(&format!("its chunks {chunks} are deleted when there is a connection")),
     };
     leftovers::remember(&store, leftover);
     leftovers::sweep(&store);
-    Err(trouble.with_note(&note))
+    Err(trouble)
 }
 
-fn is_up(store: &Store) -> bool {
-    matches!(*store.api.link.connected().borrow(), ConnState::Connected(_))
+fn connection(store: &Store) -> ConnState {
+    *store.api.link.connected().borrow()
 }
 
 struct Failure {

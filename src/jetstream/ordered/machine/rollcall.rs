@@ -103,16 +103,27 @@ impl Machine {
         }
         match answer {
             Ok(info) => self.look_for_holes(info, now),
-            Err(error) => match error.kind {
-                Kind::Permissions => self.may_ask_stream = false,
-                // Nobody serves the question, or not in this account; or the stream is gone.
-                Kind::JetStreamNotEnabled if !self.is_settling(error, now) => {}
-                Kind::StreamNotFound => {}
-                // A server that has just come back. The roll call is repeated until there is an answer.
-                _ => self.need_roll_call(now + ARRIVAL),
-            },
+            Err(error) => {
+                self.may_ask_stream &= error.kind != Kind::Permissions;
+                self.holes_unknown(error, now);
+            }
         }
         self.settle(now, out);
+    }
+
+    /// The stream does not say what it has.
+    pub(super) fn holes_unknown(&mut self, error: &Error, now: Instant) {
+        match error.kind {
+            Kind::Permissions => {}
+            // Nobody serves the question, or not in this account; or the stream is gone.
+            Kind::JetStreamNotEnabled if !self.is_settling(error, now) => {}
+            Kind::StreamNotFound => {}
+            // A server that has just come back. The roll call is repeated until there is an answer.
+            _ => {
+                self.holes_from = None;
+                self.need_roll_call(now + ARRIVAL);
+            }
+        }
     }
 
     /// The stream says what it has, after a loss of the connection or of the consumer.

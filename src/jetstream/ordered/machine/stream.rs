@@ -64,7 +64,10 @@ impl Machine {
                 self.attempt(now, out);
                 return self.settle(now, out);
             }
-            Err(error) => self.may_ask_stream = error.kind != Kind::Permissions,
+            Err(error) => {
+                self.may_ask_stream = error.kind != Kind::Permissions;
+                self.holes_unknown(error, now);
+            }
         }
         self.unanswered = 0;
         self.go_on(now, out);

@@ -313,6 +313,26 @@ fn what_expired_while_a_consumer_outlived_the_connection_is_looked_for() {
     }
 }
 
+/// A stream that does not say what it has may have lost something, too.
+#[test]
+fn what_expired_while_the_consumer_was_lost_is_looked_for_whatever_the_stream_says() {
+    for (kind, called) in [
+        (Kind::Timeout, true),
+        (Kind::Server, true),
+        // Nobody serves the question, or may ask it.
+        (Kind::JetStreamNotEnabled, false),
+        (Kind::Permissions, false),
+    ] {
+        let mut rig = Rig::live(watch_with_roll_call(), 3);
+        rig.pass(1500);
+        rig.answer(Err(error(kind)));
+        rig.created(3, 0);
+        rig.pass(300);
+        let log = rig.take();
+        assert_eq!(log.contains(&"roll call s.>".to_owned()), called, "{kind:?}: {log:?}");
+    }
+}
+
 #[test]
 fn what_comes_between_two_losses_does_not_hide_what_expired_in_the_first() {
     let mut rig = Rig::live(watch_with_roll_call(), 3);
