@@ -28,6 +28,10 @@ proc play {c script name} {
 proc wake {name} {
     if {[llength [info commands $name]]} { $name }
 }
+proc resume {flags name} {
+    unset -nocomplain ::${flags}($name)
+    wake $name
+}
 proc end {c} {
     catch {close $c}
     unset -nocomplain ::open($c)
@@ -76,17 +80,20 @@ namespace eval steps {
             if {[line] eq "PING"} pong
         }
     }
+    # Does not compare the time: by the clock, which counts whole milliseconds, its one wake-up may be too early.
     proc wait {ms} {
-        after $ms [list ::wake [::info coroutine]]
-        set deadline [expr {[clock milliseconds] + $ms}]
-        fileevent [me] readable ""
-        while {[clock milliseconds] < $deadline} { yield }
-        fileevent [me] readable [list ::wake [::info coroutine]]
+        set ::waiting([::info coroutine]) 1
+        after $ms [list ::resume waiting [::info coroutine]]
+        hold ::waiting([::info coroutine])
     }
     proc pause {} {
-        fileevent [me] readable ""
         set ::paused([::info coroutine]) 1
-        while {[::info exists ::paused([::info coroutine])]} { yield }
+        hold ::paused([::info coroutine])
+    }
+    # Reads nothing, and does not go on while there is this variable.
+    proc hold {flag} {
+        fileevent [me] readable ""
+        while {[::info exists $flag]} { yield }
         fileevent [me] readable [list ::wake [::info coroutine]]
     }
     proc close {} { return -code error "(client is gone)" }
@@ -105,10 +112,7 @@ namespace eval commands {
         foreach c [array names ::open] { catch {puts -nonewline $c $data} }
     }
     proc go {} {
-        foreach name [array names ::paused] {
-            unset ::paused($name)
-            after 0 [list ::wake $name]
-        }
+        foreach name [array names ::paused] { after 0 [list ::resume paused $name] }
     }
     proc close_all {} {
         foreach c [array names ::open] { end $c }
