@@ -65,11 +65,20 @@ fn take(store: &Store) -> Vec<Leftover> {
 
 /// Deletes what is left in this bucket, as soon as that is possible.
 pub fn sweep(store: &Store) {
-    if !lock(&KNOWN).iter().any(|known| known.is_in(store)) {
-        return;
+    if lock(&KNOWN).iter().any(|known| known.is_in(store)) {
+        sweep_after(store, Duration::ZERO);
     }
+}
+
+/// The same for what has been deleted just now, but may come again.
+pub fn sweep_later(store: &Store) {
+    sweep_after(store, PAUSE);
+}
+
+fn sweep_after(store: &Store, pause: Duration) {
     let (store, mut connected) = (store.clone(), store.api.link.connected());
     store.api.link.clone().spawn(async move {
+        tokio::time::sleep(pause).await;
         let mut fruitless = 0;
         while fruitless < ATTEMPTS {
             fruitless += 1;

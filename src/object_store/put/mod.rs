@@ -65,20 +65,26 @@ async fn put(job: Job, source: Source, progress: Progress) -> Result<ObjectInfo,
     };
     let leftover = Leftover { perhaps, ..guard.disarm() };
     let chunks = chunks_of(&store.bucket.name, &leftover.nuid);
-    let ended = connection(&store);
-    let trouble = match ended {
-        ConnState::Connected(_) => match leftovers::delete(&store, &leftover).await {
-            Ok(_) if ended == began => return Err(trouble),
-            // What an earlier connection has sent may still come.
-            Ok(_) => trouble,
-            Err(error) => trouble.with_note(&format!("its chunks {chunks} are left: {error}")),
-        },
-        _ => trouble
-            .with_note(&format!("its chunks {chunks} are deleted when there is a connection")),
-    };
-    leftovers::remember(&store, leftover);
-    leftovers::sweep(&store);
-    Err(trouble)
+    if !matches!(connection(&store), ConnState::Connected(_)) {
+        leftovers::remember(&store, leftover);
+        leftovers::sweep(&store);
+        let note = format!("its chunks {chunks} are deleted when there is a connection");
+        return Err(trouble.with_note(&note));
+    }
+    match leftovers::delete(&store, &leftover).await {
+        Ok(_) if connection(&store) == began => Err(trouble),
+        // What an earlier connection has sent may still come.
+        Ok(_) => {
+            leftovers::remember(&store, Leftover { fresh: false, ..leftover });
+            leftovers::sweep_later(&store);
+            Err(trouble)
+        }
+        Err(error) => {
+            leftovers::remember(&store, leftover);
+            leftovers::sweep(&store);
+            Err(trouble.with_note(&format!("its chunks {chunks} are left: {error}")))
+        }
+    }
 }
 
 fn connection(store: &Store) -> ConnState {
